@@ -1,0 +1,38 @@
+# memspy_add_module(NAME SOURCES… [LINKS targets…] [PRIVATE_LINKS targets…])
+#   one src/ folder = one static library memspy_NAME. LINKS are other modules or libraries whose
+#   headers appear in this module's headers.
+# memspy_add_test(NAME SOURCES… LINKS… [LABELS…])
+#   one GoogleTest program, registered with ctest test by test.
+
+add_library(memspy_options INTERFACE)
+target_compile_options(memspy_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wnull-dereference $<$<BOOL:${MEMSPY_WERROR}>:-Werror>)
+# g++ 12's -Wnull-dereference and -Wmaybe-uninitialized misfire inside inlined standard containers
+# once optimisation is on; they stay errors in the dev preset only.
+target_compile_options(memspy_options INTERFACE
+  $<$<NOT:$<CONFIG:Debug>>:-Wno-null-dereference> $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized>)
+target_include_directories(memspy_options INTERFACE
+  ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+if(MEMSPY_SANITIZE)
+  target_compile_options(memspy_options INTERFACE -fsanitize=${MEMSPY_SANITIZE} -fno-omit-frame-pointer
+                                                  -fno-sanitize-recover=all)
+  target_link_options(memspy_options INTERFACE -fsanitize=${MEMSPY_SANITIZE})
+  if(MEMSPY_SANITIZE MATCHES "undefined|address")
+    target_compile_options(memspy_options INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+  endif()
+endif()
+
+function(memspy_add_module name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(memspy_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(memspy_${name} PUBLIC memspy_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+endfunction()
+
+function(memspy_add_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE memspy_options memspy_test_support ${ARG_LINKS}
+                                        GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120)
+endfunction()

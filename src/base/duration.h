@@ -1,0 +1,21 @@
+// Durations from and for people.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "memspy/result.h"
+
+namespace memspy {
+
+// "100ms", "1s", "2.5s", "250us", "10m", "2h", "1d". A bare number is an error unless
+// `bare_seconds`: peers read a bare interval as microseconds, nanoseconds and seconds.
+Result<std::chrono::nanoseconds> parse_duration(std::string_view text, bool bare_seconds);
+
+// Two significant units at most: "240 µs", "1.1 ms", "12.3 s", "4 min 10 s", "3 h 2 min".
+std::string format_duration(std::chrono::nanoseconds duration);
+
+inline double to_seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace memspy

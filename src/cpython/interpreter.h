@@ -1,0 +1,99 @@
+// A CPython interpreter inside a target: found, its layout chosen and validated. Knows memory,
+// mappings and symbols through ports only; nothing of ptrace or /proc.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpython/layout.h"
+#include "memspy/memory_map.h"
+#include "memspy/memory_reader.h"
+#include "memspy/symbol_source.h"
+
+namespace memspy::cpython {
+
+struct Version {
+  int major = 3;
+  int minor = 0;
+  int patch = 0;
+  std::uint32_t hex = 0;       // PY_VERSION_HEX; 0 when only the minor is known
+  bool free_threaded = false;
+  bool debug_build = false;    // Py_DEBUG
+  std::string text() const;    // "3.11.7", "3.6" when the patch is not known, "3.14.0rc2"
+};
+
+// One way that was tried to find the runtime, in one file.
+struct LocatorAttempt {
+  std::string method;    // "symbol _PyRuntime", "section .PyRuntime", "debug offsets cookie", "scan of .data"
+  std::string file;
+  bool won = false;
+  std::string evidence;  // what was seen: "no such symbol (stripped)", "4 threads, 31 frames decoded"
+};
+
+struct OpenOptions {
+  std::optional<int> assume_minor;  // --assume-layout 3.N: use N's layout for a version memspy does not know
+};
+
+struct ThreadState {
+  RemoteAddr address;
+  RemoteAddr interpreter;
+  std::int64_t interpreter_id = 0;  // 0 is the main interpreter
+  std::uint64_t thread_id = 0;      // pthread_self(); on x86-64 it equals the kernel thread's fs_base
+  std::int32_t native_thread_id = 0;  // 3.11+; in the target's own PID namespace; else 0
+  bool holds_gil = false;
+};
+
+// GC state of one interpreter (3.6: of the process).
+struct GcState {
+  std::int64_t interpreter_id = 0;
+  bool enabled = false;
+  bool collecting = false;
+  struct Generation {
+    std::int64_t threshold = 0, count = 0;
+    std::uint64_t collections = 0, collected = 0, uncollectable = 0;
+  };
+  Generation generations[3];
+};
+
+// pymalloc, all interpreters together.
+struct PymallocState {
+  std::uint64_t arenas = 0, arena_bytes = 0;
+  std::uint64_t used_bytes = 0, free_bytes = 0;  // block bytes in use, and everything else in the arenas
+};
+
+class Interpreter {
+ public:
+  // Tries every locator on every plausible module and validates each candidate by decoding whole
+  // stacks. kUnsupported: no CPython here, or one memspy does not know; the error's `why` lists the
+  // attempts. kUnreadable while the runtime is not initialised yet (a process that has just started).
+  // `attempts` may be null; it is filled on success and on failure.
+  static Result<Interpreter> open(const MemoryReader& memory, const MemoryMap& map, const SymbolSource& symbols,
+                                  const OpenOptions& options, std::vector<LocatorAttempt>* attempts);
+
+  const Version& version() const { return version_; }
+  const Layout& layout() const { return *layout_; }
+  RemoteAddr runtime() const { return runtime_; }  // _PyRuntime; 0 on 3.6
+
+  // All threads of all interpreters, as listed now. Bounded walk; torn entries end it.
+  Result<std::vector<ThreadState>> threads(const MemoryReader& memory) const;
+  // The thread state that holds the GIL of the (main) interpreter, 0 when free or in hand-over.
+  RemoteAddr gil_holder(const MemoryReader& memory) const;
+  Result<std::vector<GcState>> gc_states(const MemoryReader& memory) const;
+  // One flag, cheap enough for every sample: is this interpreter's collector running now?
+  bool collecting(const MemoryReader& memory, RemoteAddr interpreter) const;
+  // Sweeps pool headers: about 1 µs a pool. kUnsupported when pymalloc is not in use.
+  Result<PymallocState> pymalloc(const MemoryReader& memory, const MemoryMap& map) const;
+  // Names given to threading.Thread, by thread_id; empty when `threading` was never imported.
+  std::vector<std::pair<std::uint64_t, std::string>> thread_names(const MemoryReader& memory) const;
+
+ private:
+  Version version_;
+  std::shared_ptr<const Layout> layout_;  // shared with StackReader, which outlives a moved Interpreter
+  RemoteAddr runtime_;
+  // Further addresses (3.6 statics, arenas of stripped builds) are added here by the implementation.
+};
+
+}  // namespace memspy::cpython

@@ -1,0 +1,51 @@
+// /proc, with its root as a parameter: the host's, a container's, or a folder of captured files in a
+// test. Thin readers over the pure parsers of this folder. Thread-safe: no state but the root.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "memspy/address.h"
+#include "memspy/memory_map.h"
+#include "memspy/process.h"
+#include "memspy/result.h"
+#include "procfs/cgroup.h"
+#include "procfs/maps.h"
+#include "procfs/smaps_rollup.h"
+#include "procfs/stat.h"
+#include "procfs/status.h"
+
+namespace memspy::procfs {
+
+class ProcDir {
+ public:
+  explicit ProcDir(std::string root = "/proc") : root_(std::move(root)) {}
+  const std::string& root() const { return root_; }
+  std::string path(Pid pid, std::string_view entry) const;            // root/PID/entry
+  std::string path(Pid pid, Tid tid, std::string_view entry) const;   // root/PID/task/TID/entry
+
+  // Each: kNoSuchProcess when the process (or thread) is gone, kPermission when it may not be read.
+  Result<Stat> stat(Pid pid) const;
+  Result<Stat> stat(Pid pid, Tid tid) const;
+  Result<Status> status(Pid pid) const;
+  Result<Status> status(Pid pid, Tid tid) const;
+  Result<Statm> statm(Pid pid) const;
+  Result<MemoryMap> maps(Pid pid) const;
+  Result<SmapsRollup> smaps_rollup(Pid pid) const;
+  Result<std::vector<std::string>> command_line(Pid pid) const;       // empty for kernel threads
+  Result<std::string> comm(Pid pid, Tid tid) const;
+  Result<std::string> executable(Pid pid) const;                      // readlink of exe, " (deleted)" kept
+  Result<std::string> syscall(Pid pid, Tid tid) const;                // "running" or numbers, as the kernel prints
+  Result<std::vector<Tid>> threads(Pid pid) const;                    // ascending
+  Result<std::vector<Pid>> children(Pid pid) const;                   // direct ones, of all its threads
+  Result<std::uint64_t> open_files(Pid pid) const;
+  Result<CgroupMemory> cgroup_memory(Pid pid) const;                  // v1 or v2, nearest limit
+  std::vector<Pid> processes() const;                                 // every numeric entry, ascending
+  Result<ProcessIdentity> identity(Pid pid) const;
+
+ private:
+  std::string root_;
+};
+
+}  // namespace memspy::procfs
