@@ -1,0 +1,48 @@
+// A single look at a process: every thread's stack, without sampling. What `dump` prints.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpython/interpreter.h"
+#include "cpython/stack_reader.h"
+#include "memspy/result.h"
+
+namespace memspy::sampler {
+
+struct LookOptions {
+  std::optional<int> assume_minor;
+  bool locals = false;
+  std::size_t repr_cap = 120;
+  std::chrono::milliseconds deadline{500};  // for one stop
+};
+
+struct ThreadLook {
+  Tid tid;                    // in memspy's PID namespace; 0 when it could not be matched
+  std::string name;           // Python's name, else the kernel's comm
+  bool gil = false;
+  bool python = false;        // false: a native thread without Python state
+  bool collecting = false;
+  std::int64_t interpreter_id = 0;
+  std::string error;          // why there are no frames, if there are none
+  std::vector<Frame> frames;  // innermost first
+  std::vector<std::vector<cpython::LocalVariable>> locals;  // by frame, when asked for
+};
+
+struct ProcessLook {
+  Pid pid;
+  std::string name;
+  std::vector<std::string> command_line;
+  cpython::Version version;
+  std::vector<cpython::LocatorAttempt> attempts;
+  std::string layout_source;
+  std::chrono::nanoseconds paused{};  // longest time a thread was held
+  bool job_stopped = false;           // the target was stopped (T) already, and was left so
+  std::vector<ThreadLook> threads;
+};
+
+Result<ProcessLook> look_at(Pid pid, const LookOptions& options);
+
+}  // namespace memspy::sampler

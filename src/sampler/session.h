@@ -1,0 +1,56 @@
+// One sampling run over a process (and its children): finds the interpreter, chooses an engine,
+// samples until told to stop, and hands records to a sink.
+//
+// Threads: the caller's thread runs the collector (ticks, /proc, reconciliation, sink calls); a
+// tracer thread owns every ptrace and wait call. See docs/architecture.md.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpython/interpreter.h"
+#include "memspy/result.h"
+#include "memspy/sample_sink.h"
+
+namespace memspy::sampler {
+
+enum class EngineChoice { kAuto, kFaults, kPoll, kRss };
+
+struct SessionOptions {
+  std::optional<Pid> pid;               // attach…
+  std::vector<std::string> launch;      // …or start this command and profile it from birth
+  bool subprocesses = false;            // children too, now and later
+  EngineChoice engine = EngineChoice::kAuto;
+  std::chrono::nanoseconds interval = std::chrono::seconds(1);
+  std::optional<std::chrono::nanoseconds> duration;
+  double budget_percent = 2;
+  std::optional<std::chrono::nanoseconds> max_pause;
+  std::optional<int> assume_minor;
+  std::vector<std::string> command_line;  // memspy's own, for the header
+};
+
+class Session {
+ public:
+  // Attaches (or launches). Errors are final and carry why and hint. The target runs on when this returns.
+  static Result<std::unique_ptr<Session>> start(SessionOptions options, SampleSink& sink);
+  virtual ~Session() = default;
+
+  // Blocks until the duration has passed, the target has ended, or stop() was called; then releases
+  // the target, finishes the sink and returns the summary (also given to the sink). A failed sink
+  // ends the run with its error after the target was released.
+  virtual Result<RunSummary> run() = 0;
+
+  // Ends run() soon. Async-signal-safe and thread-safe. `reason` must be a string literal: "signal SIGINT".
+  virtual void stop(const char* reason) = 0;
+
+  virtual const RunHeader& header() const = 0;
+  // What is sampled first: pid, name and version, for the first line a person sees.
+  virtual const ProcessRecord& target() const = 0;
+  // The pid of a launched command; the caller decides whether to end it after the run.
+  virtual std::optional<Pid> launched() const = 0;
+};
+
+}  // namespace memspy::sampler
