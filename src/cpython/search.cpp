@@ -49,6 +49,7 @@ Result<Interpreter> Search::run() {
 Error Search::failure() const {
   if (refused_) return *refused_;
   if (not_ready_) return *not_ready_;
+  if (rejected_) return *rejected_;
   const std::vector<PythonModule> modules = plausible_modules(symbols_);
   for (const PythonModule& module : modules) {
     if (module.rank == PythonModule::Rank::kLibpython) break;
@@ -64,8 +65,8 @@ Error Search::failure() const {
 void Search::note(const PythonModule& module, const Locator& locator, std::string evidence, bool won) {
   SPDLOG_DEBUG("{}: {}: {}{}", module.image->path(), locator.method, won ? "chosen: " : "", evidence);
   LocatorAttempt attempt{std::string(locator.method), module.image->path(), won, std::move(evidence)};
-  // A scan names many addresses: of those in vain, only the last is told.
-  const bool replaces = locator.scan && !attempts_.empty() && attempts_.back().method == attempt.method &&
+  // Where versions have to be guessed, or a scan names many addresses, the last word is told.
+  const bool replaces = !attempts_.empty() && attempts_.back().method == attempt.method &&
                         attempts_.back().file == attempt.file;
   if (replaces) {
     attempts_.back() = std::move(attempt);
@@ -140,7 +141,11 @@ bool Search::try_location(const PythonModule& module, const Locator& locator, co
   const std::optional<Version> version = published ? published : module.named;
   if (version && refuse(module, locator, *version)) return true;
   const std::vector<int> minors = minors_for(version, located);
+  const bool has_cookie = located.anchors.runtime &&
+                          read_debug_offsets_head(memory_, located.anchors.runtime).has_value();
   return std::any_of(minors.begin(), minors.end(), [&](int minor) {
+    const bool publishes = debug_offsets_table(minor).size != 0;
+    if (!version && minors.size() > 1 && publishes && !has_cookie) return false;
     return accept(module, locator, located, minor, version);
   });
 }
@@ -151,13 +156,19 @@ bool Search::accept(const PythonModule& module, const Locator& locator, const Lo
   Layout layout;
   auto result = probe_variants(minor, anchors, layout);
   if (result && !result->not_ready.empty()) {
-    // A scan's guess in a wrong layout looks like this, too.
-    if (!locator.scan) not_ready_ = make_error(Errc::kUnreadable, result->not_ready);
+    // In a wrong layout it looks like this, too.
+    if (!locator.scan && (published || located.minor)) not_ready_ = make_error(Errc::kUnreadable, result->not_ready);
     note(module, locator, result->not_ready);
     return false;
   }
   if (!result) {
     if (result.error().code == Errc::kUnsupported) refused_ = result.error();
+    if (!locator.scan && !rejected_) {
+      const std::string name = published ? published->text() : fmt::format("3.{}", minor);
+      rejected_ = make_error(Errc::kUnsupported,
+                             fmt::format("CPython {} in {} does not have the structures memspy knows: {}",
+                                         name, module.image->path(), result.error().message));
+    }
     note(module, locator, fmt::format("3.{}: {}", minor, result.error().message));
     return false;
   }

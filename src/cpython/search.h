@@ -44,6 +44,7 @@ class Search {
   std::optional<Interpreter> found_;
   std::optional<Error> refused_;           // CPython, but a build memspy does not read
   std::optional<Error> not_ready_;         // CPython, but not initialised yet
+  std::optional<Error> rejected_;          // a runtime by symbol or section that did not hold together
   bool saw_runtime_ = false;               // something named an address in the current module
 };
 
