@@ -71,7 +71,6 @@ void MemoryCopy::fetch() {
   batches_.push_back(first);
   request_pieces();
   memory_->read_many(requests_);
-  ++fetches_;
   for (std::size_t i = 0; i < requests_.size(); ++i) pieces_[first + i].size = requests_[i].done;
   wanted_.clear();
 }

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "cpython/layout.h"
 #include "memspy/memory_reader.h"
 
 namespace memspy::cpython {
@@ -28,8 +29,6 @@ class MemoryCopy {
   std::span<const std::byte> find(RemoteAddr addr, std::size_t size) const;
   // Like find, but as many of the bytes as there are.
   std::span<const std::byte> find_prefix(RemoteAddr addr, std::size_t size) const;
-
-  std::uint64_t fetches() const { return fetches_; }  // since construction
 
  private:
   static constexpr std::size_t kMaxBytes = std::size_t{8} << 20;
@@ -54,16 +53,16 @@ class MemoryCopy {
   std::vector<std::size_t> batches_;  // index of the first piece of each
   std::vector<std::byte> bytes_;  // never shrinks: growing anew would clear it each time
   std::size_t used_ = 0;
-  std::uint64_t fetches_ = 0;
   mutable std::size_t last_found_ = 0;  // lookups follow a chain, so mostly hit the same piece
 };
 
-// A trivially copyable value at `offset` of bytes whose length the caller has checked.
-template <typename T>
-T load(std::span<const std::byte> bytes, std::size_t offset) {
-  T value{};
-  if (offset <= bytes.size() && bytes.size() - offset >= sizeof(T)) {
-    std::memcpy(&value, bytes.data() + offset, sizeof(T));
+// A field of the structure that these bytes are a copy of; 0 when they end before it. Inline: the
+// walk of a stack calls it some hundred times while a thread waits.
+inline std::uint64_t field_of(std::span<const std::byte> bytes, Slot slot) {
+  std::uint64_t value = 0;
+  if (slot.width <= sizeof(value) && slot.offset <= bytes.size() &&
+      slot.width <= bytes.size() - slot.offset) {
+    std::memcpy(&value, bytes.data() + slot.offset, slot.width);  // x86-64: little endian
   }
   return value;
 }

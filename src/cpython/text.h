@@ -1,5 +1,5 @@
-// Python strings (PyUnicodeObject) as UTF-8. Pure: the caller reads, these functions look at bytes,
-// so that many strings can be read in one batch.
+// Python strings (PyUnicodeObject) from bytes already read, so that many can be read in one batch.
+// ObjectReader::read_str is for one string at a time.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 #include <string>
 
 #include "cpython/layout.h"
-#include "memspy/memory_reader.h"
+#include "memspy/address.h"
+#include "memspy/result.h"
 
 namespace memspy::cpython {
 
@@ -16,22 +17,17 @@ namespace memspy::cpython {
 struct TextShape {
   RemoteAddr characters;     // behind the head, or elsewhere (strings of the old API)
   std::uint64_t length = 0;  // characters
-  unsigned width = 1;        // bytes per character: 1, 2 or 4
+  std::uint32_t width = 1;   // bytes per character: 1, 2 or 4
   bool ascii = false;
 };
 
-// Bytes from the start of a string that text_shape() must see.
+// Bytes from the start of a string that tell the shape of all but the shortest strings.
 std::size_t text_head_size(const Layout& layout);
 // `head`: the bytes at `addr`. kCorrupt when they cannot be a string's.
 Result<TextShape> text_shape(const Layout& layout, RemoteAddr addr, std::span<const std::byte> head);
 
-// Latin-1, UCS-2 or UCS-4 to UTF-8. Lone surrogates (bytes of a file name that were not text) become
-// \udcNN, as in Python's own messages. kCorrupt: no such code points, or NUL.
+// To UTF-8. kCorrupt for NUL and for what is no code point: a name or a path has neither. Lone
+// surrogates, which stand for bytes of a path that are not text, become U+FFFD.
 Result<std::string> decode_text(std::span<const std::byte> characters, const TextShape& shape);
-
-// Reads one string; characters behind `cap` are cut and replaced by "…". For code that is not in a
-// hurry: two or three reads.
-Result<std::string> read_text(const MemoryReader& memory, const Layout& layout, RemoteAddr addr,
-                              std::size_t cap);
 
 }  // namespace memspy::cpython
