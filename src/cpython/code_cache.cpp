@@ -63,8 +63,8 @@ struct CodeCache::Head {
   std::size_t name_bytes = 0, file_bytes = 0, table_bytes = 0;  // what is kept of each
 };
 
-CodeCache::CodeCache(const Layout& layout, const MemoryReader& memory)
-    : layout_(&layout), memory_(&memory), details_(memory) {
+CodeCache::CodeCache(const Layout& layout, const MemoryReader& memory, RemoteAddr code_type)
+    : layout_(&layout), memory_(&memory), details_(memory), code_type_(code_type) {
   constexpr Field kFields[] = {Field::kCodeConsts, Field::kCodeFirstLine, Field::kCodeFilename,
                                Field::kCodeName, Field::kCodeQualname, Field::kCodeLineTable,
                                Field::kCodeBytecode, Field::kCodeFirstTraceable, Field::kObjectType,

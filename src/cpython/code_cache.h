@@ -33,7 +33,8 @@ class CodeCache {
     std::array<std::byte, 128> fingerprint{};
   };
 
-  CodeCache(const Layout& layout, const MemoryReader& memory);
+  // `code_type`: PyCode_Type; when null it is learnt from the first code object.
+  CodeCache(const Layout& layout, const MemoryReader& memory, RemoteAddr code_type);
 
   // Asks `copy` for the bytes that load() and is_current() look at, unless it has them.
   void want(MemoryCopy& copy, RemoteAddr code) const;
@@ -71,7 +72,7 @@ class CodeCache {
   MemoryCopy details_;  // names, files and line tables being loaded
   std::size_t head_size_ = 0;
   std::size_t constant_begin_ = 0, constant_size_ = 0;  // of the part that goes into the fingerprint
-  RemoteAddr code_type_;  // &PyCode_Type, learnt from the first code object
+  RemoteAddr code_type_;
   std::vector<CodeText> texts_;
   std::size_t text_bytes_ = 0;
   std::unordered_multimap<std::size_t, std::uint32_t> text_index_;  // by hash

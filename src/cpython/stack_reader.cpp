@@ -90,7 +90,7 @@ struct StackReader::Impl {
         views(interpreter.layout(), interpreter.runtime()),
         walker(interpreter.layout()),
         instructions(interpreter.layout()),
-        codes(interpreter.layout(), memory),
+        codes(interpreter.layout(), memory, interpreter.anchors().code_type),
         copy(memory) {}
 
   Result<Unit> capture(RemoteAddr state, RawStack& out, bool again = false);

@@ -77,9 +77,7 @@ std::optional<std::vector<std::uint64_t>> ThreadIndex::read_heads() {
     const Field id = layout.has(Field::kThreadId) ? Field::kThreadId : Field::kThreadThreadId;
     words.push_back(head.state + layout.offset(id));
   }
-  if (interpreter_->runtime() && layout.has(Field::kRuntimeInterpretersHead)) {
-    words.push_back(interpreter_->runtime() + layout.offset(Field::kRuntimeInterpretersHead));
-  }
+  if (const RemoteAddr newest = interpreter_->anchors().interpreters_head) words.push_back(newest);
   copy_.clear();
   for (const RemoteAddr word : words) copy_.want(word, kWord.width);
   copy_.fetch();

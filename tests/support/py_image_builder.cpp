@@ -22,20 +22,6 @@ std::span<const std::byte> bytes_of(const T& container) {
   return std::as_bytes(std::span(container.data(), container.size()));
 }
 
-// Enough of UTF-8 for names in tests.
-std::u32string decode(std::string_view utf8) {
-  std::u32string text;
-  for (std::size_t i = 0; i < utf8.size();) {
-    const auto lead = static_cast<unsigned char>(utf8[i++]);
-    char32_t c = lead < 0x80 ? lead : lead < 0xe0 ? lead & 0x1fU : lead < 0xf0 ? lead & 0xfU : lead & 7U;
-    for (int tail = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3; tail > 0; --tail) {
-      c = c << 6 | (static_cast<unsigned char>(utf8[i++]) & 0x3fU);
-    }
-    text.push_back(c);
-  }
-  return text;
-}
-
 }  // namespace
 
 PyImageBuilder::PyImageBuilder(cpython::Layout layout)

@@ -57,7 +57,7 @@ class PyImageBuilder {
   RemoteAddr add_type(std::string_view name, std::uint64_t flags = 0);
   RemoteAddr add_object(RemoteAddr type, std::size_t size);
   RemoteAddr add_str(std::u32string_view text);
-  RemoteAddr add_str(std::string_view utf8_or_ascii);
+  RemoteAddr add_str(std::string_view utf8);
   RemoteAddr add_bytes(std::string_view bytes);
   RemoteAddr add_int(std::int64_t value);
   RemoteAddr add_digits(const std::vector<std::uint32_t>& digits, bool negative);

@@ -21,7 +21,23 @@ std::vector<std::byte> as_units(std::u32string_view text) {
   return {bytes.begin(), bytes.end()};
 }
 
+// Enough of UTF-8 for names in tests.
+std::u32string decode(std::string_view utf8) {
+  std::u32string text;
+  for (std::size_t i = 0; i < utf8.size();) {
+    const auto lead = static_cast<unsigned char>(utf8[i++]);
+    char32_t c = lead < 0x80 ? lead : lead < 0xe0 ? lead & 0x1fU : lead < 0xf0 ? lead & 0xfU : lead & 7U;
+    for (int tail = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3; tail > 0; --tail) {
+      c = c << 6 | (static_cast<unsigned char>(utf8[i++]) & 0x3fU);
+    }
+    text.push_back(c);
+  }
+  return text;
+}
+
 }  // namespace
+
+RemoteAddr PyImageBuilder::add_str(std::string_view utf8) { return add_str(decode(utf8)); }
 
 RemoteAddr PyImageBuilder::add_str(std::u32string_view text) {
   const char32_t top = text.empty() ? 0 : *std::max_element(text.begin(), text.end());
