@@ -87,7 +87,7 @@ struct StackReader::Impl {
       : interpreter(target),
         memory(below, stats.reads),
         threads(interpreter, memory),
-        views(interpreter.layout(), interpreter.runtime()),
+        views(interpreter.layout(), interpreter.anchors()),
         walker(interpreter.layout()),
         instructions(interpreter.layout()),
         codes(interpreter.layout(), memory, interpreter.anchors().code_type),
@@ -236,8 +236,7 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   MEMSPY_CHECK(walker.walk(copy, *innermost, chain));
   MEMSPY_CHECK(check_codes(last));
   MEMSPY_CHECK(emit(out));
-  const auto collecting = views.collecting(copy, *view);
-  out.collecting = collecting ? *collecting : interpreter.collecting(memory, view->interpreter);
+  out.collecting = views.collecting(copy, *view).value_or(false);
   remember(last, *view);
   return Unit{};
 }
