@@ -79,7 +79,7 @@ CodeCache::CodeCache(const Layout& layout, const MemoryReader& memory, RemoteAdd
 }
 
 void CodeCache::want(MemoryCopy& copy, RemoteAddr code) const {
-  if (is_plausible(code) && head_bytes(copy, code).empty()) copy.want(code, head_size_);
+  if (is_plausible(code)) copy.want(code, head_size_);
 }
 
 std::span<const std::byte> CodeCache::head_bytes(const MemoryCopy& copy, RemoteAddr code) const {
@@ -177,12 +177,9 @@ Result<Unit> CodeCache::want_rest(Head& head) {
     if (bytecode > kMaxBytecode) return corrupt(head.address, "bytecode of no size");
     head.entry.bytecode_size = static_cast<std::int64_t>(bytecode);
   }
-  const auto want = [&](RemoteAddr addr, std::size_t size) {
-    if (size != 0 && details_.find(addr, size).empty()) details_.want(addr, size);
-  };
-  want(name.characters, head.name_bytes);
-  want(file.characters, head.file_bytes);
-  want(head.line_table + layout_->offset(Field::kBytesData), head.table_bytes);
+  details_.want(name.characters, head.name_bytes);
+  details_.want(file.characters, head.file_bytes);
+  details_.want(head.line_table + layout_->offset(Field::kBytesData), head.table_bytes);
   return Unit{};
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -29,14 +30,15 @@ class CodeCache {
   struct Entry {
     std::uint32_t text = 0;             // index of its CodeText
     std::int64_t bytecode_size = 0;     // bytes
-    std::int64_t first_traceable = -1;  // byte offset; a frame before it is not set up; -1: no such rule
+    // A frame before this byte offset is not set up yet; up to 3.10 there is no such rule.
+    std::int64_t first_traceable = std::numeric_limits<std::int64_t>::min();
     std::array<std::byte, 128> fingerprint{};
   };
 
   // `code_type`: PyCode_Type; when null it is learnt from the first code object.
   CodeCache(const Layout& layout, const MemoryReader& memory, RemoteAddr code_type);
 
-  // Asks `copy` for the bytes that load() and is_current() look at, unless it has them.
+  // Asks `copy` for the bytes that load() and is_current() look at.
   void want(MemoryCopy& copy, RemoteAddr code) const;
   // nullptr: not read yet, or found to be replaced.
   const Entry* find(RemoteAddr code) const;

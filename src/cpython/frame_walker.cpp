@@ -13,6 +13,7 @@ constexpr std::uint64_t kPage = 4096;
 constexpr std::size_t kMaxReach = 4 * kPage;  // a chunk of frames is 16 KiB unless a frame is larger
 constexpr std::uint64_t kStackRefTags = 3;
 constexpr std::uint64_t kOwnedByGenerator = 1;
+constexpr std::uint64_t kNoHiddenFrames = 0xff;
 
 // Brent's: finds that the walk goes in circles without remembering where it was.
 class CycleGuard {
@@ -83,6 +84,9 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
   out.truncated = false;
   CycleGuard guard;
   std::size_t reach = kPage;
+  // From 3.12 on the interpreter's own frame is outermost. A chain that ends elsewhere was caught
+  // while a generator's frame was taken out of it: the store of its null `previous` may come first.
+  bool at_root = first_hidden_owner_ == kNoHiddenFrames || !innermost;
   for (RemoteAddr frame = innermost; frame;) {
     if (!is_plausible(frame)) return broken("no frame address", frame);
     if (guard.seen(frame)) return broken("a cycle", frame);
@@ -96,13 +100,17 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
     }
     out.visited.push_back(frame);
     const std::uint64_t owner = field_of(bytes, owner_);
-    if (owner < first_hidden_owner_) {
+    if (owner >= first_hidden_owner_) {
+      at_root = true;
+    } else {
+      at_root = first_hidden_owner_ == kNoHiddenFrames;
       const RemoteAddr code{field_of(bytes, code_) & reference_mask_};
       if (!is_plausible(code)) return broken("no code object", frame);
       out.frames.push_back({frame, code, field_of(bytes, instruction_), owner == kOwnedByGenerator});
     }
     frame = RemoteAddr{field_of(bytes, previous_)};
   }
+  if (!at_root && !out.truncated) return broken("the chain ends in the middle", out.visited.back());
   return Unit{};
 }
 

@@ -27,6 +27,7 @@ void MemoryCopy::clear() {
 
 void MemoryCopy::want(RemoteAddr addr, std::size_t size) {
   if (!addr || size == 0 || size > kMaxBytes || addr.value >= kEndOfUserSpace) return;
+  if (find_piece(addr, size) != nullptr) return;
   wanted_.push_back({addr.value, addr.value + size});
 }
 

@@ -20,8 +20,8 @@ class MemoryCopy {
 
   // Forgets everything; keeps the storage.
   void clear();
-  // Asks for `size` bytes with the next fetch(). Pieces may overlap. Beyond kMaxBytes between two
-  // clear()s nothing more is fetched: sizes come from the target.
+  // Asks for `size` bytes with the next fetch(), unless they are there. Pieces may overlap. Beyond
+  // kMaxBytes between two clear()s nothing more is fetched: sizes come from the target.
   void want(RemoteAddr addr, std::size_t size);
   // One read_many for everything wanted. What cannot be read is simply not found later.
   void fetch();

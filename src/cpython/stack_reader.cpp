@@ -87,7 +87,7 @@ struct StackReader::Impl {
       : interpreter(target),
         memory(below, stats.reads),
         threads(interpreter, memory),
-        views(interpreter.layout(), interpreter.runtime()),
+        views(interpreter.layout(), interpreter.anchors()),
         walker(interpreter.layout()),
         instructions(interpreter.layout()),
         codes(interpreter.layout(), memory, interpreter.anchors().code_type),
@@ -95,7 +95,7 @@ struct StackReader::Impl {
 
   Result<Unit> capture(RemoteAddr state, RawStack& out, bool again = false);
   void speculate(RemoteAddr state, ThreadMemory& last);
-  std::optional<ThreadView> current_view(RemoteAddr state, const ThreadMemory& last);
+  std::optional<ThreadView> current_view(RemoteAddr state);
   Result<Unit> capture_again(RemoteAddr stale, RawStack& out);
   Result<Unit> check_codes(ThreadMemory& last);
   bool in_same_place(const ThreadMemory& last, std::size_t index) const;
@@ -133,13 +133,11 @@ void StackReader::Impl::speculate(RemoteAddr state, ThreadMemory& last) {
 }
 
 // nullopt: this is not, or no longer, the state of a thread that find_thread_state() gave it for.
-std::optional<ThreadView> StackReader::Impl::current_view(RemoteAddr state, const ThreadMemory& last) {
+std::optional<ThreadView> StackReader::Impl::current_view(RemoteAddr state) {
   const auto view = views.find(copy, state);
   if (!view) return std::nullopt;
-  if (!last.view || last.view->link != view->link || last.view->anchor != view->anchor) {
-    views.want_behind(copy, *view);
-    copy.fetch();
-  }
+  views.want_behind(copy, *view);  // what was not foreseen
+  copy.fetch();
   const std::uint64_t expected = threads.thread_id_of(state);
   if (expected != 0 && view->thread_id != expected) return std::nullopt;
   if (!views.is_linked(copy, state, *view)) return std::nullopt;
@@ -228,7 +226,7 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   codes.trim();
   ThreadMemory& last = memory_of(state);
   speculate(state, last);
-  const auto view = current_view(state, last);
+  const auto view = current_view(state);
   if (!view && !again) return capture_again(state, out);
   if (!view) return make_error(Errc::kCorrupt, fmt::format("{:#x} is no thread state", state.value));
   const auto innermost = views.innermost_frame(copy, *view);
@@ -236,8 +234,7 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   MEMSPY_CHECK(walker.walk(copy, *innermost, chain));
   MEMSPY_CHECK(check_codes(last));
   MEMSPY_CHECK(emit(out));
-  const auto collecting = views.collecting(copy, *view);
-  out.collecting = collecting ? *collecting : interpreter.collecting(memory, view->interpreter);
+  out.collecting = views.collecting(copy, *view).value_or(false);
   remember(last, *view);
   return Unit{};
 }

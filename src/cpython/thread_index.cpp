@@ -14,7 +14,7 @@ constexpr Slot kWord{0, sizeof(std::uint64_t)};
 ThreadIndex::ThreadIndex(const Interpreter& interpreter, const MemoryReader& memory)
     : interpreter_(&interpreter),
       memory_(&memory),
-      views_(interpreter.layout(), interpreter.runtime()),
+      views_(interpreter.layout(), interpreter.anchors()),
       copy_(memory) {}
 
 std::uint64_t ThreadIndex::thread_id_of(RemoteAddr state) const {

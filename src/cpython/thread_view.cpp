@@ -23,11 +23,15 @@ bool null_or_plausible(RemoteAddr addr) { return !addr || is_plausible(addr); }
 
 }  // namespace
 
-ThreadViewReader::ThreadViewReader(const Layout& layout, RemoteAddr runtime)
+ThreadViewReader::ThreadViewReader(const Layout& layout, const Anchors& anchors)
     : layout_(&layout),
-      runtime_(runtime),
       anchor_(layout.find(anchor_field(layout.strategies.frame_chain)).value_or(Slot{})),
       through_cframe_(layout.strategies.frame_chain == FrameChain::kCFrame) {
+  if (layout.strategies.gc_place == GcPlace::kStatics) process_wide_flag_ = anchors.gc_collecting;
+  if (layout.strategies.gc_place == GcPlace::kRuntime) {
+    process_wide_flag_ = anchors.runtime + layout.offset(Field::kRuntimeGc) +
+                         layout.offset(Field::kGcCollecting);
+  }
   const Field fields[] = {Field::kThreadPrev, Field::kThreadInterpreter, Field::kThreadThreadId};
   head_size_ = std::size_t{anchor_.offset} + anchor_.width;
   for (const Field field : fields) {
@@ -37,16 +41,9 @@ ThreadViewReader::ThreadViewReader(const Layout& layout, RemoteAddr runtime)
 }
 
 RemoteAddr ThreadViewReader::collecting_flag(RemoteAddr interpreter) const {
-  switch (layout_->strategies.gc_place) {
-    case GcPlace::kStatics:
-      return {};
-    case GcPlace::kRuntime:
-      return runtime_ + layout_->offset(Field::kRuntimeGc) + layout_->offset(Field::kGcCollecting);
-    case GcPlace::kInterpreter:
-      return interpreter + layout_->offset(Field::kInterpreterGc) +
-             layout_->offset(Field::kGcCollecting);
-  }
-  return {};
+  if (layout_->strategies.gc_place != GcPlace::kInterpreter) return process_wide_flag_;
+  return interpreter + layout_->offset(Field::kInterpreterGc) +
+         layout_->offset(Field::kGcCollecting);
 }
 
 void ThreadViewReader::want_behind(MemoryCopy& copy, const ThreadView& view) const {

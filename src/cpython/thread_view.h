@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "cpython/anchors.h"
 #include "cpython/layout.h"
 #include "cpython/memory_copy.h"
 
@@ -19,8 +20,7 @@ struct ThreadView {
 
 class ThreadViewReader {
  public:
-  // `runtime` is 0 on 3.6.
-  ThreadViewReader(const Layout& layout, RemoteAddr runtime);
+  ThreadViewReader(const Layout& layout, const Anchors& anchors);
 
   void want(MemoryCopy& copy, RemoteAddr state) const { copy.want(state, head_size_); }
   // What lies behind a view: the link, the innermost frame's address, the collector's flag.
@@ -31,15 +31,15 @@ class ThreadViewReader {
   bool is_linked(const MemoryCopy& copy, RemoteAddr state, const ThreadView& view) const;
   // A null address: the thread runs no Python code now. nullopt: not in the copy.
   std::optional<RemoteAddr> innermost_frame(const MemoryCopy& copy, const ThreadView& view) const;
-  // Does the garbage collector run on this interpreter? nullopt: this version keeps its flag where
-  // only the Interpreter knows (3.6), or it is not in the copy.
+  // Does the garbage collector run on this interpreter? nullopt: the flag is not in the copy, or
+  // nobody knows where it is (3.6, stripped).
   std::optional<bool> collecting(const MemoryCopy& copy, const ThreadView& view) const;
 
  private:
   RemoteAddr collecting_flag(RemoteAddr interpreter) const;
 
   const Layout* layout_;
-  RemoteAddr runtime_;
+  RemoteAddr process_wide_flag_;  // up to 3.8: one collector for all interpreters
   Slot anchor_;
   std::size_t head_size_ = 0;
   bool through_cframe_ = false;

@@ -67,6 +67,9 @@ class PyImageBuilder {
   RemoteAddr add_dict(const std::vector<std::pair<RemoteAddr, RemoteAddr>>& items);
   RemoteAddr add_set(const std::vector<RemoteAddr>& items);
   RemoteAddr add_cell(RemoteAddr contents);
+  RemoteAddr add_bool(bool value);
+  RemoteAddr add_module(std::string_view name);
+  RemoteAddr add_class(std::string_view module, std::string_view qualname, std::uint64_t flags = 0);
   RemoteAddr none() const { return none_; }
   RemoteAddr type(std::string_view name) const;                 // of those made so far
 

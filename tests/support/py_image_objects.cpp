@@ -157,4 +157,25 @@ RemoteAddr PyImageBuilder::add_cell(RemoteAddr contents) {
   return object;
 }
 
+RemoteAddr PyImageBuilder::add_bool(bool value) {
+  const std::size_t size = layout_.offset(Field::kLongDigits) + sizeof(std::uint32_t);
+  const RemoteAddr object = new_object("bool", size, cpython::kTypeLongSubclass);
+  put(object, Field::kLongDigits, value ? 1 : 0);
+  return object;
+}
+
+RemoteAddr PyImageBuilder::add_module(std::string_view name) {
+  const RemoteAddr object = new_object("module", layout_.size(Struct::kModule));
+  put(object, Field::kModuleName, add_str(name).value);
+  return object;
+}
+
+RemoteAddr PyImageBuilder::add_class(std::string_view module, std::string_view qualname,
+                                     std::uint64_t flags) {
+  const RemoteAddr made = add_type(qualname, flags | cpython::kTypeHeapType);
+  put(made, Field::kHeapTypeQualname, add_str(qualname).value);
+  put(made, Field::kTypeDict, add_dict({{add_str("__module__"), add_str(module)}}).value);
+  return made;
+}
+
 }  // namespace memspy::testing
