@@ -21,8 +21,8 @@ Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {
   model.states = read_thread_states(env.proc, pid);  // before the look: its pause would show as T
   MEMSPY_TRY(look, env.look_at(pid, options.look));
   for (const auto& attempt : look.attempts)
-    SPDLOG_DEBUG("{}{} in {}: {}", attempt.won ? "won: " : "", attempt.method, attempt.file,
-                 attempt.evidence);
+    spdlog::debug("{}{} in {}: {}", attempt.won ? "won: " : "", attempt.method, attempt.file,
+                  attempt.evidence);
   model.look = std::move(look);
   model.memory = read_memory_facts(env.proc, pid);
   if (auto executable = env.proc.executable(pid)) model.executable = std::move(*executable);
@@ -48,7 +48,7 @@ std::vector<DumpModel> look_at_descendants(Pid pid, const DumpOptions& options, 
     if (model) {
       models.push_back(std::move(*model));
     } else {
-      SPDLOG_DEBUG("child {}: {}", child.value, describe(model.error()));
+      spdlog::debug("child {}: {}", child.value, describe(model.error()));
     }
   }
   return models;
