@@ -1,8 +1,17 @@
 #include "cli/env.h"
 
+#include <unistd.h>
+
+#include <array>
 #include <string_view>
 
 namespace memspy::cli {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
 
 void say(Env& env, const std::string& text) {
   if (env.verbosity < 0) return;

@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "attach/access.h"
 #include "base/clock.h"
 #include "cli/process_row.h"
+#include "cpython/interpreter.h"
 #include "memspy/result.h"
 #include "memspy/sample_sink.h"
 #include "procfs/proc_dir.h"
@@ -24,6 +26,9 @@ namespace memspy::cli {
 using StartSession = std::function<Result<std::unique_ptr<sampler::Session>>(
     sampler::SessionOptions, SampleSink&)>;
 using LookAt = std::function<Result<sampler::ProcessLook>(Pid, const sampler::LookOptions&)>;
+using FindInterpreter = std::function<Result<cpython::Interpreter>(
+    Pid, std::optional<int> assume_minor, std::vector<cpython::LocatorAttempt>&)>;
+using Diagnose = std::function<std::vector<attach::Finding>(Pid)>;
 using ListPython = std::function<std::vector<ProcessRow>()>;
 
 struct Env {
@@ -37,15 +42,21 @@ struct Env {
   bool out_terminal = false;
   bool err_terminal = false;
   bool colour = false;  // of stdout; decided from the terminal, the environment and --no-color
+  std::size_t columns = 80;  // of the terminal
   int verbosity = 0;    // -1 quiet, 0 normal, 1 debug, 2 trace
   std::vector<std::string> command_line;  // as typed, for the header of a recording
 
   StartSession start_session;
   LookAt look_at;
+  FindInterpreter find_interpreter;
+  Diagnose diagnose;
   ListPython list_python;
   std::function<std::chrono::nanoseconds()> wall_now = wall_clock_now;
   std::function<void(std::chrono::nanoseconds)> sleep;  // tests do not
 };
+
+// Of this machine, for names of files.
+std::string host_name();
 
 // A remark for a person on stderr; nothing with -q.
 void say(Env& env, const std::string& text);

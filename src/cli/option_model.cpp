@@ -11,6 +11,7 @@ namespace {
 std::vector<OptionModel> describe_options(const CLI::App& app) {
   std::vector<OptionModel> models;
   for (const CLI::Option* option : app.get_options()) {
+    if (option->get_group().empty()) continue;  // not advertised
     OptionModel model;
     for (const std::string& name : option->get_snames()) model.spellings.push_back("-" + name);
     for (const std::string& name : option->get_lnames()) model.spellings.push_back("--" + name);

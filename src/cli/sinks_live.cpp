@@ -106,7 +106,10 @@ WatchSink::WatchSink(const std::optional<Condition>& fail_on, TickCall on_tick)
 Result<Unit> WatchSink::on_point(const SeriesPoint& point) {
   ++points_;
   const auto rss = point[SeriesColumn::kRssBytes];
-  if (!fail_on_ || failed_at_ || !rss || point.process != kFirst) return Unit{};
+  if (!rss || point.process != kFirst) return Unit{};
+  rss_ = rss;
+  if (!first_rss_) first_rss_ = rss;
+  if (!fail_on_ || failed_at_) return Unit{};
   if (fail_on_->update(point.time, *rss)) failed_at_ = point.time;
   return Unit{};
 }

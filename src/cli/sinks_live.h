@@ -73,6 +73,9 @@ class WatchSink final : public SampleSink {
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override { return Unit{}; }
 
+  // Of the process the run was asked for.
+  const std::optional<double>& rss_bytes() const { return rss_; }
+  const std::optional<double>& first_rss_bytes() const { return first_rss_; }
   bool measured() const { return points_ > 0 || growth_; }
   // When the condition first held.
   const std::optional<std::chrono::nanoseconds>& failed_at() const { return failed_at_; }
@@ -81,6 +84,7 @@ class WatchSink final : public SampleSink {
   std::optional<ConditionWatch> fail_on_;
   std::optional<std::chrono::nanoseconds> failed_at_;
   TickCall on_tick_;
+  std::optional<double> rss_, first_rss_;
   std::uint64_t points_ = 0;
   bool growth_ = false;
 };

@@ -28,12 +28,6 @@ std::string signed_text(double bytes) { return format_signed_bytes(std::llround(
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-std::string place(const std::string& function, const std::string& file, int line) {
-  if (file.empty()) return printable(function);
-  if (line == 0) return fmt::format("{} ({})", printable(function), printable(base_name(file)));
-  return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
-}
-
 std::string title_line(const TopHead& head) {
   std::string line = fmt::format("memspy top  {}  {}", head.pid.value, printable(head.command));
   if (!head.python_version.empty()) line += "  Python " + head.python_version;
@@ -95,7 +89,7 @@ std::string row_line(const TopRow& row) {
   return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}", signed_text(row.now_bytes_per_second),
                      format_signed_bytes(row.own_bytes), row.percent,
                      format_signed_bytes(row.cumulative_bytes), row.samples,
-                     place(row.function, row.file, row.line));
+                     place_text(row.function, row.file, row.line));
 }
 
 std::vector<ScreenLine> head_lines(const TopModel& model, const TopHead& head,
@@ -113,7 +107,7 @@ std::vector<ScreenLine> hottest_lines(const TopModel& model, const TopQuery& que
   if (frames.empty()) return lines;
   lines.push_back({"hottest stack:", LineStyle::kTitle});
   for (std::size_t i = 0; i < std::min(frames.size(), kHottestFrames); ++i)
-    lines.push_back({"  " + place(frames[i].function, frames[i].file, frames[i].line)});
+    lines.push_back({"  " + place_text(frames[i].function, frames[i].file, frames[i].line)});
   if (frames.size() > kHottestFrames)
     lines.push_back({fmt::format("  … {} more", frames.size() - kHottestFrames), LineStyle::kDim});
   return lines;
@@ -162,6 +156,12 @@ Json whole_number(const std::optional<double>& value) {
 }
 
 }  // namespace
+
+std::string place_text(const std::string& function, const std::string& file, int line) {
+  if (file.empty()) return printable(function);
+  if (line == 0) return fmt::format("{} ({})", printable(function), printable(base_name(file)));
+  return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
+}
 
 std::string cut(std::string_view text, std::size_t width) {
   std::size_t end = 0;
