@@ -1,4 +1,3 @@
-// validate() and the transformation for Py_TRACE_REFS.
 #include <spdlog/fmt/fmt.h>
 
 #include "cpython/layouts.h"
@@ -78,18 +77,6 @@ std::vector<Field> fields_of(const Strategies& s) {
   return needed;
 }
 
-bool is_object(Struct of) {
-  switch (of) {
-    case Struct::kCode: case Struct::kObject: case Struct::kVarObject: case Struct::kType:
-    case Struct::kHeapType: case Struct::kUnicode: case Struct::kBytes: case Struct::kLong:
-    case Struct::kFloat: case Struct::kTuple: case Struct::kList: case Struct::kDict:
-    case Struct::kSet: case Struct::kModule: case Struct::kCell: case Struct::kFrameObject:
-      return true;
-    default:
-      return false;
-  }
-}
-
 Error misplaced(const Layout& layout, Field field, std::string_view what) {
   const Slot slot = layout.slots[static_cast<std::size_t>(field)];
   return make_error(Errc::kCorrupt, fmt::format("layout \"{}\": {} at {:#x} ({} bytes) {}", layout.source,
@@ -130,25 +117,6 @@ Result<Unit> validate(const Layout& layout) {
     if (!layout.has(field)) return misplaced(layout, field, "is missing");
   }
   return Unit{};
-}
-
-Layout with_trace_refs(Layout layout) {
-  constexpr std::uint32_t kHeadExtra = 16;  // _ob_next, _ob_prev
-  const auto shifts = [&](Struct of) {
-    // Up to 3.10 frames are objects as well.
-    return is_object(of) || (of == Struct::kFrame &&
-                             layout.strategies.frame_chain == FrameChain::kFrameObjects);
-  };
-  for (std::size_t i = 0; i < kFieldCount; ++i) {
-    if (layout.slots[i].present() && shifts(field_owner(static_cast<Field>(i)))) {
-      layout.slots[i].offset += kHeadExtra;
-    }
-  }
-  for (std::size_t i = 0; i < kStructCount; ++i) {
-    if (layout.sizes[i] != 0 && shifts(static_cast<Struct>(i))) layout.sizes[i] += kHeadExtra;
-  }
-  layout.source += " with Py_TRACE_REFS";
-  return layout;
 }
 
 }  // namespace memspy::cpython

@@ -23,9 +23,9 @@ Struct field_owner(Field field);
 // that the strategies rely on are there. kCorrupt names the first that is not.
 Result<Unit> validate(const Layout& layout);
 
-// The same layout for a build with Py_TRACE_REFS, where every object starts with two more pointers
-// (Py_DEBUG implies it up to 3.7).
-Layout with_trace_refs(Layout layout);
+// Builds of one minor that differ in a way their version does not tell; the first is the usual one.
+// Which it is shows when the target's structures are walked.
+Result<std::vector<Layout>> layout_variants(int minor);
 
 // Where the _Py_DebugOffsets of a minor keeps the offset of a field or the size of a structure.
 struct DebugFieldEntry {

@@ -117,6 +117,32 @@ Result<std::string> ObjectReader::read_str(RemoteAddr str, std::size_t max_chara
   return to_utf8(characters, shape->unit);
 }
 
+Result<std::int64_t> ObjectReader::read_int(RemoteAddr object) const {
+  constexpr unsigned kDigitBits = 30;
+  constexpr std::uint64_t kMaxDigits = 2;  // 60 bits
+  const std::uint32_t digits_at = layout_.offset(Field::kLongDigits);
+  MEMSPY_TRY(block, Block::read(memory_, object, digits_at));
+  std::uint64_t count = 0;
+  bool negative = false;
+  if (layout_.strategies.integers == LongKind::kTag) {
+    const std::uint64_t tag = block.get(layout_, Field::kLongTag);
+    negative = (tag & 3) == 2;
+    count = (tag & 3) == 1 ? 0 : tag >> 3;
+  } else {
+    const std::int64_t size = block.get_signed(layout_, Field::kVarObjectSize);
+    negative = size < 0;
+    count = negative ? 0 - static_cast<std::uint64_t>(size) : static_cast<std::uint64_t>(size);
+  }
+  if (count > kMaxDigits) return corrupt("an int of more than 60 bits", object);
+  std::int64_t value = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    MEMSPY_TRY(digit, read<std::uint32_t>(memory_, object + digits_at + i * sizeof(std::uint32_t)));
+    if (digit >> kDigitBits != 0) return corrupt("an int with an impossible digit", object);
+    value |= static_cast<std::int64_t>(digit) << (kDigitBits * i);
+  }
+  return negative ? -value : value;
+}
+
 Result<ObjectReader::KeyTable> ObjectReader::read_keys(RemoteAddr keys) const {
   MEMSPY_TRY(block, Block::read(memory_, keys, layout_.offset(Field::kDictKeysIndices)));
   KeyTable table;

@@ -47,6 +47,9 @@ class ObjectReader {
   // were more. Lone surrogates become U+FFFD. The object must be a str: check its type before.
   Result<std::string> read_str(RemoteAddr str, std::size_t max_characters, bool* cut = nullptr) const;
 
+  // An int that fits; kCorrupt for larger ones. The object must be an int (or a bool).
+  Result<std::int64_t> read_int(RemoteAddr object) const;
+
   // All items of a dict (or of a subclass of dict).
   Result<DictItems> read_dict(RemoteAddr dict) const;
   // The value of a str key; a null address when there is none.
