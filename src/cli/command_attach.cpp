@@ -12,6 +12,7 @@
 #include "cli/live_run.h"
 #include "cli/process_list.h"
 #include "cli/top_model.h"
+#include "cli/top_view.h"
 #include "recording/summary_json.h"
 #include "report/figures.h"
 
