@@ -44,7 +44,12 @@ Result<Unit> Profile::on_stack(StackId id, const StackTable::Node& node) {
 }
 
 Result<Unit> Profile::on_point(const SeriesPoint& point) {
-  if (keep_points && window.contains(point.time)) points.push_back(point);
+  if (!keep_points || (window.to.has_value() && point.time > *window.to)) return Unit{};
+  if (window.from.has_value() && point.time <= *window.from) {
+    // Where the window starts from: the last point before it, of each process.
+    std::erase_if(points, [&](const SeriesPoint& p) { return p.process == point.process; });
+  }
+  points.push_back(point);
   return Unit{};
 }
 

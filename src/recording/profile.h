@@ -1,5 +1,5 @@
-// The model behind every report: a run summed up in memory. A sink, so that it is filled the same way
-// by a live run (top, attach) and by a replayed recording.
+// The model behind every report: a run summed up in memory. A sink, so that it is filled the same
+// way by a live run (top, attach) and by a replayed recording.
 #pragma once
 
 #include <chrono>
@@ -37,8 +37,8 @@ struct StackShape {
   bool processes = false;       // -s: a `pid N (name)` root frame
 };
 
-// Which records count, by their time since the start of the run: from < time <= to, as a tick closes
-// what happened before it.
+// Which records count, by their time since the start of the run: from < time <= to, as a tick
+// closes what happened before it.
 struct TimeWindow {
   std::optional<std::chrono::nanoseconds> from;
   std::optional<std::chrono::nanoseconds> to;
@@ -82,21 +82,22 @@ class Profile final : public SampleSink {
   const ProcessRecord* find_process(ProcessIndex index) const;
   const ThreadRecord* find_thread(ThreadIndex index) const;
 
-  // Set before the first record. Definitions, header and summary are kept whatever the window.
+  // Set before the first record. Definitions, header and summary are kept whatever the window; of
+  // the points, also the last one before it, which is where the window starts from.
   TimeWindow window;
   bool keep_points = true;
 
   RunHeader header;
-  std::vector<ProcessRecord> processes;                       // by index - 1
-  std::vector<ThreadRecord> threads;                          // by index - 1
-  StackTable stacks;                                          // ids equal the run's
+  std::vector<ProcessRecord> processes;  // by index - 1
+  std::vector<ThreadRecord> threads;     // by index - 1
+  StackTable stacks;                     // ids equal the run's
   std::map<ProfileKey, ProfileValue> growth;
-  std::map<ProcessIndex, std::int64_t> unattributed;          // net bytes
-  std::vector<SeriesPoint> points;                            // only when keep_points
+  std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
+  std::vector<SeriesPoint> points;                    // only when keep_points; see window
   std::vector<Gap> gaps;
-  std::chrono::nanoseconds last_time{};                       // of the last tick within the window
-  std::optional<RunSummary> summary;                          // of the whole run
-  std::string note;                                           // the reader's: what could not be read
+  std::chrono::nanoseconds last_time{};  // of the last tick within the window
+  std::optional<RunSummary> summary;     // of the whole run
+  std::string note;                      // the reader's: what could not be read
 };
 
 }  // namespace memspy::recording

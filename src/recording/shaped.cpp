@@ -70,8 +70,12 @@ class Shaper {
     return it->second;
   }
   std::uint32_t marker(std::string text) {
-    return intern(
-        {.text = text, .function = text, .file = {}, .line = 0, .kind = FrameKind::kMarker});
+    return intern({.text = text,
+                   .function = text,
+                   .file = {},
+                   .file_name = {},
+                   .line = 0,
+                   .kind = FrameKind::kMarker});
   }
   std::uint32_t process_frame(ProcessIndex index) {
     const auto* process = profile_.find_process(index);
@@ -88,7 +92,8 @@ class Shaper {
     if (!known.has_value()) {
       const Frame& f = profile_.stacks.frame(id);
       const std::int32_t line = shape_.functions || shape_.no_lines ? 0 : f.line;
-      known = intern({frame_text(f, files_, shape_), f.function, f.file, line, f.kind});
+      known = intern(
+          {frame_text(f, files_, shape_), f.function, f.file, files_.name(f.file), line, f.kind});
     }
     return *known;
   }

@@ -31,6 +31,7 @@ struct ShapedFrame {
   std::string text;  // as it is printed
   std::string function;
   std::string file;       // as the target names it; "" for markers
+  std::string file_name;  // as it is printed
   std::int32_t line = 0;  // 0: not known, or not asked for
   FrameKind kind = FrameKind::kPython;
 };

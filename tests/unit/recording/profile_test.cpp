@@ -39,7 +39,7 @@ TEST(Profile, AWindowCountsItsOwnRecordsOnly) {
   EXPECT_EQ(totals.attributed_bytes, 14 * kMiB + kMiB + 5 * kMiB + 4096);
   EXPECT_EQ(totals.unattributed_bytes, 0u);
   EXPECT_EQ(totals.shrink_bytes, 3 * kMiB);
-  EXPECT_EQ(profile.points.size(), 2u);
+  EXPECT_EQ(profile.points.size(), 3u);  // the one at its start too
   EXPECT_EQ(profile.processes.size(), 2u);
 }
 
