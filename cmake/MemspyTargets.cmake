@@ -11,7 +11,7 @@ target_compile_options(memspy_options INTERFACE
 # g++ 12's -Wnull-dereference and -Wmaybe-uninitialized misfire inside inlined standard containers
 # once optimisation is on; they stay errors in the dev preset only.
 target_compile_options(memspy_options INTERFACE
-  $<$<NOT:$<CONFIG:Debug>>:-Wno-null-dereference> $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized>)
+  $<$<NOT:$<CONFIG:Debug>>:-Wno-null-dereference> $<$<AND:$<CXX_COMPILER_ID:GNU>,$<NOT:$<CONFIG:Debug>>>:-Wno-maybe-uninitialized>)
 target_include_directories(memspy_options INTERFACE
   ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 if(MEMSPY_SANITIZE)
@@ -19,7 +19,8 @@ if(MEMSPY_SANITIZE)
                                                   -fno-sanitize-recover=all)
   target_link_options(memspy_options INTERFACE -fsanitize=${MEMSPY_SANITIZE})
   if(MEMSPY_SANITIZE MATCHES "undefined|address")
-    target_compile_options(memspy_options INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+    target_compile_options(memspy_options INTERFACE -Wno-null-dereference
+                                                    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   endif()
 endif()
 

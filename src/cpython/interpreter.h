@@ -8,22 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "cpython/anchors.h"
 #include "cpython/layout.h"
+#include "cpython/version.h"
 #include "memspy/memory_map.h"
 #include "memspy/memory_reader.h"
 #include "memspy/symbol_source.h"
 
 namespace memspy::cpython {
-
-struct Version {
-  int major = 3;
-  int minor = 0;
-  int patch = 0;
-  std::uint32_t hex = 0;       // PY_VERSION_HEX; 0 when only the minor is known
-  bool free_threaded = false;
-  bool debug_build = false;    // Py_DEBUG
-  std::string text() const;    // "3.11.7", "3.6" when the patch is not known, "3.14.0rc2"
-};
 
 // One way that was tried to find the runtime, in one file.
 struct LocatorAttempt {
@@ -62,6 +54,7 @@ struct GcState {
 struct PymallocState {
   std::uint64_t arenas = 0, arena_bytes = 0;
   std::uint64_t used_bytes = 0, free_bytes = 0;  // block bytes in use, and everything else in the arenas
+  bool complete = true;  // false: a cap was reached or an arena could not be read
 };
 
 class Interpreter {
@@ -70,12 +63,14 @@ class Interpreter {
   // stacks. kUnsupported: no CPython here, or one memspy does not know; the error's `why` lists the
   // attempts. kUnreadable while the runtime is not initialised yet (a process that has just started).
   // `attempts` may be null; it is filled on success and on failure.
-  static Result<Interpreter> open(const MemoryReader& memory, const MemoryMap& map, const SymbolSource& symbols,
-                                  const OpenOptions& options, std::vector<LocatorAttempt>* attempts);
+  static Result<Interpreter> open(const MemoryReader& memory, const MemoryMap& map,
+                                  const SymbolSource& symbols, const OpenOptions& options,
+                                  std::vector<LocatorAttempt>* attempts);
 
   const Version& version() const { return version_; }
   const Layout& layout() const { return *layout_; }
-  RemoteAddr runtime() const { return runtime_; }  // _PyRuntime; 0 on 3.6
+  RemoteAddr runtime() const { return anchors_.runtime; }  // _PyRuntime; 0 on 3.6
+  const Anchors& anchors() const { return anchors_; }
 
   // All threads of all interpreters, as listed now. Bounded walk; torn entries end it.
   Result<std::vector<ThreadState>> threads(const MemoryReader& memory) const;
@@ -90,10 +85,11 @@ class Interpreter {
   std::vector<std::pair<std::uint64_t, std::string>> thread_names(const MemoryReader& memory) const;
 
  private:
+  friend class Search;  // open() of one target, in search.cpp
+
   Version version_;
   std::shared_ptr<const Layout> layout_;  // shared with StackReader, which outlives a moved Interpreter
-  RemoteAddr runtime_;
-  // Further addresses (3.6 statics, arenas of stripped builds) are added here by the implementation.
+  Anchors anchors_;
 };
 
 }  // namespace memspy::cpython

@@ -1,0 +1,252 @@
+#include "attach/seizure.h"
+
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+#include <cstddef>
+#include <vector>
+
+#include "base/log.h"
+
+namespace memspy::attach {
+namespace {
+
+// Never PTRACE_O_EXITKILL: memspy is a guest.
+constexpr long kOptions = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+// Only the main thread reports its exit: it is the last look at a process' memory, and a program that
+// starts and ends threads all the time need not pay for it.
+constexpr long kMainThreadOptions = kOptions | PTRACE_O_TRACEEXIT;
+
+// New threads can be born while the list is read; a target that makes them faster than this is
+// caught through the clone events of those already held.
+constexpr int kMaxSeizePasses = 64;
+
+long options_for(Pid pid, Tid tid) { return tid.value == pid.value ? kMainThreadOptions : kOptions; }
+
+// glibc declares the request as an enum with fixed entries; the arguments are plain words.
+long trace(__ptrace_request request, Tid tid, unsigned long addr, unsigned long data) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): ptrace's ABI
+  return ::ptrace(request, tid.value, reinterpret_cast<void*>(addr), reinterpret_cast<void*>(data));
+}
+
+timespec to_timespec(std::chrono::nanoseconds d) {
+  return {static_cast<time_t>(d.count() / 1'000'000'000), static_cast<long>(d.count() % 1'000'000'000)};
+}
+
+}  // namespace
+
+void Seizure::check_thread() const { assert(owner_ == std::this_thread::get_id()); }
+
+Result<Unit> Seizure::seize(Pid pid) {
+  check_thread();
+  for (int pass = 0; pass < kMaxSeizePasses; ++pass) {
+    MEMSPY_TRY(found, seize_pass(pid));
+    if (!found) break;
+  }
+  return Unit{};
+}
+
+// True when a thread was found that was not held before.
+Result<bool> Seizure::seize_pass(Pid pid) {
+  MEMSPY_TRY(threads, proc_.threads(pid));
+  bool found = false;
+  for (const Tid tid : threads) {
+    if (tracees_.contains(tid)) continue;
+    MEMSPY_TRY(seized, seize_thread(pid, tid));
+    found = found || seized;
+  }
+  if (tracees_.empty()) {
+    return make_error(Errc::kNoSuchProcess, "no thread of process " + std::to_string(pid.value) + " is left");
+  }
+  return found;
+}
+
+Result<bool> Seizure::seize_thread(Pid pid, Tid tid) {
+  if (trace(PTRACE_SEIZE, tid, 0, static_cast<unsigned long>(options_for(pid, tid))) != 0) {
+    const int err = errno;
+    if (err == ESRCH) return false;  // it ended meanwhile
+    // A thread born of one we hold is ours already: its birth stop is on the way.
+    const auto status = proc_.status(pid, tid);
+    if (err == EPERM && status.has_value() && status->tracer == Pid{::gettid()}) return false;
+    return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value), err);
+  }
+  tracees_.emplace(tid, pid);
+  observer_.on_thread_started(pid, tid, ThreadOrigin::kSeized);
+  return true;
+}
+
+std::size_t Seizure::dispatch() {
+  check_thread();
+  std::size_t handled = 0;
+  while (wait_once()) ++handled;
+  return handled;
+}
+
+bool Seizure::wait_once() {
+  int raw = 0;
+  // __WNOTHREAD: what other threads of memspy have started is theirs to wait for.
+  const pid_t tid = ::waitpid(-1, &raw, __WALL | WNOHANG | __WNOTHREAD);
+  if (tid <= 0) return false;
+  handle(Tid{tid}, WaitStatus(raw));
+  return true;
+}
+
+void Seizure::handle(Tid tid, WaitStatus status) {
+  using Kind = WaitStatus::Kind;
+  switch (status.kind()) {
+    case Kind::kExited:
+    case Kind::kKilled:
+      return handle_end(tid, status);
+    case Kind::kInterrupted:
+      return handle_interrupted(tid);
+    case Kind::kEvent:
+      return handle_event(tid, status.code());
+    case Kind::kGroupStop:
+      return handle_group_stop(tid);
+    case Kind::kSignalStop:
+      return handle_signal(tid, status.code());
+  }
+}
+
+// PTRACE_LISTEN leaves the thread stopped, as job control wants it, and tells us when it goes on.
+void Seizure::handle_group_stop(Tid tid) {
+  if (!tracees_.contains(tid)) handle_birth(tid);
+  if (tracees_.contains(tid)) trace(PTRACE_LISTEN, tid, 0, 0);
+}
+
+void Seizure::handle_interrupted(Tid tid) {
+  if (!tracees_.contains(tid)) {
+    handle_birth(tid);
+    if (tracees_.contains(tid)) resume(tid);
+    return;
+  }
+  if (interruption_ != nullptr && interruption_->tid == tid && !interruption_->done) {
+    const auto begin = std::chrono::steady_clock::now();
+    (*interruption_->body)();
+    resume(tid);
+    interruption_->held = std::chrono::steady_clock::now() - begin;
+    interruption_->done = true;
+    return;
+  }
+  resume(tid);
+}
+
+// The first stop of a thread that a tracee has made; it may come before the parent's own event.
+void Seizure::handle_birth(Tid tid) {
+  Pid pid{tid.value};
+  if (const auto status = proc_.status(Pid{tid.value}); status.has_value()) pid = status->tgid;
+  const bool new_process = pid.value == tid.value;
+  if (new_process && !follow_children_) {
+    trace(PTRACE_DETACH, tid, 0, 0);  // it is stopped here anyway
+    return;
+  }
+  trace(PTRACE_SETOPTIONS, tid, 0, static_cast<unsigned long>(options_for(pid, tid)));
+  tracees_.emplace(tid, pid);
+  observer_.on_thread_started(pid, tid, new_process ? ThreadOrigin::kForked : ThreadOrigin::kCloned);
+}
+
+void Seizure::handle_event(Tid tid, int event) {
+  const auto it = tracees_.find(tid);
+  if (it == tracees_.end()) {
+    resume(tid);
+    return;
+  }
+  if (event == PTRACE_EVENT_EXEC) {
+    handle_exec(tid);
+  } else if (event == PTRACE_EVENT_EXIT) {
+    observer_.on_exiting(it->second);
+  } else {
+    handle_parenthood(tid, event);
+  }
+  resume(tid);
+}
+
+void Seizure::handle_parenthood(Tid parent, int event) {
+  if (event != PTRACE_EVENT_FORK && event != PTRACE_EVENT_VFORK) return;
+  unsigned long child = 0;
+  if (trace(PTRACE_GETEVENTMSG, parent, 0, reinterpret_cast<unsigned long>(&child)) != 0) return;
+  observer_.on_forked(tracees_.at(parent), Pid{static_cast<pid_t>(child)}, event == PTRACE_EVENT_VFORK);
+}
+
+// The kernel gives the surviving thread the main thread's id and ends all others without a word.
+void Seizure::handle_exec(Tid tid) {
+  const Pid pid = tracees_.at(tid);
+  std::vector<Tid> gone;
+  for (const auto& [other, owner] : tracees_) {
+    if (owner == pid) gone.push_back(other);
+  }
+  for (const Tid other : gone) {
+    if (other != tid) tracees_.erase(other);
+    observer_.on_thread_ended(pid, other);
+  }
+  observer_.on_exec(pid);
+  observer_.on_thread_started(pid, tid, ThreadOrigin::kExeced);
+}
+
+void Seizure::handle_end(Tid tid, WaitStatus status) {
+  if (interruption_ != nullptr && interruption_->tid == tid) interruption_->gone = true;
+  const auto it = tracees_.find(tid);
+  if (it == tracees_.end()) return;
+  const Pid pid = it->second;
+  tracees_.erase(it);
+  observer_.on_thread_ended(pid, tid);
+  // The main thread's end is reported last, when every other thread is gone.
+  if (tid.value == pid.value) observer_.on_process_ended(pid, status);
+}
+
+void Seizure::handle_signal(Tid tid, int signal) {
+  siginfo_t info{};
+  const auto it = tracees_.find(tid);
+  if (it == tracees_.end() || ::ptrace(PTRACE_GETSIGINFO, tid.value, nullptr, &info) != 0) {
+    resume(tid, signal);
+    return;
+  }
+  const SignalStop stop{signal, info.si_code, info.si_fd};
+  const Pid pid = it->second;
+  const bool ours = observer_.on_signal(pid, tid, stop);
+  resume(tid, ours ? 0 : signal);
+  if (ours) observer_.on_resumed(pid, tid);
+}
+
+// ESRCH means that it was killed while stopped; its end will be reported.
+void Seizure::resume(Tid tid, int signal) const { trace(PTRACE_CONT, tid, 0, static_cast<unsigned long>(signal)); }
+
+Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nanoseconds deadline,
+                                                       const std::function<void()>& body) {
+  check_thread();
+  if (trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) {
+    return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " is gone", errno);
+  }
+  Interruption interruption{tid, &body, false, false, {}};
+  interruption_ = &interruption;
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  sigset_t child_signal;
+  sigemptyset(&child_signal);
+  sigaddset(&child_signal, SIGCHLD);
+  while (!interruption.done && !interruption.gone) {
+    if (wait_once()) continue;
+    const auto left = end - std::chrono::steady_clock::now();
+    if (left <= std::chrono::nanoseconds::zero()) break;
+    const timespec timeout = to_timespec(left);
+    ::sigtimedwait(&child_signal, nullptr, &timeout);
+  }
+  interruption_ = nullptr;
+  if (interruption.done) return interruption.held;
+  if (interruption.gone) return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " has ended");
+  return make_error(Errc::kTimeout, "thread " + std::to_string(tid.value) + " did not stop in time");
+}
+
+std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
+  errno = 0;
+  const long value = trace(PTRACE_PEEKUSER, tid, offsetof(user_regs_struct, fs_base), 0);
+  if (errno != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(value);
+}
+
+}  // namespace memspy::attach

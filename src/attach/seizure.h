@@ -1,0 +1,117 @@
+// Every ptrace and wait call of memspy. A Seizure holds processes by PTRACE_SEIZE, follows their
+// threads (and children), and tells an observer what happens to them.
+//
+// Guest manners (docs/architecture.md): SEIZE and INTERRUPT only; no EXITKILL, no SIGSTOP; a signal
+// of the target is passed on untouched; a job-stopped target stays stopped (PTRACE_LISTEN). One
+// thread makes every call on one Seizure: ptrace belongs to the thread that seized. When that thread
+// ends the kernel lets every tracee go without stopping it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+
+#include "attach/wait_status.h"
+#include "memspy/address.h"
+#include "memspy/result.h"
+#include "procfs/proc_dir.h"
+
+namespace memspy::attach {
+
+struct SignalStop {
+  int signal = 0;
+  int code = 0;  // si_code
+  int fd = -1;   // si_fd, for signals of file descriptors
+};
+
+enum class ThreadOrigin { kSeized, kCloned, kForked, kExeced };
+
+// Called on the tracer thread while the thread named is in a ptrace stop, except where said: what
+// these do is time that the target stands still.
+class TraceeObserver {
+ public:
+  virtual ~TraceeObserver() = default;
+  // kSeized: the thread is not stopped.
+  virtual void on_thread_started(Pid pid, Tid tid, ThreadOrigin origin) = 0;
+  // The thread is gone.
+  virtual void on_thread_ended(Pid pid, Tid tid) = 0;
+  // The parent is stopped; the child, if followed, comes as a thread of its own, before or after this.
+  // `shares_memory`: vfork or posix_spawn, until the child's exec.
+  virtual void on_forked(Pid parent, Pid child, bool shares_memory) = 0;
+  // A new program; every other thread of the process has been reported as ended.
+  virtual void on_exec(Pid pid) = 0;
+  // The main thread is about to leave: its memory can be read for the last time.
+  virtual void on_exiting(Pid pid) = 0;
+  // The process is gone.
+  virtual void on_process_ended(Pid pid, WaitStatus status) = 0;
+  // True: the signal was memspy's own and is swallowed; on_resumed follows as soon as the thread
+  // runs again.
+  virtual bool on_signal(Pid pid, Tid tid, const SignalStop& stop) = 0;
+  virtual void on_resumed(Pid pid, Tid tid) = 0;
+};
+
+class Seizure {
+ public:
+  // `follow_children`: processes that a tracee forks are kept too; else they are let go before their
+  // first instruction.
+  Seizure(const procfs::ProcDir& proc, TraceeObserver& observer, bool follow_children)
+      : proc_(proc), observer_(observer), follow_children_(follow_children) {}
+  Seizure(const Seizure&) = delete;
+  Seizure& operator=(const Seizure&) = delete;
+
+  // Seizes every thread until a full pass finds no new one; nothing is stopped.
+  // kPermission (also when somebody else traces it), kNoSuchProcess.
+  Result<Unit> seize(Pid pid);
+
+  // Handles what has happened since, without blocking. Returns the number of events handled.
+  std::size_t dispatch();
+
+  // Interrupts a running thread, calls `body` while it is stopped, resumes it. Other events are
+  // handled meanwhile. kTimeout: it did not stop before the deadline, the interrupt stays pending and
+  // the next stop is resumed at once; kTargetGone: it ended.
+  Result<std::chrono::nanoseconds> with_stopped(Tid tid, std::chrono::nanoseconds deadline,
+                                                const std::function<void()>& body);
+
+  // Registers of a stopped thread: the thread pointer, which is pthread_self() on x86-64.
+  std::optional<std::uint64_t> fs_base(Tid tid) const;
+
+  bool traced(Tid tid) const { return tracees_.contains(tid); }
+  std::size_t thread_count() const { return tracees_.size(); }
+
+ private:
+  Result<bool> seize_pass(Pid pid);
+  Result<bool> seize_thread(Pid pid, Tid tid);
+  bool wait_once();
+  void handle(Tid tid, WaitStatus status);
+  void handle_event(Tid tid, int event);
+  void handle_interrupted(Tid tid);
+  void handle_birth(Tid tid);
+  void handle_parenthood(Tid parent, int event);
+  void handle_exec(Tid tid);
+  void handle_end(Tid tid, WaitStatus status);
+  void handle_signal(Tid tid, int signal);
+  void handle_group_stop(Tid tid);
+  void resume(Tid tid, int signal = 0) const;
+  void check_thread() const;
+
+  const procfs::ProcDir& proc_;
+  TraceeObserver& observer_;
+  bool follow_children_;
+  std::thread::id owner_ = std::this_thread::get_id();
+  std::unordered_map<Tid, Pid> tracees_;
+
+  // The stop that with_stopped() waits for.
+  struct Interruption {
+    Tid tid;
+    const std::function<void()>* body;
+    bool done = false;
+    bool gone = false;
+    std::chrono::nanoseconds held{};
+  };
+  Interruption* interruption_ = nullptr;
+};
+
+}  // namespace memspy::attach

@@ -1,0 +1,26 @@
+#include "attach/signal_choice.h"
+
+#include <signal.h>
+
+#include <array>
+
+namespace memspy::attach {
+namespace {
+
+// In order of how seldom programs use them. Default action of all three: ignore.
+constexpr std::array kCandidates = {SIGURG, SIGWINCH, SIGCHLD};
+
+}  // namespace
+
+bool signal_free(const procfs::Status& thread, int signal) {
+  return !thread.sig_caught.contains(signal) && !thread.sig_blocked.contains(signal);
+}
+
+std::optional<int> choose_signal(const procfs::Status& thread) {
+  for (const int signal : kCandidates) {
+    if (signal_free(thread, signal)) return signal;
+  }
+  return std::nullopt;
+}
+
+}  // namespace memspy::attach

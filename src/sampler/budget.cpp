@@ -1,0 +1,71 @@
+#include "sampler/budget.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/duration.h"
+
+namespace memspy::sampler {
+namespace {
+
+// A stop costs the target more than the time memspy sees: two context switches, cold caches, and an
+// idle core's wake-up. Measured as wall time per stop of a loop that only faults, less the time held
+// (docs/accuracy-and-overhead.md).
+constexpr double kHiddenStopPrice = 35e-6;
+// Of the budget; the rest is for memspy's own work and for bursts.
+constexpr double kShareForStops = 0.6;
+constexpr double kSavings = 2;        // seconds of budget that the bucket can hold
+constexpr double kWindow = 0.1;       // seconds between adjustments
+constexpr std::uint64_t kMaxPeriod = 1U << 16;
+
+}  // namespace
+
+Budget::Budget(double percent, SteadyTime now)
+    : rate_(percent / 100 * kShareForStops), balance_(rate_ * kSavings / 2), window_start_(now), last_(now) {}
+
+bool Budget::set_period(double wanted) {
+  const auto period = static_cast<std::uint64_t>(std::clamp(std::ceil(wanted), 1.0, static_cast<double>(kMaxPeriod)));
+  // Small changes are not worth an ioctl on every thread.
+  if (period == period_ || (period_ > 4 && std::abs(static_cast<double>(period) / static_cast<double>(period_) - 1) < 0.15)) {
+    return false;
+  }
+  period_ = period;
+  return true;
+}
+
+bool Budget::on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_t faults) {
+  const double price = to_seconds(held) + kHiddenStopPrice;
+  stop_price_ += 0.02 * (price - stop_price_);
+  balance_ -= price;
+  window_faults_ += faults;
+  const bool changed = on_tick(now);
+  if (balance_ >= 0 || changed) return changed;
+  balance_ = 0;
+  return set_period(static_cast<double>(period_) * 2);
+}
+
+bool Budget::on_tick(SteadyTime now) {
+  balance_ = std::min(balance_ + rate_ * to_seconds(now - last_), rate_ * kSavings);
+  last_ = now;
+  const double elapsed = to_seconds(now - window_start_);
+  if (elapsed < kWindow) return false;
+  const double observed = static_cast<double>(window_faults_) / elapsed;
+  // Rises are believed at once, falls slowly: bursts come again.
+  fault_rate_ = observed > fault_rate_ ? observed : fault_rate_ + 0.3 * (observed - fault_rate_);
+  window_faults_ = 0;
+  window_start_ = now;
+  const double affordable = rate_ / stop_price_;  // stops a second
+  // A full bucket may be spent on seeing every page of a short burst.
+  if (balance_ > 0.5 * rate_ * kSavings && fault_rate_ < 4 * affordable && period_ == 1) return false;
+  return set_period(fault_rate_ / affordable);
+}
+
+std::uint64_t Budget::jittered_period() {
+  if (period_ <= 1) return 1;
+  random_ ^= random_ << 13;
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return period_ / 2 + random_ % (period_ + 1);
+}
+
+}  // namespace memspy::sampler

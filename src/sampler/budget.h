@@ -1,0 +1,46 @@
+// How often a process may be stopped. A token bucket of time: every stop is paid from it, and every
+// second adds `percent` of a second. When it is empty the period of the fault events grows at once;
+// once a window it is set to what the fault rate and the price of a stop call for.
+//
+// One thread (the tracer). Pure: time is a parameter.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace memspy::sampler {
+
+class Budget {
+ public:
+  // `percent`: of the target's time that stops may take, together with what they cost memspy itself.
+  explicit Budget(double percent, SteadyTime now);
+
+  // A stop that held a thread for `held`, at which `faults` faults had gone by. True when the period
+  // has changed and should be set on every thread of the process.
+  bool on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_t faults);
+  // Call a few times a second, also when nothing stops. True: the period has changed.
+  bool on_tick(SteadyTime now);
+
+  // Faults per sample, before jitter.
+  std::uint64_t period() const { return period_; }
+  // Uniform in [period/2, period*3/2], so that samples do not beat with blocks of 2^n pages.
+  std::uint64_t jittered_period();
+  // Faults per second, smoothed.
+  double fault_rate() const { return fault_rate_; }
+
+ private:
+  bool set_period(double wanted);
+  double rate_;                       // seconds of stop per second
+  double balance_;                    // seconds
+  double stop_price_ = 50e-6;         // moving average, seconds
+  double fault_rate_ = 0;             // per second, moving average
+  std::uint64_t window_faults_ = 0;
+  SteadyTime window_start_;
+  SteadyTime last_;
+  std::uint64_t period_ = 1;
+  std::uint64_t random_ = 0x9e3779b97f4a7c15ULL;
+};
+
+}  // namespace memspy::sampler

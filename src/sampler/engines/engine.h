@@ -1,0 +1,72 @@
+// How evidence is collected. An engine lives on the tracer thread from attach() to release() and
+// turns what the kernel tells into events. It stops the target only as docs/architecture.md allows.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/wake_fd.h"
+#include "memspy/result.h"
+#include "procfs/proc_dir.h"
+#include "sampler/event_queue.h"
+#include "sampler/pause_stats.h"
+
+namespace memspy::sampler {
+
+struct EngineOptions {
+  double budget_percent = 2;
+  bool subprocesses = false;
+  std::optional<int> assume_minor;
+  std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(10);  // engine poll only
+  std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);     // the deadline of one stop
+};
+
+// What an engine counts; read by the collector at any time.
+struct EngineCounters {
+  std::atomic<std::uint64_t> samples{0};
+  std::atomic<std::uint64_t> rejected{0};          // stacks that could not be read
+  std::atomic<std::uint64_t> rejected_faults{0};   // their weight
+  std::atomic<std::uint64_t> late{0};
+  std::atomic<std::uint64_t> kernel_samples{0};
+  std::atomic<std::uint64_t> period{1};            // the largest in force, faults per sample
+  std::atomic<std::uint64_t> missed_deadlines{0};
+  std::atomic<std::uint64_t> blind_threads{0};     // threads whose faults could not be watched
+  PauseStats pauses;
+};
+
+// What the tracer thread and the collector share.
+struct EngineContext {
+  const procfs::ProcDir& proc;
+  EngineOptions options;
+  SteadyTime start;
+  EventQueue queue;
+  EngineCounters counters;
+  WakeFd to_tracer;     // the tracer should look at `ending`
+  WakeFd to_collector;  // there is news: a process came or went
+  std::atomic<bool> ending{false};
+};
+
+enum class AttachKind {
+  kTarget,    // what the user asked for: it must be Python
+  kChild,     // one of its descendants: may be anything
+  kLaunched,  // memspy's own child before its exec: it counts from the exec on
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::string_view name() const = 0;
+  // Attaches to a process that exists. Nothing is sampled yet.
+  virtual Result<Unit> attach(Pid pid, AttachKind kind) = 0;
+  // Samples until `ending` or until no process is left, then stops sampling and lets go of all
+  // signals on their way. Tracees themselves are released by the end of the thread.
+  virtual void run() = 0;
+};
+
+}  // namespace memspy::sampler

@@ -1,0 +1,83 @@
+// Engine `faults`: each thread's page faults, delivered synchronously. At every Nth fault the kernel
+// sends the faulting thread a signal before it goes back to user mode; the tracer finds it stopped at
+// the instruction that touches the page, reads its Python stack and swallows the signal. Faults taken
+// inside system calls come from a second event that sends nothing: the tracer is woken, and reads the
+// stack while the call goes on.
+//
+// Why so and not otherwise, with measurements: docs/design/0001-page-fault-engine.md.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "attach/perf_fault_event.h"
+#include "sampler/budget.h"
+#include "sampler/engines/tracing_engine.h"
+
+namespace memspy::sampler {
+
+class PageFaultEngine final : public TracingEngine {
+ public:
+  explicit PageFaultEngine(EngineContext& context) : TracingEngine(context) {}
+
+  std::string_view name() const override { return "faults"; }
+
+  // Can it work on this process? An error says why not.
+  static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
+
+ private:
+  struct Thread {
+    Tid tid;
+    Target* target = nullptr;
+    ThreadIndex index;
+    int signal = 0;
+    std::optional<attach::PerfFaultEvent> user, kernel;
+    std::optional<std::uint64_t> thread_id;  // pthread_self()
+    SteadyTime next_identification{};
+    cpython::RawStack stack;                 // of the last sample
+  };
+  struct Budgets {
+    Budget stops;         // of faults in user mode
+    Budget kernel_reads;  // of stacks read beside system calls: they cost memspy's own time only
+  };
+  // A sample between the moment its stack was read and the moment its thread runs again.
+  struct Pending {
+    SteadyTime begin{};
+    std::uint64_t faults = 0;
+    RemoteAddr address;
+    bool readable = false;  // the stack held together
+    bool python = false;    // the thread has a Python state
+    bool outside = false;   // no interpreter is known (yet)
+  };
+
+  void start_thread(Target& target, Tid tid) override;
+  void end_thread(Tid tid) override;
+  void begin() override;
+  void work() override;
+  std::chrono::nanoseconds pause() override;
+  void on_readable(std::uint64_t key) override;
+  void cease() override;
+  bool on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) override;
+  void on_resumed(Pid pid, Tid tid) override;
+
+  Budgets& budgets_of(const Target& target);
+  void arm(Thread& thread);
+  void arm_kernel(Thread& thread);
+  void enable(Thread& thread);
+  void check_signal(Thread& thread);
+  void set_periods(Budgets& budgets, const Target& target);
+  void read_stopped(Thread& thread);
+  bool read_running(Thread& thread);
+  bool still_in_call(const Thread& thread) const;
+  void identify(Thread& thread);
+  void push_sample(Thread& thread, const Pending& sample, bool in_kernel, bool late);
+  StackId intern(Thread& thread, const Pending& sample);
+
+  std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
+  std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
+  Pending pending_;
+  bool kernel_events_ = true;
+  SteadyTime next_signal_check_{};
+};
+
+}  // namespace memspy::sampler

@@ -1,0 +1,98 @@
+// From the tracer thread to the collector: definitions first, then what refers to them. Bounded: when
+// it is full samples are dropped and counted, definitions never.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cpython/interpreter.h"
+#include "memspy/sample.h"
+
+namespace memspy::sampler {
+
+struct FrameDefined {
+  FrameId id;
+  Frame frame;
+};
+struct StackDefined {
+  StackId id;
+  StackTable::Node node;
+};
+
+// Faults of one thread up to this stack.
+struct FaultSample {
+  ProcessIndex process;
+  ThreadIndex thread;
+  StackId stack;
+  RemoteAddr address;       // of the last fault; 0: not known
+  std::uint64_t faults = 0; // since the thread's previous sample
+  bool in_kernel = false;   // taken inside a system call
+  bool late = false;        // the stack was read after that call had ended
+};
+
+// The interpreter of a process, for the series that need it. A copy: the tracer keeps its own.
+struct InterpreterFound {
+  ProcessIndex process;
+  std::shared_ptr<const cpython::Interpreter> interpreter;
+};
+
+// A process has copied itself: from here on its pages are shared with the copy.
+struct ForkNoticed {
+  ProcessIndex process;
+};
+
+// RSS at an edge of the time in which samples cover a process' memory.
+struct WindowEdge {
+  enum class Kind {
+    kBegins,  // sampling begins; what is resident now is the baseline
+    kEnds,    // sampling ends, the process goes on
+    kLeaves,  // the process is about to exit: the last look
+    kExeced,  // this memory is gone, another process index takes over
+    kExited,  // the process is gone; rss_bytes is 0
+  };
+  ProcessIndex process;
+  Kind kind;
+  std::uint64_t rss_bytes = 0;
+  std::string how;  // kExited: "exit 0", "killed by SIGKILL"
+};
+
+using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample, InterpreterFound,
+                           ForkNoticed, WindowEdge, Gap>;
+
+class EventQueue {
+ public:
+  void push(Event event) {
+    const std::lock_guard lock(mutex_);
+    if (events_.size() >= kMaxEvents && std::holds_alternative<FaultSample>(event)) {
+      ++dropped_;
+      return;
+    }
+    events_.push_back(std::move(event));
+  }
+  // Everything so far, in order.
+  std::vector<Event> drain() {
+    std::vector<Event> events;
+    const std::lock_guard lock(mutex_);
+    events.swap(events_);
+    return events;
+  }
+  std::uint64_t dropped() const {
+    const std::lock_guard lock(mutex_);
+    return dropped_;
+  }
+
+ private:
+  // Some ten seconds of samples at the highest rate the budget allows.
+  static constexpr std::size_t kMaxEvents = 20'000;
+  mutable std::mutex mutex_;
+  std::vector<Event> events_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace memspy::sampler

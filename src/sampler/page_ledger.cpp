@@ -1,0 +1,264 @@
+#include "sampler/page_ledger.h"
+
+#include <algorithm>
+
+namespace memspy::sampler {
+namespace {
+
+constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
+constexpr std::size_t kFaultAroundPages = 16;      // the kernel's fault_around_bytes, 64 KiB
+constexpr std::size_t kMaxLiveSamples = 200'000;   // then two of one owner and chunk become one
+constexpr std::size_t kScanChunks = 32;            // chunks read from pagemap in one call
+
+std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
+RemoteAddr start_of(std::uint64_t chunk) { return {chunk * kChunkBytes}; }
+std::uint16_t page_in_chunk(RemoteAddr page) {
+  return static_cast<std::uint16_t>(page.value / kPageBytes % kChunkPages);
+}
+
+// Memory that can be resident and be given back. Device mappings and the kernel's own pages are
+// not in RSS.
+bool counts(const Mapping& mapping) {
+  return (mapping.readable || mapping.writable) && mapping.path != "[vsyscall]" && mapping.path != "[vvar]";
+}
+
+}  // namespace
+
+std::uint64_t PageLedger::Chunk::weight() const {
+  std::uint64_t sum = 0;
+  for (const Live& sample : live) sum += sample.weight;
+  return sum;
+}
+
+std::uint32_t PageLedger::owner_index(const LedgerOwner& owner) {
+  const std::uint64_t key = (static_cast<std::uint64_t>(owner.thread.value) << 32) | owner.stack.value;
+  const auto [it, fresh] = owner_index_.try_emplace(key, static_cast<std::uint32_t>(owners_.size()));
+  if (fresh) owners_.push_back({owner, 0, 0, 0});
+  return it->second;
+}
+
+void PageLedger::add(std::uint32_t owner, std::uint64_t pages) {
+  if (owners_[owner].touched_pages == 0 && owners_[owner].returned_pages == 0) changed_.push_back(owner);
+  owners_[owner].touched_pages += pages;
+  net_pages_ += static_cast<std::int64_t>(pages);
+}
+
+void PageLedger::give_back(std::uint32_t owner, std::uint64_t pages) {
+  if (owners_[owner].touched_pages == 0 && owners_[owner].returned_pages == 0) changed_.push_back(owner);
+  owners_[owner].returned_pages += pages;
+  net_pages_ -= static_cast<std::int64_t>(pages);
+}
+
+void PageLedger::take_baseline(const MemoryMap& map) { (void)scan(map, true); }
+
+// The page is held by an earlier sample. True: nothing more to do, it was a copy-on-write.
+bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults) {
+  const auto it = std::find_if(chunk.live.begin(), chunk.live.end(), [&](const Live& l) { return l.page == page; });
+  if (it == chunk.live.end()) return false;
+  if (it->age < fork_age_) {
+    it->age = ++age_;
+    copied_pages_ += faults;
+    return true;
+  }
+  give_back(it->owner, it->weight);
+  chunk.live.erase(it);
+  --live_samples_;
+  return false;
+}
+
+// Pages that came with this one, itself included.
+std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page) {
+  const RemoteAddr block{page.value / (kFaultAroundPages * kPageBytes) * (kFaultAroundPages * kPageBytes)};
+  buffer_.assign(kFaultAroundPages, false);
+  if (!tables_.read_present(block, buffer_)) return 1;
+  std::uint64_t fresh = 0;
+  for (std::size_t i = 0; i < kFaultAroundPages; ++i) {
+    const std::size_t at = page_in_chunk(block) + i;
+    if (!buffer_[i] || chunk.baseline[at] || chunk.claimed[at]) continue;
+    chunk.claimed.set(at);
+    ++fresh;
+  }
+  return std::max<std::uint64_t>(fresh, 1);
+}
+
+void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t faults, const MemoryMap& map) {
+  const std::uint32_t who = owner_index(owner);
+  ++owners_[who].samples;
+  if (!page) {
+    add(who, faults);
+    unplaced_[who] += faults;
+    return;
+  }
+  Chunk& chunk = chunks_[chunk_of(page)];
+  const std::uint16_t at = page_in_chunk(page);
+  if (replace_live(chunk, at, faults)) return;
+  if (chunk.baseline[at]) {
+    if (fork_age_ != 0) {
+      copied_pages_ += faults;
+      return;
+    }
+    chunk.baseline.reset(at);  // it was given back and is touched anew
+    shrink_pages_ += faults;
+  }
+  const Mapping* mapping = find_mapping(map, page);
+  const bool file = mapping != nullptr && mapping->inode != 0;
+  const std::uint64_t pages = faults * (file ? fault_around(chunk, page) : 1);
+  chunk.live.push_back({++age_, who, static_cast<std::uint32_t>(std::min<std::uint64_t>(pages, UINT32_MAX)), at});
+  ++live_samples_;
+  add(who, chunk.live.back().weight);
+  if (!chunk.dirty) dirty_.push_back(chunk_of(page));
+  chunk.dirty = true;
+  if (live_samples_ > kMaxLiveSamples) merge_oldest();
+}
+
+// A chunk that one fault filled: the fault's sample stands for all of it.
+void PageLedger::weigh_huge(ChunkIndex index, Chunk& chunk) {
+  if (!chunk.dirty || chunk.live.empty() || !chunk.present.all()) return;
+  const std::uint64_t claimed = chunk.weight() + chunk.baseline.count();
+  if (claimed >= kChunkPages / 2) return;  // filled page by page
+  const auto huge = tables_.is_huge(start_of(index));
+  // Where the kernel does not tell: small pages would have left more samples behind.
+  if (!huge.value_or(chunk.live.size() == 1 && chunk.live.front().weight <= 8)) return;
+  Live& first = chunk.live.front();
+  const auto more = static_cast<std::uint32_t>(kChunkPages - claimed);
+  first.weight += more;
+  add(first.owner, more);
+  ++huge_pages_;
+}
+
+void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present) {
+  chunk.present = present;
+  const auto gone = chunk.baseline & ~present;
+  shrink_pages_ += gone.count();
+  chunk.baseline &= present;
+  chunk.claimed &= present;
+  std::erase_if(chunk.live, [&](const Live& sample) {
+    if (present[sample.page]) return false;
+    give_back(sample.owner, sample.weight);
+    --live_samples_;
+    return true;
+  });
+  weigh_huge(index, chunk);
+}
+
+void PageLedger::check_touched() {
+  for (const ChunkIndex index : dirty_) {
+    const auto it = chunks_.find(index);
+    if (it == chunks_.end()) continue;
+    buffer_.assign(kChunkPages, false);
+    if (tables_.read_present(start_of(index), buffer_)) {
+      std::bitset<kChunkPages> present;
+      for (std::size_t i = 0; i < kChunkPages; ++i) present[i] = buffer_[i];
+      update(index, it->second, present);
+    }
+    it->second.dirty = false;
+  }
+  dirty_.clear();
+}
+
+// Reads every page of the map, a run of chunks at a time; mappings that share a chunk are put together.
+// False when the page tables cannot be read: then nothing is known to be gone.
+bool PageLedger::scan(const MemoryMap& map, bool baseline) {
+  std::unordered_map<ChunkIndex, std::bitset<kChunkPages>> seen;
+  for (const Mapping& mapping : map) {
+    if (!counts(mapping)) continue;
+    for (RemoteAddr at = mapping.start; at < mapping.end;) {
+      const std::uint64_t bytes = std::min(mapping.end.value - at.value, kScanChunks * kChunkBytes);
+      buffer_.assign(bytes / kPageBytes, false);
+      if (!tables_.read_present(at, buffer_)) return false;
+      for (std::size_t i = 0; i < buffer_.size(); ++i) {
+        if (buffer_[i]) seen[chunk_of(at + i * kPageBytes)].set(page_in_chunk(at + i * kPageBytes));
+      }
+      at = at + bytes;
+    }
+  }
+  for (auto& [index, present] : seen) {
+    Chunk& chunk = chunks_[index];
+    if (baseline) chunk.baseline = present;
+    update(index, chunk, present);
+  }
+  if (baseline) return true;
+  for (auto it = chunks_.begin(); it != chunks_.end();) {
+    if (!seen.contains(it->first)) update(it->first, it->second, {});
+    it = it->second.present.none() && it->second.live.empty() && !it->second.dirty ? chunks_.erase(it) : std::next(it);
+  }
+  return true;
+}
+
+void PageLedger::audit(const MemoryMap& map) {
+  if (!scan(map, false)) return;
+  for (auto& [index, chunk] : chunks_) chunk.dirty = false;
+  dirty_.clear();
+}
+
+void PageLedger::settle(std::int64_t limit_pages) {
+  std::int64_t surplus = net_pages_ - limit_pages;
+  struct Overclaim {
+    std::int64_t pages;
+    Chunk* chunk;
+  };
+  std::vector<Overclaim> overclaims;
+  for (auto& [index, chunk] : chunks_) {
+    const auto held = static_cast<std::int64_t>((chunk.present & ~chunk.baseline).count());
+    const auto over = static_cast<std::int64_t>(chunk.weight()) - held;
+    if (over > 0) overclaims.push_back({over, &chunk});
+  }
+  std::sort(overclaims.begin(), overclaims.end(), [](const auto& a, const auto& b) { return a.pages > b.pages; });
+  for (auto& [over, chunk] : overclaims) {
+    for (Live& sample : chunk->live) {  // oldest first
+      if (surplus <= 0 || over <= 0) break;
+      const auto take = static_cast<std::uint32_t>(std::min<std::int64_t>({surplus, over, sample.weight}));
+      sample.weight -= take;
+      give_back(sample.owner, take);
+      surplus -= take;
+      over -= take;
+    }
+    std::erase_if(chunk->live, [&](const Live& sample) {
+      live_samples_ -= sample.weight == 0 ? 1 : 0;
+      return sample.weight == 0;
+    });
+  }
+  if (surplus <= 0 || unplaced_.empty()) return;
+  std::uint64_t total = 0;
+  for (const auto& [owner, pages] : unplaced_) total += pages;
+  const double keep = 1 - std::min(1.0, static_cast<double>(surplus) / static_cast<double>(std::max<std::uint64_t>(total, 1)));
+  for (auto& [owner, pages] : unplaced_) {
+    const auto left = static_cast<std::uint64_t>(static_cast<double>(pages) * keep);
+    give_back(owner, pages - left);
+    pages = left;
+  }
+}
+
+// Halves the samples of crowded chunks: neighbours of one owner become one witness for both. Which of
+// the two pages stays alternates, so that neither end of a chunk is favoured.
+void PageLedger::merge_oldest() {
+  for (auto& [index, chunk] : chunks_) {
+    if (chunk.live.size() < 2) continue;
+    std::stable_sort(chunk.live.begin(), chunk.live.end(), [](const Live& a, const Live& b) { return a.owner < b.owner; });
+    std::vector<Live> kept;
+    for (const Live& sample : chunk.live) {
+      if (!kept.empty() && kept.back().owner == sample.owner && kept.back().weight < 2 * kChunkPages &&
+          (kept.size() + sample.page) % 2 == 0) {
+        kept.back().weight += sample.weight;
+        --live_samples_;
+      } else {
+        kept.push_back(sample);
+      }
+    }
+    std::sort(kept.begin(), kept.end(), [](const Live& a, const Live& b) { return a.age < b.age; });
+    chunk.live = std::move(kept);
+  }
+}
+
+std::vector<LedgerDelta> PageLedger::drain() {
+  std::vector<LedgerDelta> deltas;
+  deltas.reserve(changed_.size());
+  for (const std::uint32_t owner : changed_) {
+    deltas.push_back(owners_[owner]);
+    owners_[owner] = {owners_[owner].owner, 0, 0, 0};
+  }
+  changed_.clear();
+  return deltas;
+}
+
+}  // namespace memspy::sampler

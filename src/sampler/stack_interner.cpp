@@ -1,0 +1,51 @@
+#include "sampler/stack_interner.h"
+
+namespace memspy::sampler {
+
+FrameId StackInterner::define(const Frame& frame) {
+  const std::uint32_t before = table_.frame_count();
+  const FrameId id = table_.intern(frame);
+  if (table_.frame_count() != before) queue_.push(FrameDefined{id, frame});
+  return id;
+}
+
+StackId StackInterner::extend(StackId parent, FrameId frame) {
+  const std::uint32_t before = table_.stack_count();
+  const StackId id = table_.intern(parent, frame);
+  if (table_.stack_count() != before) queue_.push(StackDefined{id, {parent, frame}});
+  return id;
+}
+
+FrameId StackInterner::frame(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawFrame& raw) {
+  const auto [it, fresh] = frames_.try_emplace(RawKey{process.value, raw.code, raw.instruction});
+  if (fresh) it->second = define(reader.resolve(raw));
+  return it->second;
+}
+
+StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackReader& reader,
+                                     std::span<const cpython::RawFrame> innermost_first, bool without_line) {
+  StackId stack = kNoStack;
+  for (auto it = innermost_first.rbegin(); it != innermost_first.rend(); ++it) {
+    FrameId id = frame(process, reader, *it);
+    if (without_line && std::next(it) == innermost_first.rend()) {
+      Frame function = table_.frame(id);
+      function.line = 0;
+      id = define(function);
+    }
+    stack = extend(stack, id);
+  }
+  return stack;
+}
+
+StackId StackInterner::python_stack(ProcessIndex process, const cpython::StackReader& reader,
+                                    const cpython::RawStack& raw) {
+  StackId stack = python_prefix(process, reader, raw.frames);
+  if (raw.collecting) stack = extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
+  return stack;
+}
+
+StackId StackInterner::marker(std::string_view name) {
+  return extend(kNoStack, define(Frame{std::string(name), "", 0, FrameKind::kMarker}));
+}
+
+}  // namespace memspy::sampler

@@ -1,0 +1,47 @@
+// Turns captured stacks into the ids that records use; new frames and stacks are announced in the
+// event queue. Runs after the thread goes on. Tracer thread only.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <unordered_map>
+
+#include "cpython/stack_reader.h"
+#include "sampler/event_queue.h"
+
+namespace memspy::sampler {
+
+class StackInterner {
+ public:
+  explicit StackInterner(EventQueue& queue) : queue_(queue) {}
+
+  // The stack of Python frames, with [gc] innermost while the collector runs.
+  StackId python_stack(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawStack& raw);
+  // Frames of it. `without_line`: the innermost is named without its line.
+  StackId python_prefix(ProcessIndex process, const cpython::StackReader& reader,
+                        std::span<const cpython::RawFrame> innermost_first, bool without_line = false);
+  // A stack of one marker: "[native thread]", "[starting]".
+  StackId marker(std::string_view name);
+
+ private:
+  FrameId frame(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawFrame& raw);
+  FrameId define(const Frame& frame);
+  StackId extend(StackId parent, FrameId frame);
+
+  struct RawKey {
+    std::uint32_t process, code;
+    std::int32_t instruction;
+    bool operator==(const RawKey&) const = default;
+  };
+  struct RawKeyHash {
+    std::size_t operator()(const RawKey& k) const {
+      return (static_cast<std::size_t>(k.process) * 1000003U + k.code) * 2654435761U +
+             static_cast<std::size_t>(static_cast<std::uint32_t>(k.instruction));
+    }
+  };
+  EventQueue& queue_;
+  StackTable table_;
+  std::unordered_map<RawKey, FrameId, RawKeyHash> frames_;
+};
+
+}  // namespace memspy::sampler

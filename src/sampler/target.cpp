@@ -1,0 +1,77 @@
+#include "sampler/target.h"
+
+#include <algorithm>
+
+#include "symbolize/module_index.h"
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+
+// An interpreter appears within milliseconds of an exec, and never in a program that is not Python:
+// looking costs milliseconds, and the thread that faults may be standing still for it.
+constexpr auto kSearchPause = 50ms;
+constexpr auto kNamesPause = 1s;
+// glibc on x86-64: struct pthread holds the kernel's thread id here (2.36 to 2.43).
+constexpr std::uint64_t kGlibcTidOffset = 0x2d0;
+
+}  // namespace
+
+Target::Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid, std::optional<int> assume_minor)
+    : proc_(proc), index_(index), assume_minor_(assume_minor), memory_(std::make_unique<attach::ProcessVm>(pid)) {}
+
+Result<Unit> Target::find_interpreter() {
+  MEMSPY_TRY(map, proc_.maps(pid()));
+  const symbolize::ModuleIndex modules(proc_, pid(), map, *memory_);
+  attempts_.clear();
+  auto found = cpython::Interpreter::open(*memory_, map, modules, {assume_minor_}, &attempts_);
+  if (!found.has_value()) return std::move(found).error();
+  interpreter_ = std::move(found).value();
+  reader_.emplace(*interpreter_, *memory_);
+  return Unit{};
+}
+
+void Target::find_interpreter_soon() {
+  const auto now = std::chrono::steady_clock::now();
+  if (reader_ || now < next_search_) return;
+  (void)find_interpreter();
+  next_search_ = std::chrono::steady_clock::now() + kSearchPause;
+}
+
+void Target::inherit(const Target& parent) {
+  if (!parent.interpreter_) return;
+  interpreter_ = parent.interpreter_;
+  reader_.emplace(*interpreter_, *memory_);
+}
+
+std::optional<std::uint64_t> Target::find_thread_id(Tid tid) {
+  if (!interpreter_) return std::nullopt;
+  const auto status = proc_.status(pid(), tid);
+  if (!status.has_value()) return std::nullopt;
+  const pid_t inner = status->ns_pids.empty() ? tid.value : status->ns_pids.back();
+  const auto states = interpreter_->threads(*memory_);
+  if (!states.has_value()) return std::nullopt;
+  for (const auto& state : *states) {
+    std::int32_t native = state.native_thread_id;
+    if (native == 0) native = read<std::int32_t>(*memory_, {state.thread_id + kGlibcTidOffset}).value_or(0);
+    if (native == inner) return state.thread_id;
+  }
+  return std::nullopt;
+}
+
+std::string Target::thread_name(std::uint64_t thread_id) {
+  const auto find = [&] {
+    return std::find_if(names_.begin(), names_.end(), [&](const auto& entry) { return entry.first == thread_id; });
+  };
+  auto it = find();
+  const auto now = std::chrono::steady_clock::now();
+  if (it == names_.end() && interpreter_ && now >= names_read_ + kNamesPause) {
+    names_ = interpreter_->thread_names(*memory_);
+    names_read_ = now;
+    it = find();
+  }
+  return it == names_.end() ? std::string() : it->second;
+}
+
+}  // namespace memspy::sampler
