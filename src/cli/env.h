@@ -44,15 +44,15 @@ struct Env {
   bool colour = false;  // of stdout; decided from the terminal, the environment and --no-color
   std::size_t columns = 80;  // of the terminal
   int verbosity = 0;    // -1 quiet, 0 normal, 1 debug, 2 trace
-  std::vector<std::string> command_line;  // as typed, for the header of a recording
+  std::vector<std::string> command_line{};  // as typed, for the header of a recording
 
-  StartSession start_session;
-  LookAt look_at;
-  FindInterpreter find_interpreter;
-  Diagnose diagnose;
-  ListPython list_python;
+  StartSession start_session{};
+  LookAt look_at{};
+  FindInterpreter find_interpreter{};
+  Diagnose diagnose{};
+  ListPython list_python{};
   std::function<std::chrono::nanoseconds()> wall_now = wall_clock_now;
-  std::function<void(std::chrono::nanoseconds)> sleep;  // tests do not
+  std::function<void(std::chrono::nanoseconds)> sleep{};  // tests do not
 };
 
 // Of this machine, for names of files.

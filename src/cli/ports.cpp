@@ -44,7 +44,9 @@ void open_real_ports(Env& env) {
     auto found = target.find_interpreter();
     attempts = target.attempts();
     if (!found.has_value()) return std::move(found).error();
-    return *target.interpreter();
+    const cpython::Interpreter* interpreter = target.interpreter();
+    if (interpreter == nullptr) return make_error(Errc::kInternal, "no interpreter after its search");
+    return *interpreter;
   };
 }
 
