@@ -30,10 +30,22 @@ function(memspy_add_module name)
   target_link_libraries(memspy_${name} PUBLIC memspy_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
 endfunction()
 
+# The builds of scripts/test make one suite: a sanitizer's tests are told apart by name and by label.
+set(memspy_test_prefix "")
+set(memspy_test_label "")
+if(MEMSPY_SANITIZE MATCHES "address")
+  set(memspy_test_prefix "asan.")
+  set(memspy_test_label ";asan")
+elseif(MEMSPY_SANITIZE MATCHES "thread")
+  set(memspy_test_prefix "tsan.")
+  set(memspy_test_label ";tsan")
+endif()
+
 function(memspy_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE memspy_options memspy_test_support ${ARG_LINKS}
                                         GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${memspy_test_prefix}"
+                       PROPERTIES LABELS "${ARG_LABELS}${memspy_test_label}" TIMEOUT 120)
 endfunction()
