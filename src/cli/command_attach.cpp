@@ -1,6 +1,6 @@
 // memspy attach: a live session, a status line per interval, the verdict at the end.
-#include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
 
 #include <cmath>
 
@@ -47,10 +47,9 @@ std::string status_text(const TopModel& model, const AttachOptions& options,
                         std::chrono::nanoseconds time) {
   const double rss = model.figure(SeriesColumn::kRssBytes).value_or(0);
   const auto rate = model.growth_per_minute();
-  std::string text = fmt::format(
-      "{:>11}  RSS {:>9}  {:>11}/min", format_duration(time),
-      format_bytes(static_cast<std::uint64_t>(rss)),
-      rate ? format_signed_bytes(std::llround(*rate)) : "-");
+  std::string text = fmt::format("{:>11}  RSS {:>9}  {:>11}/min", format_duration(time),
+                                 format_bytes(static_cast<std::uint64_t>(rss)),
+                                 rate ? format_signed_bytes(std::llround(*rate)) : "-");
   if (const auto row = top_row(model, query_of(options)))
     text += fmt::format("  {} {}", format_signed_bytes(row->own_bytes),
                         place_text(row->function, row->file, row->line));
@@ -113,7 +112,8 @@ Result<ExitCode> run_attach(const AttachOptions& options, bool json, Env& env) {
 }  // namespace
 
 Verb add_attach(CLI::App& root) {
-  Verb verb = add_verb(root, "attach", "A live session: a line per interval, the verdict at the end");
+  Verb verb =
+      add_verb(root, "attach", "A live session: a line per interval, the verdict at the end");
   const auto options = std::make_shared<AttachOptions>();
   CLI::App& app = *verb.app;
   add_target(app, options->target);

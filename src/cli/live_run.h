@@ -16,10 +16,10 @@
 namespace memspy::cli {
 
 struct LiveRequest {
-  std::optional<Pid> pid;             // else `command` is launched
+  std::optional<Pid> pid;  // else `command` is launched
   std::vector<std::string> command;
   SamplingOptions sampling;
-  bool keep_running = false;          // a launched command is left alone at the end
+  bool keep_running = false;  // a launched command is left alone at the end
 };
 
 struct LiveResult {

@@ -19,7 +19,8 @@ ProcessRow row_of(const procfs::PythonProcess& process, const procfs::ProcDir& p
   row.container = process.container.substr(0, kShortId);
   row.command = one_line_command(process.command_line, process.name);
   row.rss_bytes = process.rss_bytes;
-  if (const auto rollup = proc.smaps_rollup(process.identity.pid)) row.pss_bytes = rollup->pss_bytes;
+  if (const auto rollup = proc.smaps_rollup(process.identity.pid))
+    row.pss_bytes = rollup->pss_bytes;
   return row;
 }
 
@@ -36,15 +37,19 @@ void open_real_ports(Env& env) {
       rows.push_back(row_of(process, proc));
     return rows;
   };
+  env.check_access = [proc](Pid pid) { return attach::check_access(proc, pid); };
   env.diagnose = [proc](Pid pid) { return attach::diagnose(proc, pid); };
-  env.find_interpreter = [proc](Pid pid, std::optional<int> assume_minor,
-                                std::vector<cpython::LocatorAttempt>& attempts)
-      -> Result<cpython::Interpreter> {
+  env.find_interpreter =
+      [proc](Pid pid, std::optional<int> assume_minor,
+             std::vector<cpython::LocatorAttempt>& attempts) -> Result<cpython::Interpreter> {
     sampler::Target target(proc, ProcessIndex{1}, pid, assume_minor);
     auto found = target.find_interpreter();
     attempts = target.attempts();
     if (!found.has_value()) return std::move(found).error();
-    return *target.interpreter();
+    const cpython::Interpreter* interpreter = target.interpreter();
+    if (interpreter == nullptr)
+      return make_error(Errc::kInternal, "no interpreter after its search");
+    return *interpreter;
   };
 }
 

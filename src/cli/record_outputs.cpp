@@ -129,7 +129,8 @@ Result<Unit> RecordOutputs::open_recording() {
   // A name that needs facts of a process that does not exist yet is given at the end.
   hidden_ = main_.has_value() || sinks::has_expansion(recording_path_);
   if (hidden_) recording_path_ = hidden_path();
-  if (!hidden_ && exists(recording_path_) && request_.force) MEMSPY_CHECK(displace(recording_path_));
+  if (!hidden_ && exists(recording_path_) && request_.force)
+    MEMSPY_CHECK(displace(recording_path_));
   auto writer = recording::Writer::create(recording_path_);
   if (!writer) return std::move(writer).error();
   writer_ = std::move(*writer);

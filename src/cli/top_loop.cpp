@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kSlice{100};            // how soon a signal or the target's end is seen
+constexpr milliseconds kSlice{100};  // how soon a signal or the target's end is seen
 constexpr std::chrono::seconds kListRefresh{2};
 
 enum class Leave { kBack, kSignal };
@@ -50,7 +50,8 @@ class ProcessScreen {
       due_ = true;
     }
     const SteadyTime now = env_->clock.now();
-    if (!due_ && std::chrono::duration<double>(now - drawn_).count() < state_.refresh_seconds) return;
+    if (!due_ && std::chrono::duration<double>(now - drawn_).count() < state_.refresh_seconds)
+      return;
     drawn_ = now;
     due_ = false;
     auto view = session_->view();
@@ -145,7 +146,9 @@ Result<ExitCode> batch_list(const TopOptions& options, Env& env) {
   ProcessWatch watch(env);
   const TopState state = initial_state(options);
   for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
-    if (i > 0 && !wait_refresh(state.refresh_seconds, [] { return false; }, env)) break;
+    if (i > 0 && !wait_refresh(
+                     state.refresh_seconds, [] { return false; }, env))
+      break;
     const auto& rows = watch.refresh();
     if (options.json) {
       env.out << json_text(process_list_json(rows)) << '\n';
@@ -185,7 +188,8 @@ Result<ExitCode> run_top_batch(const TopOptions& options, Env& env) {
   MEMSPY_TRY(session, TopSession::start(*options.target.pid, options.sampling, env));
   const TopState state = initial_state(options);
   for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
-    const bool on = wait_refresh(state.refresh_seconds, [&] { return session->ended(); }, env);
+    const bool on = wait_refresh(
+        state.refresh_seconds, [&] { return session->ended(); }, env);
     if (!env.out.good()) break;
     print(*session, options, state, env);
     if (!on) break;

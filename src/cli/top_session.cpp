@@ -21,8 +21,8 @@ std::string temporary_path() {
 std::chrono::nanoseconds uptime_of(const procfs::ProcDir& proc, const ProcessIdentity& identity) {
   const auto uptime = proc.setting("uptime");
   if (!uptime) return {};
-  const double started = static_cast<double>(identity.start_ticks) /
-                         static_cast<double>(sysconf(_SC_CLK_TCK));
+  const double started =
+      static_cast<double>(identity.start_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
   const double seconds = std::strtod(uptime->c_str(), nullptr) - started;
   return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
@@ -73,8 +73,7 @@ TopSession::~TopSession() {
 TopHead TopSession::head() const {
   const ProcessRecord& target = session_->target();
   return {target.identity.pid, one_line_command(target.command_line, target.name),
-          target.python_version, session_->header().engine,
-          uptime_of(env_->proc, target.identity)};
+          target.python_version, session_->header().engine, uptime_of(env_->proc, target.identity)};
 }
 
 std::string TopSession::ended_by() {
@@ -92,8 +91,7 @@ Result<std::string> TopSession::write_recording() const {
     return make_error(Errc::kOutput, "there is no room for a recording in $TMPDIR");
   const ProcessRecord& target = session_->target();
   const std::string path = sinks::expand_output_name(
-      "memspy-%n-%p-%t.memspy",
-      {target.identity.pid, env_->wall_now(), host_name(), target.name});
+      "memspy-%n-%p-%t.memspy", {target.identity.pid, env_->wall_now(), host_name(), target.name});
   MEMSPY_TRY(reader, recording::Reader::open(recording_path_));
   MEMSPY_TRY(writer, recording::Writer::create(path));
   MEMSPY_CHECK(reader.replay(*writer));

@@ -86,9 +86,9 @@ const std::string& columns_line() {
 }
 
 std::string row_line(const TopRow& row) {
-  return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}", signed_text(row.now_bytes_per_second),
-                     format_signed_bytes(row.own_bytes), row.percent,
-                     format_signed_bytes(row.cumulative_bytes), row.samples,
+  return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}",
+                     signed_text(row.now_bytes_per_second), format_signed_bytes(row.own_bytes),
+                     row.percent, format_signed_bytes(row.cumulative_bytes), row.samples,
                      place_text(row.function, row.file, row.line));
 }
 
@@ -122,7 +122,8 @@ std::string footer(const TopState& state) {
 
 constexpr std::array kHelp{
     "q Esc      quit, or back to the list of processes",
-    "1 … 6      sort by growth/s, own, cumulative, samples, function, file;  s S  the next, the last",
+    "1 … 6      sort by growth/s, own, cumulative, samples, function, file;  s S  the next, the "
+    "last",
     "Space p    pause the view; sampling goes on",
     "r          reset the baseline: growth counts from now",
     "/          show only what contains a text;  c  all again",
@@ -136,14 +137,10 @@ constexpr std::array kHelp{
 };
 
 Json row_json(const TopRow& row) {
-  return {{"function", row.function},
-          {"file", row.file},
-          {"line", row.line},
-          {"growth_bytes_per_second", row.now_bytes_per_second},
-          {"own_bytes", row.own_bytes},
-          {"cumulative_bytes", row.cumulative_bytes},
-          {"percent", row.percent},
-          {"samples", row.samples}};
+  return {{"function", row.function},   {"file", row.file},
+          {"line", row.line},           {"growth_bytes_per_second", row.now_bytes_per_second},
+          {"own_bytes", row.own_bytes}, {"cumulative_bytes", row.cumulative_bytes},
+          {"percent", row.percent},     {"samples", row.samples}};
 }
 
 template <typename T>
@@ -188,8 +185,8 @@ std::string sparkline(const std::vector<double>& values, std::size_t width) {
   return text;
 }
 
-std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, const TopState& state,
-                                   std::size_t width, std::size_t height) {
+std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
+                                   const TopState& state, std::size_t width, std::size_t height) {
   std::vector<ScreenLine> lines = head_lines(model, head, state);
   const std::size_t body = height > lines.size() + 1 ? height - lines.size() - 1 : 0;
   std::vector<ScreenLine> below;
@@ -202,8 +199,8 @@ std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, c
     const auto rows = model.rows(state.query);
     const std::size_t from = std::min(state.scroll, rows.empty() ? 0 : rows.size() - 1);
     for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
-      lines.push_back({row_line(rows[i]), rows[i].now_bytes_per_second > 0 ? LineStyle::kHot
-                                                                           : LineStyle::kNormal});
+      lines.push_back({row_line(rows[i]),
+                       rows[i].now_bytes_per_second > 0 ? LineStyle::kHot : LineStyle::kNormal});
     lines.resize(std::max(lines.size(), height > below.size() + 1 ? height - below.size() - 1 : 0));
     lines.insert(lines.end(), below.begin(), below.end());
   }
@@ -267,8 +264,8 @@ std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std:
   for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
     lines.push_back({table[i + 1], i == selected ? LineStyle::kSelected : LineStyle::kNormal});
   lines.resize(height > 0 ? height - 1 : 0);
-  lines.push_back({message.empty() ? "↑ ↓ choose  Enter watch it  q quit" : message,
-                   LineStyle::kMessage});
+  lines.push_back(
+      {message.empty() ? "↑ ↓ choose  Enter watch it  q quit" : message, LineStyle::kMessage});
   for (ScreenLine& line : lines) line.text = cut(line.text, width);
   return lines;
 }

@@ -27,10 +27,10 @@ struct TopState {
   bool paused = false;
   bool help = false;
   bool editing_filter = false;
-  std::string filter_text;        // while it is typed
-  std::string thread_name;        // of query.thread
-  std::string message;            // the last answer to a key; "" for none
-  std::string ended_by;           // the target is gone; the last screen stays
+  std::string filter_text;  // while it is typed
+  std::string thread_name;  // of query.thread
+  std::string message;      // the last answer to a key; "" for none
+  std::string ended_by;     // the target is gone; the last screen stays
   std::size_t scroll = 0;
   double refresh_seconds = 1;
 };
@@ -41,8 +41,8 @@ struct TopHead {
   std::chrono::nanoseconds uptime{};  // of the process; 0 when not known
 };
 
-std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, const TopState& state,
-                                   std::size_t width, std::size_t height);
+std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
+                                   const TopState& state, std::size_t width, std::size_t height);
 // The same as plain text for --batch: header, table of `rows` rows, hottest stack.
 std::string top_text(const TopModel& model, const TopHead& head, const TopState& state,
                      std::size_t rows);
