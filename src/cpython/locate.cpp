@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint64_t kMaxScannedBytes = 64ULL << 20;
 constexpr std::size_t kScanPiece = 1U << 20;
 constexpr std::size_t kMaxScanHits = 16;  // of one version
+// Words that look like a list of interpreters at first; each costs a walk.
+constexpr std::size_t kMaxScanWalks = 4096;
 
 using Locations = Result<std::vector<Located>>;
 
@@ -133,16 +135,19 @@ Locations by_head_function(const LocatorInput& input) {
   return std::vector<Located>{{statics_3_06(input, head), 6}};
 }
 
-// Is `head` the newest interpreter of this layout: with a newest thread that points back to it, at the
-// head of a list that ends in `main` (which 3.6 does not keep)?
-bool looks_like_interpreter(const MemoryReader& memory, const Layout& layout, RemoteAddr head_variable,
-                            RemoteAddr head, RemoteAddr main) {
+// Has `head` a newest thread that points back to it?
+bool has_own_thread(const MemoryReader& memory, const Layout& layout, RemoteAddr head) {
   const auto thread = read_pointer(memory, layout, head, Field::kInterpreterThreadsHead);
   if (!thread || !*thread) return false;
   const auto back = read_pointer(memory, layout, *thread, Field::kThreadInterpreter);
   if (!back || *back != head) return false;
   const auto previous = read_field(memory, layout, *thread, Field::kThreadPrev);
-  if (!previous || *previous != 0) return false;
+  return previous && *previous == 0;
+}
+
+// Is the variable the head of a list of interpreters that ends in `main` (which 3.6 does not keep)?
+bool ends_in_main(const MemoryReader& memory, const Layout& layout, RemoteAddr head_variable,
+                  RemoteAddr main) {
   Anchors anchors;
   anchors.interpreters_head = head_variable;
   const auto interpreters = list_interpreters(memory, layout, anchors);
@@ -151,7 +156,7 @@ bool looks_like_interpreter(const MemoryReader& memory, const Layout& layout, Re
 
 // 3.7+: `interpreters.head` and `.main` stand side by side in _PyRuntime. 3.6: one static variable.
 bool collect_hits(const LocatorInput& input, const Layout& layout, RemoteAddr address,
-                  std::span<const std::byte> bytes, std::vector<Located>& found) {
+                  std::span<const std::byte> bytes, std::size_t& walks, std::vector<Located>& found) {
   const auto head_offset = layout.find(Field::kRuntimeInterpretersHead);
   for (std::size_t i = 0; i + 16 <= bytes.size(); i += 8) {
     const RemoteAddr head{load(bytes, i, 8).value_or(0)};
@@ -159,7 +164,9 @@ bool collect_hits(const LocatorInput& input, const Layout& layout, RemoteAddr ad
     if (!is_plausible(head) || (head_offset && !is_plausible(main))) continue;
     if (!head_offset) main = {};
     const RemoteAddr at = address + i;
-    if (!looks_like_interpreter(input.memory, layout, at, head, main)) continue;
+    if (!has_own_thread(input.memory, layout, head)) continue;
+    if (++walks > kMaxScanWalks) return false;
+    if (!ends_in_main(input.memory, layout, at, main)) continue;
     if (head_offset) {
       found.push_back({anchors_at(input.module, at - head_offset->offset), layout.minor});
     } else {
@@ -176,8 +183,9 @@ Locations by_scan(const LocatorInput& input) {
     const auto layout = layout_for(minor);
     if (!layout) continue;
     std::vector<Located> hits;
+    std::size_t walks = 0;
     scan_writable(input, [&](RemoteAddr address, std::span<const std::byte> bytes) {
-      return collect_hits(input, *layout, address, bytes, hits);
+      return collect_hits(input, *layout, address, bytes, walks, hits);
     });
     found.insert(found.end(), hits.begin(), hits.end());
   }

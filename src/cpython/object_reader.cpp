@@ -292,6 +292,7 @@ Result<RemoteAddr> ObjectReader::find_item(RemoteAddr dict, std::string_view key
 
 Result<RemoteAddr> ObjectReader::find_attribute(RemoteAddr instance, std::string_view name) const {
   MEMSPY_TRY(items, read_attributes(instance));
+  if (items.items.size() > kMaxAttributes) items.items.resize(kMaxAttributes);
   return find(items, name);
 }
 

@@ -14,6 +14,7 @@ namespace memspy::cpython {
 
 // A dict with more entries is read up to here. sys.modules of the largest programs has a few thousand.
 inline constexpr std::uint64_t kMaxDictEntries = 65536;
+inline constexpr std::size_t kMaxAttributes = 1024;  // of an instance that are looked through for a name
 inline constexpr std::size_t kMaxTypeName = 256;  // bytes
 // Strings longer than this are taken for garbage by what reads names.
 inline constexpr std::uint64_t kMaxStringLength = 1ULL << 32;

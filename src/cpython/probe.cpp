@@ -1,5 +1,6 @@
 #include "cpython/probe.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include <spdlog/fmt/fmt.h>
@@ -14,8 +15,11 @@ namespace {
 constexpr std::size_t kMaxProbedFrames = 2048;
 // A running thread may return from a frame while it is read; so often is a torn stack tried again.
 constexpr int kStackAttempts = 20;
+// All attempts together; a hostile target could else keep the probe busy with threads and frames.
+constexpr std::size_t kMaxProbeWork = 200000;
 // One whole stack is proof; of these many threads one is looked for.
 constexpr std::size_t kMaxProbedThreads = 64;
+constexpr std::size_t kMaxProbedInterpreters = 16;  // the oldest, the main one among them
 constexpr std::size_t kMaxProbedName = 512;
 constexpr std::uint64_t kStackRefTags = 3;
 
@@ -40,6 +44,7 @@ class Prober {
   ObjectReader objects_;
   RemoteAddr code_type_;
   std::unordered_set<RemoteAddr> good_codes_;
+  std::size_t work_ = 0;  // frames looked at
 };
 
 Result<RemoteAddr> Prober::first_frame(const Block& thread) const {
@@ -85,6 +90,7 @@ Result<std::size_t> Prober::decode_stack(const Block& thread) {
   MEMSPY_TRY(first, first_frame(thread));
   std::size_t decoded = 0, walked = 0;
   for (RemoteAddr frame = first; frame && walked < kMaxProbedFrames; ++walked) {
+    if (++work_ > kMaxProbeWork) return make_error(Errc::kCorrupt, "stacks without end");
     MEMSPY_TRY(block, Block::read(memory_, frame, layout_.offset(Field::kFrameLocalsPlus)));
     if (block.get(layout_, Field::kFrameOwner) < layout_.strategies.first_hidden_owner) {
       RemoteAddr code = block.pointer(layout_, Field::kFrameCode);
@@ -164,10 +170,11 @@ Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout, cons
   MEMSPY_TRY(first_thread, read_field(memory, layout, main, Field::kInterpreterThreadsHead));
   if (first_thread == 0) return not_ready("the interpreter has no thread yet, or no more");
   StackTally tally;
+  const std::size_t probed = std::min(interpreters.size(), kMaxProbedInterpreters);
   for (int attempt = 0; attempt < kStackAttempts && tally.whole == 0; ++attempt) {
     tally = {};
-    for (const InterpreterRef& interpreter : interpreters) {
-      tally_threads(memory, layout, interpreter.address, prober, tally);
+    for (std::size_t i = interpreters.size() - probed; i < interpreters.size(); ++i) {
+      tally_threads(memory, layout, interpreters[i].address, prober, tally);
     }
   }
   if (tally.threads == 0) {

@@ -101,6 +101,12 @@ bool is_writable(const MemoryMap& map, RemoteAddr start, std::uint64_t size) {
   return mapping != nullptr && mapping->writable && size <= mapping->end.value - start.value;
 }
 
+std::uint64_t writable_bytes(const MemoryMap& map) {
+  std::uint64_t bytes = 0;
+  for (const Mapping& mapping : map) bytes += mapping.writable ? mapping.size() : 0;
+  return bytes;
+}
+
 Result<ArenaTable> arena_table(const MemoryReader& memory, const Layout& layout, const Anchors& anchors,
                                RemoteAddr interpreter) {
   if (layout.strategies.obmalloc == ObmallocPlace::kStatics) {
@@ -138,7 +144,7 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
   MEMSPY_CHECK(read_exact(memory, table.first, arenas));
   PoolSweep sweep(memory, layout);
   const std::uint64_t pool_bytes = layout.strategies.pool_bytes;
-  std::uint64_t swept_pools = 0;
+  std::uint64_t pools_left = writable_bytes(map) / pool_bytes;
   for (std::uint64_t i = 0; i < table.count; ++i) {
     const std::span<const std::byte> arena = std::span(arenas).subspan(static_cast<std::size_t>(i) * stride, stride);
     const RemoteAddr start{load(arena, layout.offset(Field::kArenaAddress), 8).value_or(0)};
@@ -153,7 +159,7 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
     state.arena_bytes += size;
     for (RemoteAddr pool = round_up(start, pool_bytes); pool.value + pool_bytes <= start.value + size;
          pool = pool + pool_bytes) {
-      if (++swept_pools > kMaxScannedPools * 16) return make_error(Errc::kCorrupt, "arenas without end");
+      if (pools_left-- == 0) return make_error(Errc::kCorrupt, "more arenas than memory");
       sweep.add_pool(pool);
     }
   }

@@ -7,6 +7,7 @@ namespace memspy::cpython {
 namespace {
 
 constexpr std::size_t kMaxThreadName = 256;  // code points
+constexpr std::size_t kMaxNamedThreads = 8192;  // of all interpreters
 
 using Names = std::vector<std::pair<std::uint64_t, std::string>>;
 
@@ -36,10 +37,12 @@ Names read_thread_names(const MemoryReader& memory, const Layout& layout, const 
   const ObjectReader objects(layout, memory);
   const auto interpreters = list_interpreters(memory, layout, anchors);
   if (!interpreters) return names;
+  std::size_t looked_at = 0;
   for (const InterpreterRef& interpreter : *interpreters) {
     const auto active = active_threads(memory, layout, objects, interpreter.address);
     if (!active) continue;
     for (const DictItem& item : active->items) {
+      if (++looked_at > kMaxNamedThreads) return names;
       if (auto entry = read_entry(objects, item)) names.push_back(std::move(*entry));
     }
   }
