@@ -64,7 +64,8 @@ void scan_writable(const LocatorInput& input, Visit visit) {
     const std::uint64_t skipped = start.value - segment.start.value;
     const std::uint64_t size = segment.size > skipped ? segment.size - skipped : 0;
     for (std::uint64_t at = 0; at < size && budget > 0; at += kScanPiece) {
-      const std::size_t want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
+      const std::size_t want =
+          static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
       const std::size_t got = input.memory.read_some(start + at, std::span(piece).first(want));
       budget -= std::min<std::uint64_t>(budget, got);
       if (!visit(start + at, std::span<const std::byte>(piece).first(got))) return;
@@ -77,7 +78,9 @@ Locations by_cookie(const LocatorInput& input) {
   std::vector<Located> found;
   scan_writable(input, [&](RemoteAddr address, std::span<const std::byte> bytes) {
     for (std::size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-      if (std::memcmp(bytes.data() + i, kDebugOffsetsCookie.data(), kDebugOffsetsCookie.size()) != 0) continue;
+      if (std::memcmp(bytes.data() + i, kDebugOffsetsCookie.data(), kDebugOffsetsCookie.size()) !=
+          0)
+        continue;
       found.push_back({anchors_at(input.module, address + i), std::nullopt});
       if (found.size() >= kMaxScanHits) return false;
     }
@@ -89,7 +92,8 @@ Locations by_cookie(const LocatorInput& input) {
 
 // The variable that the first instruction of `function` within `window` bytes loads, where it is
 // `mov reg, [rip + disp32]` (48 8b 05 or 8b 05).
-RemoteAddr loaded_variable(const LocatorInput& input, std::string_view function, std::size_t window) {
+RemoteAddr loaded_variable(const LocatorInput& input, std::string_view function,
+                           std::size_t window) {
   const RemoteAddr start = symbol(input.module, function);
   if (!start) return {};
   std::array<std::byte, 32> code{};
@@ -116,7 +120,8 @@ Anchors statics_3_06(const LocatorInput& input, RemoteAddr head) {
   anchors.gc_statistics = symbol(input.module, "generation_stats");
   anchors.gc_enabled = symbol(input.module, "enabled");
   anchors.gc_collecting = symbol(input.module, "collecting");
-  if (!anchors.gc_collecting) anchors.gc_collecting = loaded_variable(input, "PyGC_Collect", kCollectWindow);
+  if (!anchors.gc_collecting)
+    anchors.gc_collecting = loaded_variable(input, "PyGC_Collect", kCollectWindow);
   return anchors;
 }
 
@@ -156,7 +161,8 @@ bool ends_in_main(const MemoryReader& memory, const Layout& layout, RemoteAddr h
 
 // 3.7+: `interpreters.head` and `.main` stand side by side in _PyRuntime. 3.6: one static variable.
 bool collect_hits(const LocatorInput& input, const Layout& layout, RemoteAddr address,
-                  std::span<const std::byte> bytes, std::size_t& walks, std::vector<Located>& found) {
+                  std::span<const std::byte> bytes, std::size_t& walks,
+                  std::vector<Located>& found) {
   const auto head_offset = layout.find(Field::kRuntimeInterpretersHead);
   for (std::size_t i = 0; i + 16 <= bytes.size(); i += 8) {
     const RemoteAddr head{load(bytes, i, 8).value_or(0)};

@@ -66,19 +66,22 @@ Result<Unit> Prober::check_code(RemoteAddr code) {
   if (good_codes_.contains(code)) return Unit{};
   MEMSPY_TRY(type, objects_.type_of(code));
   if (code_type_ && type != code_type_) {
-    return make_error(Errc::kCorrupt, fmt::format("object at {:#x} is not a code object", code.value));
+    return make_error(Errc::kCorrupt,
+                      fmt::format("object at {:#x} is not a code object", code.value));
   }
   if (!code_type_) {
     MEMSPY_TRY(info, objects_.read_type(type));
     if (info.name != "code") {
-      return make_error(Errc::kCorrupt, fmt::format("a frame runs a \"{}\", not a code object", info.name));
+      return make_error(Errc::kCorrupt,
+                        fmt::format("a frame runs a \"{}\", not a code object", info.name));
     }
   }
   for (const Field field : {Field::kCodeName, Field::kCodeFilename}) {
     MEMSPY_TRY(text, read_pointer(memory_, layout_, code, field));
     MEMSPY_TRY(name, objects_.read_str(text, kMaxProbedName));
     if (name.empty() && field == Field::kCodeName) {
-      return make_error(Errc::kCorrupt, fmt::format("code object at {:#x} has no name", code.value));
+      return make_error(Errc::kCorrupt,
+                        fmt::format("code object at {:#x} has no name", code.value));
     }
   }
   code_type_ = type;
@@ -103,7 +106,8 @@ Result<std::size_t> Prober::decode_stack(const Block& thread) {
   return decoded;
 }
 
-// sys.modules is a dict: what a process shows that has an interpreter, but no Python frame just now.
+// sys.modules is a dict: what a process shows that has an interpreter, but no Python frame just
+// now.
 Result<bool> Prober::check_modules(RemoteAddr interpreter) const {
   MEMSPY_TRY(modules, read_pointer(memory_, layout_, interpreter, Field::kInterpreterModules));
   if (!modules) return false;
@@ -150,11 +154,12 @@ void tally_threads(const MemoryReader& memory, const Layout& layout, RemoteAddr 
 std::string ProbeResult::evidence() const {
   std::string text;
   if (interpreters > 1) text = fmt::format("{} interpreters, ", interpreters);
-  return text + fmt::format("{} thread{}, {} frame{} decoded", threads, threads == 1 ? "" : "s", frames,
-                            frames == 1 ? "" : "s");
+  return text + fmt::format("{} thread{}, {} frame{} decoded", threads, threads == 1 ? "" : "s",
+                            frames, frames == 1 ? "" : "s");
 }
 
-Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout, const Anchors& anchors) {
+Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout,
+                          const Anchors& anchors) {
   Prober prober(memory, layout, anchors);
   ProbeResult result;
   const auto not_ready = [&](std::string why) {

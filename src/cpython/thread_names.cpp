@@ -6,7 +6,7 @@
 namespace memspy::cpython {
 namespace {
 
-constexpr std::size_t kMaxThreadName = 256;  // code points
+constexpr std::size_t kMaxThreadName = 256;     // code points
 constexpr std::size_t kMaxNamedThreads = 8192;  // of all interpreters
 
 using Names = std::vector<std::pair<std::uint64_t, std::string>>;
@@ -23,7 +23,8 @@ Result<DictItems> active_threads(const MemoryReader& memory, const Layout& layou
   return objects.read_dict(active);
 }
 
-Result<std::pair<std::uint64_t, std::string>> read_entry(const ObjectReader& objects, const DictItem& item) {
+Result<std::pair<std::uint64_t, std::string>> read_entry(const ObjectReader& objects,
+                                                         const DictItem& item) {
   MEMSPY_TRY(ident, objects.read_int(item.key));
   MEMSPY_TRY(name, objects.find_attribute(item.value, "_name"));
   MEMSPY_TRY(text, objects.read_str(name, kMaxThreadName));

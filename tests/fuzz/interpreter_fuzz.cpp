@@ -1,7 +1,8 @@
 // Bytes of a fake interpreter are overwritten as the input says, then everything that reads an
 // interpreter runs over it: whatever the bytes, it ends, in bounded work and memory.
 //
-// Input: version, mode, then changes of ten bytes each: where (4), what (6: width by its first byte).
+// Input: version, mode, then changes of ten bytes each: where (4), what (6: width by its first
+// byte).
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -27,7 +28,8 @@ PyProcess& process_of(int minor, bool named) {
   auto& process = processes[{minor, named}];
   if (!process) {
     const std::string file = "/usr/lib/libpython3." + std::to_string(minor) + ".so.1.0";
-    process = std::make_unique<PyProcess>(*memspy::cpython::layout_for(minor), 0, named ? file : "/opt/server");
+    process = std::make_unique<PyProcess>(*memspy::cpython::layout_for(minor), 0,
+                                          named ? file : "/opt/server");
     process->add_pymalloc();
     if (!named) process->hide_symbols();
   }
@@ -50,7 +52,8 @@ void apply(PyProcess& process, std::span<const std::uint8_t> change, std::vector
   std::memcpy(&where, change.data() + 1, 3);
   std::size_t at = std::size_t{where} * 8 % bytes.size();
   if (change[0] & 0x80) {  // near something that is there
-    for (std::size_t steps = 0; steps < 4096 && bytes[at] == std::byte{0}; ++steps) at = (at + 8) % bytes.size();
+    for (std::size_t steps = 0; steps < 4096 && bytes[at] == std::byte{0}; ++steps)
+      at = (at + 8) % bytes.size();
   }
   const std::size_t width = 1 + change[4] % 5;
   for (std::size_t i = 0; i < width && at + i < bytes.size(); ++i) {

@@ -50,8 +50,10 @@ TEST_P(EveryState, ATornThreadListEndsTheWalk) {
   const Interpreter interpreter = must_open(process_);
   process_.image().put(process_.main_thread(), Field::kThreadInterpreter, 0x4141414141414140);
   EXPECT_EQ(interpreter.threads(process_.memory())->size(), 1u);
-  process_.image().put(process_.main_thread(), Field::kThreadInterpreter, process_.interpreter().value);
-  process_.image().put(process_.main_thread(), Field::kThreadNext, process_.worker().value);  // a ring
+  process_.image().put(process_.main_thread(), Field::kThreadInterpreter,
+                       process_.interpreter().value);
+  process_.image().put(process_.main_thread(), Field::kThreadNext,
+                       process_.worker().value);  // a ring
   EXPECT_EQ(interpreter.threads(process_.memory())->size(), 2u);
 }
 
@@ -105,7 +107,8 @@ TEST_P(EveryState, AnArenaThatIsNoLongerMappedIsLeftOut) {
 }
 
 TEST_P(EveryState, WithoutPymallocSaysSo) {
-  EXPECT_THAT(must_open(process_).pymalloc(process_.memory(), process_.map()), HasErrc(Errc::kUnsupported));
+  EXPECT_THAT(must_open(process_).pymalloc(process_.memory(), process_.map()),
+              HasErrc(Errc::kUnsupported));
 }
 
 TEST_P(EveryState, NamesThreads) {
@@ -117,7 +120,8 @@ TEST_P(EveryState, NamesThreads) {
 
 TEST_P(EveryState, NamesNothingWithoutThreading) {
   const Interpreter interpreter = must_open(process_);
-  process_.image().put(process_.interpreter(), Field::kInterpreterModules, process_.image().add_dict({}).value);
+  process_.image().put(process_.interpreter(), Field::kInterpreterModules,
+                       process_.image().add_dict({}).value);
   EXPECT_TRUE(interpreter.thread_names(process_.memory()).empty());
 }
 
