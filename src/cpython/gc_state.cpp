@@ -10,7 +10,7 @@ constexpr std::uint64_t kGenerations = 3;
 constexpr std::uint64_t kLinkFlags = 3;
 // The generations stand within the first bytes of the collector's state.
 constexpr std::uint32_t kSearchedBytes = 0x100;
-constexpr int kAttempts = 10;  // lists of a running target may be torn
+constexpr int kAttempts = 20;  // lists of a running target may be torn
 
 // List heads may be 4-byte aligned (3.13.18 of Debian), so is_plausible() does not fit.
 bool may_be_link(std::uint64_t value) {
@@ -22,12 +22,10 @@ bool is_list_head(const MemoryReader& memory, const Layout& layout, RemoteAddr h
   if (!block) return false;
   const std::uint64_t next = (*block)[0] & ~kLinkFlags, previous = (*block)[1] & ~kLinkFlags;
   if (!may_be_link(next) || !may_be_link(previous)) return false;
+  // The tail is not followed: a running target appends to the youngest generation all the time.
   const auto back =
       read<std::uint64_t>(memory, RemoteAddr{next} + layout.offset(Field::kGcHeadPrev));
-  const auto forth =
-      read<std::uint64_t>(memory, RemoteAddr{previous} + layout.offset(Field::kGcHeadNext));
-  return back && forth && (*back & ~kLinkFlags) == head.value &&
-         (*forth & ~kLinkFlags) == head.value;
+  return back && (*back & ~kLinkFlags) == head.value;
 }
 
 bool are_generations(const MemoryReader& memory, const Layout& layout, RemoteAddr first) {
@@ -42,9 +40,23 @@ bool are_generations(const MemoryReader& memory, const Layout& layout, RemoteAdd
   return true;
 }
 
-// The offset within the collector's state, the layout's own first, then the lowest that fits.
+// The collector's own pointer to its youngest generation, which no collection
+// changes. 3.14.0–3.14.4 had none, and something else in its place.
+std::optional<std::uint32_t> published_generations(const MemoryReader& memory, const Layout& layout,
+                                                   RemoteAddr base) {
+  if (!layout.has(Field::kGcGeneration0)) return std::nullopt;
+  const auto first = read_field(memory, layout, base, Field::kGcGeneration0);
+  if (!first || *first < base.value || *first - base.value >= kSearchedBytes || *first % 4 != 0) {
+    return std::nullopt;
+  }
+  return static_cast<std::uint32_t>(*first - base.value);
+}
+
+// The offset within the collector's state: as published, as the layout has it, the lowest that
+// fits.
 std::optional<std::uint32_t> find_generations(const MemoryReader& memory, const Layout& layout,
                                               RemoteAddr base) {
+  if (const auto published = published_generations(memory, layout, base)) return published;
   const std::uint32_t expected = layout.offset(Field::kGcGenerations);
   if (are_generations(memory, layout, base + expected)) return expected;
   for (std::uint32_t offset = 0; offset < kSearchedBytes; offset += 4) {
@@ -176,17 +188,18 @@ bool read_collecting(const MemoryReader& memory, const Layout& layout, const Anc
 GcCheck confirm_generations(const MemoryReader& memory, const Anchors& anchors,
                             RemoteAddr interpreter, Layout& layout) {
   const bool statics = layout.strategies.gc_place == GcPlace::kStatics;
+  const RemoteAddr base = gc_base(layout, anchors, interpreter);
+  bool saw_collecting = false;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    saw_collecting = saw_collecting || read_collecting(memory, layout, anchors, interpreter);
     if (statics) {
       if (are_generations(memory, layout, anchors.gc_generations)) return GcCheck::kConfirmed;
-    } else if (const auto offset =
-                   find_generations(memory, layout, gc_base(layout, anchors, interpreter))) {
+    } else if (const auto offset = find_generations(memory, layout, base)) {
       layout.slots[static_cast<std::size_t>(Field::kGcGenerations)].offset = *offset;
       return GcCheck::kConfirmed;
     }
   }
-  return read_collecting(memory, layout, anchors, interpreter) ? GcCheck::kUnknown
-                                                               : GcCheck::kRefuted;
+  return saw_collecting ? GcCheck::kUnknown : GcCheck::kRefuted;
 }
 
 Result<std::vector<GcState>> read_gc_states(const MemoryReader& memory, const Layout& layout,

@@ -119,6 +119,7 @@ void PyProcess::add_gc() {
     first = gc_ + layout.offset(Field::kGcGenerations);
     statistics = gc_ + layout.offset(Field::kGcStatistics);
     image_.put(gc_, Field::kGcEnabled, 1);
+    image_.put(gc_, Field::kGcGeneration0, first.value);
   }
   const bool rings = layout.strategies.gc_stats == GcStatsKind::kRingBuffers;
   const RemoteAddr buffers =
