@@ -73,7 +73,7 @@ Result<bool> Seizure::seize_thread(Pid pid, Tid tid) {
     if (err == ESRCH) return false;  // it ended meanwhile
     // A thread born of one we hold is ours already: its birth stop is on the way.
     const auto status = proc_.status(pid, tid);
-    if (err == EPERM && status.has_value() && status->tracer == Pid{::getpid()}) return false;
+    if (err == EPERM && status.has_value() && status->tracer == Pid{::gettid()}) return false;
     return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value), err);
   }
   tracees_.emplace(tid, pid);

@@ -1,10 +1,11 @@
-// The model behind every report: a run summed up in memory. A sink, so that it is filled the same way
-// by a live run (top, attach) and by a replayed recording.
+// The model behind every report: a run summed up in memory. A sink, so that it is filled the same
+// way by a live run (top, attach) and by a replayed recording.
 #pragma once
 
+#include <chrono>
 #include <map>
+#include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "memspy/sample_sink.h"
@@ -36,6 +37,29 @@ struct StackShape {
   bool processes = false;       // -s: a `pid N (name)` root frame
 };
 
+// Which records count, by their time since the start of the run: from < time <= to, as a tick
+// closes what happened before it.
+struct TimeWindow {
+  std::optional<std::chrono::nanoseconds> from;
+  std::optional<std::chrono::nanoseconds> to;
+  bool whole() const { return !from.has_value() && !to.has_value(); }
+  bool contains(std::chrono::nanoseconds time) const {
+    return (!from.has_value() || time > *from) && (!to.has_value() || time <= *to);
+  }
+};
+
+class Reader;
+
+// What a profile adds up to. growth - shrink is the change of RSS.
+struct ProfileTotals {
+  std::uint64_t attributed_bytes = 0;    // sum of the stacks that grew
+  std::uint64_t unattributed_bytes = 0;  // of the processes whose unexplained rest grew
+  std::uint64_t shrink_bytes = 0;        // resident before and given back
+  std::uint64_t touched_bytes = 0;       // gross
+  std::uint64_t samples = 0;             // of the stacks
+  std::uint64_t growth_bytes() const { return attributed_bytes + unattributed_bytes; }
+};
+
 class Profile final : public SampleSink {
  public:
   Result<Unit> on_header(const RunHeader&) override;
@@ -50,16 +74,30 @@ class Profile final : public SampleSink {
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override;
 
-  RunHeader header;
-  std::vector<ProcessRecord> processes;                       // by index - 1
-  std::vector<ThreadRecord> threads;                          // by index - 1
-  StackTable stacks;                                          // ids equal the run's
-  std::map<ProfileKey, ProfileValue> growth;
-  std::map<ProcessIndex, std::int64_t> unattributed;          // net bytes
-  std::vector<SeriesPoint> points;                            // only when keep_points
-  std::vector<Gap> gaps;
-  std::optional<RunSummary> summary;
+  // A whole recording, or the window of it.
+  static Result<Profile> load(const Reader& reader, TimeWindow window = {});
+
+  ProfileTotals totals() const;
+  // nullptr for an index that no record has defined, 0 included.
+  const ProcessRecord* find_process(ProcessIndex index) const;
+  const ThreadRecord* find_thread(ThreadIndex index) const;
+
+  // Set before the first record. Definitions, header and summary are kept whatever the window; of
+  // the points, also the last one before it, which is where the window starts from.
+  TimeWindow window;
   bool keep_points = true;
+
+  RunHeader header;
+  std::vector<ProcessRecord> processes;  // by index - 1
+  std::vector<ThreadRecord> threads;     // by index - 1
+  StackTable stacks;                     // ids equal the run's
+  std::map<ProfileKey, ProfileValue> growth;
+  std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
+  std::vector<SeriesPoint> points;                    // only when keep_points; see window
+  std::vector<Gap> gaps;
+  std::chrono::nanoseconds last_time{};  // of the last tick within the window
+  std::optional<RunSummary> summary;     // of the whole run
+  std::string note;                      // the reader's: what could not be read
 };
 
 }  // namespace memspy::recording

@@ -5,10 +5,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <variant>
 #include <vector>
 
+#include "cpython/interpreter.h"
 #include "memspy/sample.h"
 
 namespace memspy::sampler {
@@ -33,6 +36,12 @@ struct FaultSample {
   bool late = false;        // the stack was read after that call had ended
 };
 
+// The interpreter of a process, for the series that need it. A copy: the tracer keeps its own.
+struct InterpreterFound {
+  ProcessIndex process;
+  std::shared_ptr<const cpython::Interpreter> interpreter;
+};
+
 // A process has copied itself: from here on its pages are shared with the copy.
 struct ForkNoticed {
   ProcessIndex process;
@@ -53,8 +62,8 @@ struct WindowEdge {
   std::string how;  // kExited: "exit 0", "killed by SIGKILL"
 };
 
-using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample, ForkNoticed,
-                           WindowEdge, Gap>;
+using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample, InterpreterFound,
+                           ForkNoticed, WindowEdge, Gap>;
 
 class EventQueue {
  public:

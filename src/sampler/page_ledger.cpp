@@ -49,7 +49,7 @@ void PageLedger::give_back(std::uint32_t owner, std::uint64_t pages) {
   net_pages_ -= static_cast<std::int64_t>(pages);
 }
 
-void PageLedger::take_baseline(const MemoryMap& map) { scan(map, true); }
+void PageLedger::take_baseline(const MemoryMap& map) { (void)scan(map, true); }
 
 // The page is held by an earlier sample. True: nothing more to do, it was a copy-on-write.
 bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults) {
@@ -157,14 +157,15 @@ void PageLedger::check_touched() {
 }
 
 // Reads every page of the map, a run of chunks at a time; mappings that share a chunk are put together.
-void PageLedger::scan(const MemoryMap& map, bool baseline) {
+// False when the page tables cannot be read: then nothing is known to be gone.
+bool PageLedger::scan(const MemoryMap& map, bool baseline) {
   std::unordered_map<ChunkIndex, std::bitset<kChunkPages>> seen;
   for (const Mapping& mapping : map) {
     if (!counts(mapping)) continue;
     for (RemoteAddr at = mapping.start; at < mapping.end;) {
       const std::uint64_t bytes = std::min(mapping.end.value - at.value, kScanChunks * kChunkBytes);
       buffer_.assign(bytes / kPageBytes, false);
-      if (!tables_.read_present(at, buffer_)) break;
+      if (!tables_.read_present(at, buffer_)) return false;
       for (std::size_t i = 0; i < buffer_.size(); ++i) {
         if (buffer_[i]) seen[chunk_of(at + i * kPageBytes)].set(page_in_chunk(at + i * kPageBytes));
       }
@@ -176,15 +177,16 @@ void PageLedger::scan(const MemoryMap& map, bool baseline) {
     if (baseline) chunk.baseline = present;
     update(index, chunk, present);
   }
-  if (baseline) return;
+  if (baseline) return true;
   for (auto it = chunks_.begin(); it != chunks_.end();) {
     if (!seen.contains(it->first)) update(it->first, it->second, {});
     it = it->second.present.none() && it->second.live.empty() && !it->second.dirty ? chunks_.erase(it) : std::next(it);
   }
+  return true;
 }
 
 void PageLedger::audit(const MemoryMap& map) {
-  scan(map, false);
+  if (!scan(map, false)) return;
   for (auto& [index, chunk] : chunks_) chunk.dirty = false;
   dirty_.clear();
 }

@@ -19,6 +19,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -105,7 +106,7 @@ class PageLedger {
   std::uint64_t fault_around(Chunk& chunk, RemoteAddr page);
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);
   void weigh_huge(ChunkIndex index, Chunk& chunk);
-  void scan(const MemoryMap& map, bool baseline);
+  bool scan(const MemoryMap& map, bool baseline);
   void merge_oldest();
 
   PageTables& tables_;

@@ -31,6 +31,9 @@ void Roster::announce(const Target& target) {
   if (const auto* interpreter = target.interpreter()) record.python_version = interpreter->version().text();
   record.first_seen = std::chrono::steady_clock::now() - start_;
   queue_.push(std::move(record));
+  if (const auto* interpreter = target.interpreter()) {
+    queue_.push(InterpreterFound{target.index(), std::make_shared<const cpython::Interpreter>(*interpreter)});
+  }
 }
 
 ThreadIndex Roster::thread(const Target& target, Tid tid) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "base/clock.h"
 #include "sampler/event_queue.h"
 #include "sampler/target.h"
 

@@ -23,10 +23,16 @@ FrameId StackInterner::frame(ProcessIndex process, const cpython::StackReader& r
 }
 
 StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackReader& reader,
-                                     std::span<const cpython::RawFrame> innermost_first) {
+                                     std::span<const cpython::RawFrame> innermost_first, bool without_line) {
   StackId stack = kNoStack;
   for (auto it = innermost_first.rbegin(); it != innermost_first.rend(); ++it) {
-    stack = extend(stack, frame(process, reader, *it));
+    FrameId id = frame(process, reader, *it);
+    if (without_line && std::next(it) == innermost_first.rend()) {
+      Frame function = table_.frame(id);
+      function.line = 0;
+      id = define(function);
+    }
+    stack = extend(stack, id);
   }
   return stack;
 }

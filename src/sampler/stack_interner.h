@@ -17,9 +17,9 @@ class StackInterner {
 
   // The stack of Python frames, with [gc] innermost while the collector runs.
   StackId python_stack(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawStack& raw);
-  // Only the outermost `depth` frames of it.
+  // Frames of it. `without_line`: the innermost is named without its line.
   StackId python_prefix(ProcessIndex process, const cpython::StackReader& reader,
-                        std::span<const cpython::RawFrame> innermost_first);
+                        std::span<const cpython::RawFrame> innermost_first, bool without_line = false);
   // A stack of one marker: "[native thread]", "[starting]".
   StackId marker(std::string_view name);
 

@@ -52,13 +52,18 @@ struct EngineContext {
   std::atomic<bool> ending{false};
 };
 
+enum class AttachKind {
+  kTarget,    // what the user asked for: it must be Python
+  kChild,     // one of its descendants: may be anything
+  kLaunched,  // memspy's own child before its exec: it counts from the exec on
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual std::string_view name() const = 0;
-  // Attaches to a process that exists. `awaits_exec`: it is memspy's own launch, and counts from its
-  // exec on. Nothing is sampled yet.
-  virtual Result<Unit> attach(Pid pid, bool awaits_exec) = 0;
+  // Attaches to a process that exists. Nothing is sampled yet.
+  virtual Result<Unit> attach(Pid pid, AttachKind kind) = 0;
   // Samples until `ending` or until no process is left, then stops sampling and lets go of all
   // signals on their way. Tracees themselves are released by the end of the thread.
   virtual void run() = 0;

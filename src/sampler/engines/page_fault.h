@@ -9,26 +9,18 @@
 
 #include <memory>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "attach/perf_fault_event.h"
-#include "attach/seizure.h"
-#include "base/unique_fd.h"
 #include "sampler/budget.h"
-#include "sampler/engines/engine.h"
-#include "sampler/roster.h"
-#include "sampler/stack_interner.h"
+#include "sampler/engines/tracing_engine.h"
 
 namespace memspy::sampler {
 
-class PageFaultEngine final : public Engine, private attach::TraceeObserver {
+class PageFaultEngine final : public TracingEngine {
  public:
-  explicit PageFaultEngine(EngineContext& context);
-  ~PageFaultEngine() override;
+  explicit PageFaultEngine(EngineContext& context) : TracingEngine(context) {}
 
   std::string_view name() const override { return "faults"; }
-  Result<Unit> attach(Pid pid, bool awaits_exec) override;
-  void run() override;
 
   // Can it work on this process? An error says why not.
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
@@ -42,60 +34,49 @@ class PageFaultEngine final : public Engine, private attach::TraceeObserver {
     std::optional<attach::PerfFaultEvent> user, kernel;
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     SteadyTime next_identification{};
-    cpython::RawStack stack;
+    cpython::RawStack stack;                 // of the last sample
   };
-  struct Process {
+  struct Budgets {
     Budget stops;         // of faults in user mode
     Budget kernel_reads;  // of stacks read beside system calls: they cost memspy's own time only
   };
-  // A stop whose stack was read and whose thread runs again.
+  // A sample between the moment its stack was read and the moment its thread runs again.
   struct Pending {
-    SteadyTime begin;
+    SteadyTime begin{};
     std::uint64_t faults = 0;
     RemoteAddr address;
-    bool readable = false;
-    bool python = false;
-    bool starting = false;
+    bool readable = false;  // the stack held together
+    bool python = false;    // the thread has a Python state
+    bool outside = false;   // no interpreter is known (yet)
   };
 
-  void on_thread_started(Pid pid, Tid tid, attach::ThreadOrigin origin) override;
-  void on_thread_ended(Pid pid, Tid tid) override;
-  void on_forked(Pid parent, Pid child, bool shares_memory) override;
-  void on_exec(Pid pid) override;
-  void on_exiting(Pid pid) override;
-  void on_process_ended(Pid pid, attach::WaitStatus status) override;
+  void start_thread(Target& target, Tid tid) override;
+  void end_thread(Tid tid) override;
+  void begin() override;
+  void work() override;
+  std::chrono::nanoseconds pause() override;
+  void on_readable(std::uint64_t key) override;
+  void cease() override;
   bool on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) override;
   void on_resumed(Pid pid, Tid tid) override;
 
-  Target& target_of(Pid pid, attach::ThreadOrigin origin);
+  Budgets& budgets_of(const Target& target);
   void arm(Thread& thread);
   void arm_kernel(Thread& thread);
+  void enable(Thread& thread);
+  void check_signal(Thread& thread);
+  void set_periods(Budgets& budgets, const Target& target);
   void read_stopped(Thread& thread);
-  void on_kernel_faults(Thread& thread);
   bool read_running(Thread& thread);
   bool still_in_call(const Thread& thread) const;
   void identify(Thread& thread);
   void push_sample(Thread& thread, const Pending& sample, bool in_kernel, bool late);
   StackId intern(Thread& thread, const Pending& sample);
-  void set_periods(Process& process, const Target& target);
-  void on_timer();
-  void check_signal(Thread& thread);
-  void push_edge(const Target& target, WindowEdge::Kind kind, std::string how = {});
-  void enable(Thread& thread);
-  void wait();
-  void release();
 
-  EngineContext& context_;
-  Roster roster_;
-  StackInterner interner_;
-  attach::Seizure seizure_;
-  UniqueFd epoll_, child_signals_;
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
-  std::unordered_map<std::uint32_t, Process> processes_;  // by process index
-  std::unordered_set<Pid> awaiting_exec_;
+  std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
   Pending pending_;
   bool kernel_events_ = true;
-  bool sampling_ = false;
   SteadyTime next_signal_check_{};
 };
 

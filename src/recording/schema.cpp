@@ -1,0 +1,69 @@
+#include "recording/schema.h"
+
+#include "memspy/series.h"
+
+namespace memspy::recording {
+namespace {
+
+// Ids of ours are INTEGER PRIMARY KEY, the rowid itself: no second index, rows in order of time.
+constexpr const char* kTables = R"sql(
+CREATE TABLE header(id INTEGER PRIMARY KEY, key TEXT NOT NULL, value);
+CREATE TABLE summary(id INTEGER PRIMARY KEY, key TEXT NOT NULL, value);
+CREATE TABLE ticks(id INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL);
+CREATE TABLE processes(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, process INTEGER NOT NULL,
+  parent INTEGER NOT NULL, pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, name TEXT NOT NULL,
+  command_line BLOB NOT NULL, python_version TEXT NOT NULL, executable TEXT NOT NULL,
+  first_seen_ns INTEGER NOT NULL);
+CREATE TABLE threads(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, thread INTEGER NOT NULL,
+  process INTEGER NOT NULL, tid INTEGER NOT NULL, name TEXT NOT NULL);
+CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT NOT NULL);
+CREATE TABLE frames(id INTEGER PRIMARY KEY, function TEXT NOT NULL, file INTEGER NOT NULL,
+  line INTEGER NOT NULL, kind INTEGER NOT NULL);
+CREATE TABLE stacks(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, frame INTEGER NOT NULL);
+CREATE TABLE growth(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+  records BLOB NOT NULL);
+CREATE TABLE unattributed(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+  process INTEGER NOT NULL, bytes INTEGER NOT NULL);
+CREATE TABLE gaps(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+  duration_ns INTEGER NOT NULL, process INTEGER NOT NULL, reason TEXT NOT NULL,
+  samples INTEGER NOT NULL);
+CREATE TABLE growth_totals(id INTEGER PRIMARY KEY, process INTEGER NOT NULL,
+  thread INTEGER NOT NULL, stack INTEGER NOT NULL, touched_bytes INTEGER NOT NULL,
+  returned_bytes INTEGER NOT NULL, samples INTEGER NOT NULL);
+)sql";
+
+// For people with the sqlite3 shell; memspy itself reads tables only.
+constexpr const char* kViews = R"sql(
+CREATE VIEW frame_names AS
+  SELECT frames.id AS frame, function, ifnull(files.path, '') AS file, line, kind
+  FROM frames LEFT JOIN files ON files.id = frames.file;
+CREATE VIEW line_totals AS
+  SELECT function, file, line, sum(touched_bytes - returned_bytes) AS net_bytes,
+         sum(touched_bytes) AS touched_bytes, sum(samples) AS samples
+  FROM growth_totals JOIN stacks ON stacks.id = growth_totals.stack
+                     JOIN frame_names ON frame_names.frame = stacks.frame
+  GROUP BY function, file, line ORDER BY net_bytes DESC;
+)sql";
+
+}  // namespace
+
+std::string schema_sql() {
+  std::string sql = kTables;
+  sql += "CREATE TABLE points(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, ";
+  sql += "time_ns INTEGER NOT NULL, process INTEGER NOT NULL";
+  for (const auto& column : series_columns()) sql.append(", ").append(column.name);
+  sql += ");";
+  return sql + kViews;
+}
+
+std::string insert_point_sql() {
+  std::string sql = "INSERT INTO points(tick, time_ns, process";
+  std::string marks = "?,?,?";
+  for (const auto& column : series_columns()) {
+    sql.append(", ").append(column.name);
+    marks += ",?";
+  }
+  return sql + ") VALUES(" + marks + ")";
+}
+
+}  // namespace memspy::recording

@@ -1,0 +1,139 @@
+#include "report/figures.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/byte_units.h"
+#include "base/duration.h"
+#include "report/display.h"
+
+namespace memspy::report {
+namespace {
+
+using recording::Profile;
+
+constexpr double kLossLimit = 0.01;
+
+struct RssRange {
+  double start = 0, end = 0, peak = 0;
+};
+
+// Processes are added up. The peak is the sum of their peaks: an upper bound, exact for one
+// process.
+void add_rss_of_points(const Profile& profile, RunFigures& figures) {
+  std::map<ProcessIndex, RssRange> ranges;
+  for (const auto& point : profile.points) {
+    const auto& rss = point[SeriesColumn::kRssBytes];
+    if (!rss.has_value() || !(*rss >= 0) || *rss > 1e18) continue;
+    const auto [it, fresh] = ranges.try_emplace(point.process, RssRange{*rss, *rss, *rss});
+    it->second.end = *rss;
+    it->second.peak = std::max(it->second.peak, *rss);
+  }
+  for (const auto& [process, range] : ranges) {
+    figures.rss_start_bytes += static_cast<std::uint64_t>(range.start);
+    figures.rss_end_bytes += static_cast<std::uint64_t>(range.end);
+    figures.rss_peak_bytes += static_cast<std::uint64_t>(range.peak);
+  }
+}
+
+// By how much a count since the start of the run went up within the points; 0 if not measured.
+double advance(const Profile& profile, SeriesColumn column) {
+  std::optional<double> first;
+  double last = 0;
+  for (const auto& point : profile.points) {
+    const double value = point[column].value_or(0);
+    if (!(value >= 0) || value > 1e9) continue;
+    if (!first.has_value()) first = value;
+    last = std::max(last, value);
+  }
+  return std::max(0.0, last - first.value_or(0));
+}
+
+std::uint64_t offered(const RunFigures& figures) { return figures.samples + figures.lost_samples; }
+
+}  // namespace
+
+RunFigures run_figures(const RunSummary& s) {
+  RunFigures out;
+  out.duration = s.duration;
+  out.growth_bytes = s.growth_bytes;
+  out.attributed_bytes = s.attributed_bytes;
+  out.unattributed_bytes = s.unattributed_bytes;
+  out.shrink_bytes = s.shrink_bytes;
+  out.rss_start_bytes = s.rss_start_bytes;
+  out.rss_end_bytes = s.rss_end_bytes;
+  out.rss_peak_bytes = s.rss_peak_bytes;
+  out.samples = s.samples;
+  out.rejected = out.lost_samples = s.rejected;
+  out.stopped = s.stopped;
+  out.pause_p99 = s.pause_p99;
+  out.pause_max = s.pause_max;
+  return out;
+}
+
+RunFigures run_figures(const Profile& profile) {
+  RunFigures out;
+  if (profile.summary.has_value()) out = run_figures(*profile.summary);
+  if (!profile.summary.has_value() || !profile.window.whole()) {
+    const auto totals = profile.totals();
+    out.growth_bytes = totals.growth_bytes();
+    out.attributed_bytes = totals.attributed_bytes;
+    out.unattributed_bytes = totals.unattributed_bytes;
+    out.shrink_bytes = totals.shrink_bytes;
+    out.samples = totals.samples;
+    const auto from = profile.window.from.value_or(std::chrono::nanoseconds(0));
+    out.duration = std::max(profile.last_time - from, std::chrono::nanoseconds(0));
+    out.rss_start_bytes = out.rss_end_bytes = out.rss_peak_bytes = 0;
+    add_rss_of_points(profile, out);
+    if (profile.summary.has_value()) {
+      const double rejected = advance(profile, SeriesColumn::kRejected);
+      out.rejected = out.lost_samples = static_cast<std::uint64_t>(rejected);
+      const double stopped = advance(profile, SeriesColumn::kStoppedSeconds);
+      out.stopped = std::chrono::nanoseconds(static_cast<std::int64_t>(stopped * 1e9));
+    }
+  }
+  for (const auto& gap : profile.gaps) {
+    out.lost_samples += gap.samples;
+    out.gap_time += gap.duration;
+  }
+  return out;
+}
+
+std::string evidence_line(const RunFigures& f) {
+  std::string text = fmt::format("{} samples", f.samples);
+  const auto all = static_cast<double>(f.samples + f.rejected);
+  text +=
+      fmt::format(", {} rejected ({})", f.rejected, percent(static_cast<double>(f.rejected), all));
+  text += fmt::format(", stopped {} of the time (p99 {}, max {})",
+                      percent(to_seconds(f.stopped), to_seconds(f.duration)),
+                      format_duration(f.pause_p99), format_duration(f.pause_max));
+  if (f.growth_bytes == 0) return text + ", no growth";
+  return text + fmt::format(", {} of {} growth attributed",
+                            percent(static_cast<double>(f.attributed_bytes),
+                                    static_cast<double>(f.growth_bytes)),
+                            format_bytes(f.growth_bytes));
+}
+
+std::string loss_line(const Profile& profile) {
+  const RunFigures f = run_figures(profile);
+  std::string text;
+  const auto add = [&](const std::string& part) {
+    text.append(text.empty() ? "" : "; ").append(part);
+  };
+  const auto all = static_cast<double>(offered(f));
+  if (static_cast<double>(f.lost_samples) > kLossLimit * all) {
+    add(fmt::format("{} of the samples were lost ({} of {})",
+                    percent(static_cast<double>(f.lost_samples), all), f.lost_samples, offered(f)));
+  }
+  if (to_seconds(f.gap_time) > kLossLimit * to_seconds(f.duration)) {
+    add(fmt::format("no data for {} ({} of the time)", format_duration(f.gap_time),
+                    percent(to_seconds(f.gap_time), to_seconds(f.duration))));
+  }
+  if (!profile.note.empty()) add(profile.note);
+  return text.empty() ? text : "incomplete: " + text;
+}
+
+}  // namespace memspy::report

@@ -1,0 +1,44 @@
+// Growth by function, line or file: own bytes (charged to the innermost frame) and cumulative bytes
+// (every stack that passes through).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recording/shaped.h"
+
+namespace memspy::report {
+
+enum class GroupBy { kLine, kFunction, kFile };
+std::string_view group_name(GroupBy by);  // "line", "function", "file"
+std::optional<GroupBy> find_group(std::string_view name);
+
+enum class ChargeTo {
+  kInnermost,        // native and [gc] frames too
+  kInnermostPython,  // the Python line that called into native code; the innermost where there is
+                     // none
+};
+
+struct Group {
+  std::string name;       // as it is printed: `load (app.py:12)`, `load (app.py)`, `app.py`, `[gc]`
+  std::string key;        // the same in every recording of the program: full paths
+  std::string function;   // "" by file
+  std::string file;       // full; "" for markers
+  std::int32_t line = 0;  // by line only
+  std::uint64_t own_bytes = 0;
+  std::uint64_t cumulative_bytes = 0;
+  std::uint64_t samples = 0;  // of the own bytes
+};
+
+struct Groups {
+  std::vector<Group> rows;  // own bytes, then cumulative bytes falling, then name
+  std::uint64_t total_bytes = 0;
+};
+
+Groups group_growth(const recording::ShapedProfile& shaped, GroupBy by,
+                    ChargeTo charge = ChargeTo::kInnermost);
+
+}  // namespace memspy::report

@@ -1,0 +1,196 @@
+#include "report/report.h"
+
+#include <algorithm>
+#include <map>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/byte_units.h"
+#include "base/duration.h"
+#include "recording/summary_json.h"
+#include "recording/text.h"
+#include "report/text_table.h"
+
+namespace memspy::report {
+namespace {
+
+using nlohmann::ordered_json;
+using recording::escape_text;
+using recording::Profile;
+
+constexpr std::size_t kSparklineWidth = 40;
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+Groups sorted_groups(const Profile& profile, const ReportOptions& options) {
+  Groups groups =
+      group_growth(recording::shape_stacks(profile, options.shape, options.gross), options.by);
+  if (options.sort == SortBy::kCumulative) {
+    std::stable_sort(groups.rows.begin(), groups.rows.end(), [](const Group& a, const Group& b) {
+      return a.cumulative_bytes > b.cumulative_bytes;
+    });
+  }
+  if (options.sort == SortBy::kName) {
+    std::stable_sort(groups.rows.begin(), groups.rows.end(),
+                     [](const Group& a, const Group& b) { return a.name < b.name; });
+  }
+  return groups;
+}
+
+// RSS of all processes over time: at each time the last known of each.
+std::vector<double> rss_over_time(const Profile& profile) {
+  std::map<ProcessIndex, double> last;
+  std::vector<double> sums;
+  for (std::size_t i = 0; i < profile.points.size(); ++i) {
+    const auto& point = profile.points[i];
+    last[point.process] = point[SeriesColumn::kRssBytes].value_or(last[point.process]);
+    if (i + 1 < profile.points.size() && profile.points[i + 1].time == point.time) continue;
+    double sum = 0;
+    for (const auto& [process, rss] : last) sum += rss;
+    sums.push_back(sum);
+  }
+  return sums;
+}
+
+std::string rss_line(const Profile& profile, const Style& style) {
+  const RunFigures f = run_figures(profile);
+  std::string text = fmt::format("RSS {} {} {}, peak {}", format_bytes(f.rss_start_bytes),
+                                 style.ascii ? "->" : "→", format_bytes(f.rss_end_bytes),
+                                 format_bytes(f.rss_peak_bytes));
+  const auto values = rss_over_time(profile);
+  if (values.size() > 1) text += "  " + sparkline(values, kSparklineWidth, style.ascii);
+  return text;
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted.push_back('"');
+    quoted.push_back(c);
+  }
+  return quoted + "\"";
+}
+
+ordered_json group_json(const Group& group, std::uint64_t total) {
+  return {{"name", group.name},
+          {"function", group.function},
+          {"file", group.file},
+          {"line", group.line},
+          {"own_bytes", group.own_bytes},
+          {"own_share", share(group.own_bytes, total)},
+          {"cumulative_bytes", group.cumulative_bytes},
+          {"cumulative_share", share(group.cumulative_bytes, total)},
+          {"samples", group.samples}};
+}
+
+}  // namespace
+
+std::string run_title(const Profile& profile) {
+  std::string who = "no process";
+  if (const auto* process = profile.find_process({1})) {
+    who = fmt::format("pid {} ({}", process->identity.pid.value, escape_text(process->name));
+    if (!process->python_version.empty()) who += ", Python " + escape_text(process->python_version);
+    who += ")";
+  }
+  if (const std::size_t more = profile.processes.size(); more > 1) {
+    who += fmt::format(" and {} more process{}", more - 1, more > 2 ? "es" : "");
+  }
+  return fmt::format(
+      "{}, engine {}, {} from {}", who, escape_text(profile.header.engine),
+      format_duration(run_figures(profile).duration),
+      recording::utc_time(profile.header.wall_start +
+                          profile.window.from.value_or(std::chrono::nanoseconds(0))));
+}
+
+std::string report_head(const Profile& profile, const ReportOptions& options) {
+  std::string text;
+  if (const std::string loss = loss_line(profile); !loss.empty())
+    text += warning(options.style, loss) + "\n";
+  text += run_title(profile) + "\n";
+  if (run_figures(profile).rss_peak_bytes > 0) text += rss_line(profile, options.style) + "\n";
+  return text + bold(options.style, verdict(profile, options.shape)) + "\n\n";
+}
+
+std::string report_foot(const Profile& profile, const ReportOptions& options) {
+  return "\n" + dim(options.style, evidence_line(run_figures(profile))) + "\n";
+}
+
+std::string report_table(const Profile& profile, const ReportOptions& options) {
+  const Groups groups = sorted_groups(profile, options);
+  const char* bytes = options.gross ? "touched" : "growth";
+  TextTable table({{bytes},
+                   {"%"},
+                   {"cumulative"},
+                   {"%"},
+                   {"samples"},
+                   {std::string(group_name(options.by)), Align::kLeft}});
+  std::size_t shown = 0;
+  std::uint64_t hidden_bytes = 0;
+  for (const auto& row : groups.rows) {
+    if (options.limit != 0 && shown >= options.limit) {
+      hidden_bytes += row.own_bytes;
+      continue;
+    }
+    ++shown;
+    const auto total = static_cast<double>(groups.total_bytes);
+    table.add({format_bytes(row.own_bytes), percent(static_cast<double>(row.own_bytes), total),
+               format_bytes(row.cumulative_bytes),
+               percent(static_cast<double>(row.cumulative_bytes), total),
+               std::to_string(row.samples), escape_text(row.name)});
+  }
+  std::string text = report_head(profile, options);
+  text += table.empty() ? "nothing grew\n" : table.render(options.style);
+  if (shown < groups.rows.size()) {
+    text += dim(options.style, fmt::format("and {} more with {}", groups.rows.size() - shown,
+                                           format_bytes(hidden_bytes))) +
+            "\n";
+  }
+  return text + report_foot(profile, options);
+}
+
+std::string report_csv(const Profile& profile, const ReportOptions& options) {
+  const Groups groups = sorted_groups(profile, options);
+  std::string text = "# memspy report: " + run_title(profile) + "\n";
+  if (const std::string loss = loss_line(profile); !loss.empty()) text += "# " + loss + "\n";
+  text += "function,file,line,own_bytes,own_percent,cumulative_bytes,cumulative_percent,samples\n";
+  for (const auto& row : groups.rows) {
+    text +=
+        fmt::format("{},{},{},{},{:.3f},{},{:.3f},{}\n", csv_cell(row.function), csv_cell(row.file),
+                    row.line == 0 ? std::string() : std::to_string(row.line), row.own_bytes,
+                    100 * share(row.own_bytes, groups.total_bytes), row.cumulative_bytes,
+                    100 * share(row.cumulative_bytes, groups.total_bytes), row.samples);
+  }
+  return text;
+}
+
+std::string report_json(const Profile& profile, const ReportOptions& options) {
+  const Groups groups = sorted_groups(profile, options);
+  const RunFigures f = run_figures(profile);
+  ordered_json document;
+  document["schema"] = "memspy.report/1";
+  recording::add_run_head(profile, document);
+  document["by"] = group_name(options.by);
+  document["gross"] = options.gross;
+  document["duration_seconds"] = to_seconds(f.duration);
+  document["samples"] = f.samples;
+  document["rejected"] = f.rejected;
+  document["growth_bytes"] = f.growth_bytes;
+  document["attributed_bytes"] = f.attributed_bytes;
+  document["unattributed_bytes"] = f.unattributed_bytes;
+  document["shrink_bytes"] = f.shrink_bytes;
+  document["rss_bytes"] = {
+      {"start", f.rss_start_bytes}, {"end", f.rss_end_bytes}, {"peak", f.rss_peak_bytes}};
+  document["verdict"] = verdict(profile, options.shape);
+  document["evidence"] = evidence_line(f);
+  document["loss"] = loss_line(profile);
+  document["total_bytes"] = groups.total_bytes;
+  auto rows = ordered_json::array();
+  for (const auto& row : groups.rows) rows.push_back(group_json(row, groups.total_bytes));
+  document["rows"] = std::move(rows);
+  return recording::json_text(document);
+}
+
+}  // namespace memspy::report

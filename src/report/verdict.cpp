@@ -1,0 +1,114 @@
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/byte_units.h"
+#include "base/duration.h"
+#include "recording/text.h"
+#include "report/display.h"
+#include "report/figures.h"
+#include "report/groups.h"
+
+namespace memspy::report {
+namespace {
+
+using recording::Profile;
+
+constexpr std::uint64_t kSteadyBytes = 1 << 20;  // less is no growth to explain
+constexpr double kSteadyShare = 0.01;            // of the RSS at the start
+constexpr double kNextShare = 0.05;              // a line below is not worth a word
+constexpr std::size_t kNextCount = 2;
+
+struct Culprit {
+  std::string text;  // "load (app.py:12)" or "load (app.py), most of it at line 12,"
+  std::uint64_t bytes = 0;
+  std::string key;  // of the function
+};
+
+// A function whose growth stands on one line is named by the line, else by itself.
+std::vector<Culprit> culprits(const recording::ShapedProfile& shaped) {
+  const Groups lines = group_growth(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
+  const Groups functions = group_growth(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython);
+  std::vector<Culprit> out;
+  for (const auto& function : functions.rows) {
+    if (function.own_bytes == 0 || function.name == recording::kUnattributed) continue;
+    const auto top = std::find_if(lines.rows.begin(), lines.rows.end(), [&](const Group& line) {
+      return line.function == function.function && line.file == function.file;
+    });
+    const std::string name = recording::escape_text(function.name);
+    if (top == lines.rows.end() || top->line == 0) {
+      out.push_back({name, function.own_bytes, function.key});
+    } else if (static_cast<double>(top->own_bytes) >=
+               0.8 * static_cast<double>(function.own_bytes)) {
+      out.push_back({recording::escape_text(top->name), function.own_bytes, function.key});
+    } else {
+      out.push_back({fmt::format("{}, most of it at line {},", name, top->line), function.own_bytes,
+                     function.key});
+    }
+  }
+  return out;
+}
+
+// A rate of less than a minute would say more than was seen.
+std::string pace(const RunFigures& f) {
+  if (f.minutes() < 1) return " in " + format_duration(f.duration);
+  const double rate = static_cast<double>(f.growth_bytes) / f.minutes();
+  return fmt::format(" ({}/min)", format_bytes(static_cast<std::uint64_t>(rate)));
+}
+
+std::string steady(const RunFigures& f) {
+  std::string text = fmt::format("steady: RSS moved by {} in {}",
+                                 format_signed_bytes(f.rss_change()), format_duration(f.duration));
+  if (f.growth_bytes > kSteadyBytes && f.shrink_bytes > kSteadyBytes) {
+    text += fmt::format("; {} grew while {} that was resident before was given back",
+                        format_bytes(f.growth_bytes), format_bytes(f.shrink_bytes));
+  }
+  return text;
+}
+
+std::string unattributed_part(const RunFigures& f) {
+  const auto rest = static_cast<double>(f.unattributed_bytes);
+  const auto growth = static_cast<double>(f.growth_bytes);
+  return rest > kNextShare * growth ? fmt::format("; {} is unattributed", percent(rest, growth))
+                                    : std::string();
+}
+
+}  // namespace
+
+std::string verdict(const Profile& profile, const recording::StackShape& shape) {
+  const RunFigures f = run_figures(profile);
+  const auto growth = static_cast<double>(f.growth_bytes);
+  const double limit =
+      std::max<double>(kSteadyBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));
+  const auto moved = static_cast<double>(f.rss_change());
+  if (-moved >= limit) {
+    return fmt::format("shrank: RSS fell by {} in {}; {} grew and {} was given back",
+                       format_bytes(f.shrink_bytes - f.growth_bytes), format_duration(f.duration),
+                       format_bytes(f.growth_bytes), format_bytes(f.shrink_bytes));
+  }
+  if (moved < limit) return steady(f);
+  recording::StackShape lines = shape;
+  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
+  const auto found = culprits(recording::shape_stacks(profile, lines, false));
+  if (found.empty() || 2 * f.unattributed_bytes > f.growth_bytes) {
+    std::string text = fmt::format("mostly unattributed: no stack explains {} of {} growth{}",
+                                   percent(static_cast<double>(f.unattributed_bytes), growth),
+                                   format_bytes(f.growth_bytes), pace(f));
+    if (!found.empty()) {
+      text += fmt::format("; {} caused {}", found[0].text,
+                          percent(static_cast<double>(found[0].bytes), growth));
+    }
+    return text;
+  }
+  std::string text = fmt::format("{} caused {} of {} growth{}", found[0].text,
+                                 percent(static_cast<double>(found[0].bytes), growth),
+                                 format_bytes(f.growth_bytes), pace(f));
+  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
+    const auto bytes = static_cast<double>(found[i].bytes);
+    if (bytes >= kNextShare * growth)
+      text += fmt::format("; {} {}", found[i].text, percent(bytes, growth));
+  }
+  return text + unattributed_part(f);
+}
+
+}  // namespace memspy::report

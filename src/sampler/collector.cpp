@@ -1,0 +1,179 @@
+#include "sampler/collector.h"
+
+#include <sys/resource.h>
+
+#include "base/duration.h"
+
+namespace memspy::sampler {
+namespace {
+
+using C = SeriesColumn;
+
+// Of one core, for looking at page tables and the dearer series.
+constexpr double kCollectorShare = 0.005;
+
+double own_cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+}  // namespace
+
+Collector::Collector(EngineContext& context, SampleSink& sink) : context_(context), sink_(sink) {}
+
+ProcessWindow* Collector::find(ProcessIndex index) {
+  const auto it = windows_.find(index);
+  return it == windows_.end() ? nullptr : &it->second;
+}
+
+const ProcessRecord* Collector::first() const {
+  return windows_.empty() ? nullptr : &windows_.begin()->second.record();
+}
+
+Result<Unit> Collector::take_events() {
+  for (const Event& event : context_.queue.drain()) MEMSPY_CHECK(apply(event));
+  if (const std::uint64_t dropped = context_.queue.dropped(); dropped != reported_drops_) {
+    Gap gap;
+    gap.time = std::chrono::steady_clock::now() - context_.start;
+    gap.reason = "samples dropped: the collector fell behind";
+    gap.samples = dropped - reported_drops_;
+    reported_drops_ = dropped;
+    MEMSPY_CHECK(sink_.on_gap(gap));
+  }
+  return Unit{};
+}
+
+Result<Unit> Collector::apply(const Event& event) {
+  if (const auto* process = std::get_if<ProcessRecord>(&event)) return apply_process(*process);
+  if (const auto* thread = std::get_if<ThreadRecord>(&event)) return sink_.on_thread(*thread);
+  if (const auto* frame = std::get_if<FrameDefined>(&event)) return sink_.on_frame(frame->id, frame->frame);
+  if (const auto* stack = std::get_if<StackDefined>(&event)) return sink_.on_stack(stack->id, stack->node);
+  if (const auto* gap = std::get_if<Gap>(&event)) return sink_.on_gap(*gap);
+  if (const auto* sample = std::get_if<FaultSample>(&event)) apply_sample(*sample);
+  if (const auto* edge = std::get_if<WindowEdge>(&event)) apply_edge(*edge);
+  if (const auto* fork = std::get_if<ForkNoticed>(&event)) {
+    if (ProcessWindow* window = find(fork->process)) window->fork();
+  }
+  if (const auto* found = std::get_if<InterpreterFound>(&event)) {
+    if (ProcessWindow* window = find(found->process)) window->set_interpreter(found->interpreter);
+  }
+  return Unit{};
+}
+
+Result<Unit> Collector::apply_process(const ProcessRecord& record) {
+  if (ProcessWindow* known = find(record.index)) {
+    known->update(record);
+    return sink_.on_process(record);
+  }
+  auto& window = windows_.try_emplace(record.index, context_.proc, record, kCollectorShare).first->second;
+  if (baseline_taken_) window.take_baseline();
+  return sink_.on_process(record);
+}
+
+void Collector::take_baselines() {
+  baseline_taken_ = true;
+  for (auto& [index, window] : windows_) window.take_baseline();
+}
+
+Result<Unit> Collector::add_untraced(const ProcessRecord& record, std::uint64_t rss_bytes) {
+  MEMSPY_CHECK(apply_process(record));
+  windows_.at(record.index).begin(rss_bytes, false);
+  return Unit{};
+}
+
+void Collector::apply_sample(const FaultSample& sample) {
+  ProcessWindow* window = find(sample.process);
+  if (window == nullptr) return;
+  window->add(sample);
+  if (sample.in_kernel) kernel_fault_bytes_ += sample.faults * kPageBytes;
+  if (sample.late) late_bytes_ += sample.faults * kPageBytes;
+}
+
+void Collector::apply_edge(const WindowEdge& edge) {
+  ProcessWindow* window = find(edge.process);
+  if (window == nullptr) return;
+  using Kind = WindowEdge::Kind;
+  switch (edge.kind) {
+    case Kind::kBegins:
+      window->begin(edge.rss_bytes, window->record().parent.value != 0);
+      break;
+    case Kind::kEnds:
+    case Kind::kLeaves:
+      window->end(edge.rss_bytes);
+      break;
+    case Kind::kExeced:
+      window->lose();
+      break;
+    case Kind::kExited:
+      window->lose();
+      if (window == &windows_.begin()->second) end_of_first_ = edge.how;
+      break;
+  }
+}
+
+Result<Unit> Collector::tick(SteadyTime now, bool last) {
+  MEMSPY_CHECK(take_events());
+  const auto time = now - context_.start;
+  std::uint64_t rss = 0;
+  for (auto& [index, window] : windows_) {
+    const auto tick = window.tick(now, last);
+    for (const LedgerDelta& delta : tick.growth) {
+      MEMSPY_CHECK(sink_.on_growth({time, index, delta.owner.thread, delta.owner.stack, delta.touched_pages * kPageBytes,
+                                    delta.returned_pages * kPageBytes, delta.samples}));
+    }
+    if (tick.unattributed_change_bytes != 0) {
+      MEMSPY_CHECK(sink_.on_unattributed({time, index, tick.unattributed_change_bytes}));
+    }
+    if (!tick.point) continue;
+    SeriesPoint point = *tick.point;
+    point.time = time;
+    point[C::kSamples] = static_cast<double>(context_.counters.samples.load());
+    point[C::kRejected] = static_cast<double>(context_.counters.rejected.load());
+    point[C::kStoppedSeconds] = to_seconds(context_.counters.pauses.total());
+    rss += window.growth().rss_end_bytes;
+    MEMSPY_CHECK(sink_.on_point(point));
+  }
+  rss_peak_bytes_ = std::max(rss_peak_bytes_, rss);
+  return sink_.on_tick_end(time);
+}
+
+RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
+  RunSummary summary;
+  summary.duration = now - context_.start;
+  const auto& counters = context_.counters;
+  summary.samples = counters.samples.load();
+  summary.rejected = counters.rejected.load();
+  summary.late = counters.late.load();
+  summary.stopped = counters.pauses.total();
+  summary.pause_p50 = counters.pauses.quantile(0.5);
+  summary.pause_p99 = counters.pauses.quantile(0.99);
+  summary.pause_max = counters.pauses.max();
+  summary.ended_by = std::move(ended_by);
+  std::uint64_t copied = 0, huge = 0;
+  for (const auto& [index, window] : windows_) {
+    const WindowGrowth& growth = window.growth();
+    summary.attributed_bytes += growth.attributed_bytes;
+    summary.unattributed_bytes += growth.unattributed_bytes;
+    summary.shrink_bytes += growth.shrink_bytes;
+    summary.rss_start_bytes += growth.rss_begin_bytes;
+    summary.rss_end_bytes += growth.rss_end_bytes;
+    copied += window.ledger().copied_pages() * kPageBytes;
+    huge += window.ledger().huge_pages() * kChunkPages * kPageBytes;
+  }
+  summary.growth_bytes = summary.attributed_bytes + summary.unattributed_bytes;
+  summary.rss_peak_bytes = std::max({rss_peak_bytes_, summary.rss_start_bytes, summary.rss_end_bytes});
+  const auto count = [](std::uint64_t n) { return static_cast<double>(n); };
+  summary.counters = {{"kernel_fault_bytes", count(kernel_fault_bytes_)},
+                      {"late_bytes", count(late_bytes_)},
+                      {"rejected_fault_bytes", count(counters.rejected_faults.load() * kPageBytes)},
+                      {"copied_on_write_bytes", count(copied)},
+                      {"huge_page_bytes", count(huge)},
+                      {"blind_threads", count(counters.blind_threads.load())},
+                      {"dropped_samples", count(context_.queue.dropped())},
+                      {"own_cpu_seconds", own_cpu_seconds()}};
+  return summary;
+}
+
+}  // namespace memspy::sampler

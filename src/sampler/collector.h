@@ -1,0 +1,49 @@
+// The collector's half of a run: takes events from the tracer, keeps a window per process, closes
+// ticks, and speaks to the sink. Runs on the thread that called Session::run().
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "memspy/sample_sink.h"
+#include "sampler/engines/engine.h"
+#include "sampler/process_window.h"
+
+namespace memspy::sampler {
+
+class Collector {
+ public:
+  Collector(EngineContext& context, SampleSink& sink);
+
+  // Applies what the tracer has said so far. An error is the sink's.
+  Result<Unit> take_events();
+  // Before sampling begins: what is resident in every process known so far.
+  void take_baselines();
+  // Without a tracer (engine `rss`): a process is known by its record alone.
+  Result<Unit> add_untraced(const ProcessRecord& record, std::uint64_t rss_bytes);
+  Result<Unit> tick(SteadyTime now, bool last);
+
+  // How the process that was asked for (the first) has ended; nullopt while it lives.
+  const std::optional<std::string>& end_of_first() const { return end_of_first_; }
+  const ProcessRecord* first() const;
+  RunSummary summary(SteadyTime now, std::string ended_by) const;
+
+ private:
+  Result<Unit> apply(const Event& event);
+  Result<Unit> apply_process(const ProcessRecord& record);
+  void apply_edge(const WindowEdge& edge);
+  void apply_sample(const FaultSample& sample);
+  ProcessWindow* find(ProcessIndex index);
+
+  EngineContext& context_;
+  SampleSink& sink_;
+  std::map<ProcessIndex, ProcessWindow> windows_;
+  std::optional<std::string> end_of_first_;
+  std::uint64_t rss_peak_bytes_ = 0;
+  std::uint64_t kernel_fault_bytes_ = 0, late_bytes_ = 0;
+  std::uint64_t reported_drops_ = 0;
+  bool baseline_taken_ = false;
+};
+
+}  // namespace memspy::sampler

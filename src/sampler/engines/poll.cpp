@@ -1,0 +1,151 @@
+#include "sampler/engines/poll.h"
+
+#include <algorithm>
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLongestInterval = 1s;
+
+}  // namespace
+
+PollEngine::PollEngine(EngineContext& context) : TracingEngine(context), random_(std::random_device{}()) {}
+
+void PollEngine::start_thread(Target& target, Tid tid) {
+  Thread thread;
+  thread.tid = tid;
+  thread.target = &target;
+  thread.index = roster_.thread(target, tid);
+  const auto stat = context_.proc.stat(target.pid(), tid);
+  if (stat.has_value()) thread.last_faults = stat->minor_faults;
+  threads_[tid] = std::move(thread);
+}
+
+void PollEngine::begin() { next_look_ = std::chrono::steady_clock::now(); }
+
+std::chrono::nanoseconds PollEngine::pause() {
+  return std::max<std::chrono::nanoseconds>(next_look_ - std::chrono::steady_clock::now(), 0ns);
+}
+
+void PollEngine::work() {
+  const auto begin = std::chrono::steady_clock::now();
+  if (begin < next_look_) return;
+  std::vector<Pid> pids;  // a process may end while it is looked at
+  for (const auto& [pid, target] : roster_.processes()) pids.push_back(pid);
+  for (const Pid pid : pids) {
+    if (Target* target = roster_.find_process(pid)) look(*target);
+  }
+  schedule(std::chrono::steady_clock::now() - begin);
+}
+
+// Uniform in half to one and a half times the interval, so that looks do not beat with the target's
+// own rhythm; slower where looking is dear.
+void PollEngine::schedule(std::chrono::nanoseconds price) {
+  const double share = context_.options.budget_percent / 100;
+  const auto affordable = std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
+  const auto interval = std::clamp<std::chrono::nanoseconds>(affordable, context_.options.poll_interval, kLongestInterval);
+  if (interval > context_.options.poll_interval) context_.counters.missed_deadlines.fetch_add(1);
+  std::uniform_real_distribution<double> jitter(0.5, 1.5);
+  next_look_ = std::chrono::steady_clock::now() +
+               std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(interval.count()) * jitter(random_)));
+}
+
+void PollEngine::look(Target& target) {
+  target.find_interpreter_soon();
+  std::vector<Tid> tids;
+  for (auto& [tid, thread] : threads_) {
+    if (thread.target == &target) tids.push_back(tid);
+  }
+  for (const Tid tid : tids) {
+    const auto it = threads_.find(tid);
+    if (it != threads_.end()) look_at_thread(it->second);
+  }
+  const auto statm = context_.proc.statm(target.pid());
+  if (!statm.has_value()) return;
+  const auto [known, first] = resident_pages_.try_emplace(target.index().value, statm->resident_pages);
+  const std::uint64_t before = std::exchange(known->second, statm->resident_pages);
+  if (!first && statm->resident_pages > before) charge(target, statm->resident_pages - before);
+  for (auto& [tid, thread] : threads_) {
+    if (thread.target != &target) continue;
+    std::swap(thread.now, thread.before);
+    thread.has_before = thread.has_now;
+    thread.last_faults = thread.faults;
+  }
+}
+
+// A blocked thread does not move: it is read where it stands (docs/architecture.md, guest manners).
+void PollEngine::look_at_thread(Thread& thread) {
+  const Tid tid = thread.tid;
+  const auto stat = context_.proc.stat(thread.target->pid(), tid);
+  if (!stat.has_value()) return;
+  thread.faults = stat->minor_faults;
+  thread.has_now = false;
+  if (stat->state != 'R') {
+    if (!thread.thread_id) thread.thread_id = thread.target->find_thread_id(tid);
+    read_stack(thread);
+    return;
+  }
+  const auto held = seizure_.with_stopped(tid, context_.options.max_pause, [&] {
+    const auto it = threads_.find(tid);
+    if (it == threads_.end()) return;
+    if (!it->second.thread_id) it->second.thread_id = seizure_.fs_base(tid);
+    read_stack(it->second);
+  });
+  if (held.has_value()) context_.counters.pauses.add(*held);
+}
+
+void PollEngine::read_stack(Thread& thread) {
+  auto* reader = thread.target->reader();
+  if (reader == nullptr || !thread.thread_id) return;
+  const RemoteAddr state = reader->find_thread_state(*thread.thread_id);
+  if (!state) return;
+  thread.has_now = reader->capture(state, thread.now).has_value();
+  if (!thread.has_now) context_.counters.rejected.fetch_add(1, std::memory_order_relaxed);
+}
+
+void PollEngine::charge(Target& target, std::uint64_t pages) {
+  std::uint64_t faults = 0;
+  for (const auto& [tid, thread] : threads_) {
+    if (thread.target == &target) faults += thread.faults - thread.last_faults;
+  }
+  if (faults == 0) return;
+  std::uint64_t left = pages, faults_left = faults;
+  for (auto& [tid, thread] : threads_) {
+    const std::uint64_t own = thread.faults - thread.last_faults;
+    if (thread.target != &target || own == 0) continue;
+    // What is left by what is left: the parts add up exactly.
+    const auto part = static_cast<std::uint64_t>(static_cast<double>(left) * static_cast<double>(own) / static_cast<double>(faults_left));
+    left -= part;
+    faults_left -= own;
+    const StackId stack = common_stack(thread);
+    context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+    if (part > 0) context_.queue.push(FaultSample{target.index(), thread.index, stack, {}, part, false, false});
+  }
+}
+
+// The frames that stood at both looks. In the innermost of them the line may have moved on: then it
+// stands without a line.
+StackId PollEngine::common_stack(Thread& thread) {
+  Target& target = *thread.target;
+  if (target.reader() == nullptr) return interner_.marker("[outside Python]");
+  if (!thread.thread_id || !thread.has_now) return interner_.marker("[native thread]");
+  roster_.name_thread(target, thread.tid, *thread.thread_id);
+  if (!thread.has_before) return interner_.python_stack(target.index(), *target.reader(), thread.now);
+  const auto& now = thread.now.frames;
+  const auto& before = thread.before.frames;
+  std::size_t common = 0;
+  bool moved = false;
+  while (common < now.size() && common < before.size() && !moved) {
+    const auto& a = now[now.size() - 1 - common];
+    const auto& b = before[before.size() - 1 - common];
+    if (a.frame != b.frame || a.code != b.code) break;
+    moved = a.instruction != b.instruction;
+    ++common;
+  }
+  if (common == 0) return interner_.python_stack(target.index(), *target.reader(), thread.now);
+  return interner_.python_prefix(target.index(), *target.reader(), std::span(now).last(common), moved);
+}
+
+}  // namespace memspy::sampler

@@ -1,0 +1,194 @@
+#include "sampler/engines/tracing_engine.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <thread>
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using attach::ThreadOrigin;
+
+constexpr auto kStartUpTime = 2s;     // an interpreter that is starting is ready by then
+constexpr auto kStartUpPause = 10ms;
+constexpr auto kReleaseTime = 5ms;    // for signals on their way when sampling ends
+
+// Keys of our own descriptors; engines use thread ids, which are positive and small.
+constexpr std::uint64_t kWakeKey = 0;
+constexpr std::uint64_t kChildSignalKey = ~0ULL;
+
+std::string describe_end(attach::WaitStatus status) {
+  if (status.kind() == attach::WaitStatus::Kind::kExited) return "exit " + std::to_string(status.code());
+  const char* name = ::sigabbrev_np(status.code());
+  return "killed by SIG" + (name != nullptr ? std::string(name) : std::to_string(status.code()));
+}
+
+UniqueFd child_signal_fd() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+}  // namespace
+
+TracingEngine::TracingEngine(EngineContext& context)
+    : context_(context),
+      roster_(context.proc, context.queue, context.start, context.options.assume_minor),
+      interner_(context.queue),
+      seizure_(context.proc, *this, context.options.subprocesses),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      child_signals_(child_signal_fd()) {
+  watch(context_.to_tracer.fd(), kWakeKey);
+  watch(child_signals_.get(), kChildSignalKey);
+}
+
+TracingEngine::~TracingEngine() = default;
+
+void TracingEngine::watch(int fd, std::uint64_t key) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = key;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+Result<Unit> TracingEngine::attach(Pid pid, AttachKind kind) {
+  if (kind == AttachKind::kLaunched) awaiting_exec_.insert(pid);
+  // Before anything is traced: what is no Python is left alone.
+  if (kind == AttachKind::kTarget) MEMSPY_CHECK(find_interpreter(pid));
+  return seizure_.seize(pid).context("attaching to process " + std::to_string(pid.value));
+}
+
+Result<Unit> TracingEngine::find_interpreter(Pid pid) {
+  Target& target = target_of(pid, ThreadOrigin::kSeized);
+  const auto deadline = std::chrono::steady_clock::now() + kStartUpTime;
+  while (true) {
+    auto found = target.find_interpreter();
+    if (found.has_value()) break;
+    const bool starting = found.error().code == Errc::kUnreadable && std::chrono::steady_clock::now() < deadline;
+    if (!starting) return found;
+    std::this_thread::sleep_for(kStartUpPause);
+  }
+  roster_.announce(target);
+  return Unit{};
+}
+
+// --- the loop ---
+
+void TracingEngine::run() {
+  sampling_ = true;
+  for (const auto& [pid, target] : roster_.processes()) push_edge(*target, WindowEdge::Kind::kBegins);
+  begin();
+  context_.to_collector.wake();
+  while (!context_.ending.load(std::memory_order_acquire) && seizure_.thread_count() > 0) {
+    wait();
+    work();
+  }
+  release();
+}
+
+void TracingEngine::wait() {
+  std::array<epoll_event, 64> events;
+  const timespec timeout{0, static_cast<long>(std::min<std::chrono::nanoseconds>(pause(), 999ms).count())};
+  const int count = ::epoll_pwait2(epoll_.get(), events.data(), events.size(), &timeout, nullptr);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
+    if (key == kWakeKey) {
+      context_.to_tracer.clear();
+    } else if (key == kChildSignalKey) {
+      // Only emptied: waitpid says what happened.
+      std::array<signalfd_siginfo, 16> infos;
+      while (::read(child_signals_.get(), infos.data(), sizeof(infos)) > 0) {
+      }
+      seizure_.dispatch();
+    } else {
+      on_readable(key);
+      seizure_.dispatch();  // stopped threads come before everything else
+    }
+  }
+  if (count <= 0) seizure_.dispatch();
+}
+
+void TracingEngine::release() {
+  cease();
+  for (const auto& [pid, target] : roster_.processes()) push_edge(*target, WindowEdge::Kind::kEnds);
+  const auto end = std::chrono::steady_clock::now() + kReleaseTime;
+  while (std::chrono::steady_clock::now() < end) {
+    if (seizure_.dispatch() == 0) std::this_thread::sleep_for(200us);
+  }
+}
+
+// --- processes and threads come and go ---
+
+Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
+  if (Target* known = roster_.find_process(pid)) return *known;
+  std::optional<Pid> parent;
+  if (const auto status = context_.proc.status(pid); status.has_value()) parent = status->ppid;
+  Target& target = roster_.process(pid, parent);
+  Target* forebear = parent ? roster_.find_process(*parent) : nullptr;
+  if (origin == ThreadOrigin::kForked && forebear != nullptr) {
+    target.inherit(*forebear);
+    roster_.announce(target);
+  }
+  if (sampling_) push_edge(target, WindowEdge::Kind::kBegins);
+  context_.to_collector.wake();
+  return target;
+}
+
+void TracingEngine::on_thread_started(Pid pid, Tid tid, ThreadOrigin origin) {
+  if (origin == ThreadOrigin::kExeced) awaiting_exec_.erase(pid);
+  if (awaiting_exec_.contains(pid)) return;
+  start_thread(target_of(pid, origin), tid);
+}
+
+void TracingEngine::on_thread_ended(Pid, Tid tid) {
+  end_thread(tid);
+  roster_.remove_thread(tid);
+}
+
+void TracingEngine::on_forked(Pid parent, Pid child, bool shares_memory) {
+  if (Target* target = roster_.find_process(parent); target != nullptr && !shares_memory) {
+    context_.queue.push(ForkNoticed{target->index()});
+  }
+  if (!shares_memory || !context_.options.subprocesses) return;
+  // vfork: until its exec the child is its parent in all but name.
+  awaiting_exec_.insert(child);
+  if (Target* early = roster_.find_process(child)) {
+    end_thread(Tid{child.value});
+    context_.queue.push(WindowEdge{early->index(), WindowEdge::Kind::kExeced, 0, {}});
+    roster_.remove_process(child);
+  }
+}
+
+void TracingEngine::on_exec(Pid pid) {
+  Target* target = roster_.find_process(pid);
+  if (target == nullptr) return;
+  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExeced, 0, {}});
+  roster_.remove_process(pid);
+}
+
+void TracingEngine::on_exiting(Pid pid) {
+  if (Target* target = roster_.find_process(pid)) push_edge(*target, WindowEdge::Kind::kLeaves);
+}
+
+void TracingEngine::on_process_ended(Pid pid, attach::WaitStatus status) {
+  awaiting_exec_.erase(pid);
+  Target* target = roster_.find_process(pid);
+  if (target == nullptr) return;
+  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExited, 0, describe_end(status)});
+  roster_.remove_process(pid);
+  context_.to_collector.wake();
+}
+
+void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind) {
+  const auto statm = context_.proc.statm(target.pid());
+  context_.queue.push(WindowEdge{target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}});
+}
+
+}  // namespace memspy::sampler

@@ -1,0 +1,68 @@
+// What every engine that traces has in common: the seizure, who is observed, how processes come, go,
+// fork and execute, and the wait for what happens next. Tracer thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <unordered_set>
+
+#include "attach/seizure.h"
+#include "base/unique_fd.h"
+#include "sampler/engines/engine.h"
+#include "sampler/roster.h"
+#include "sampler/stack_interner.h"
+
+namespace memspy::sampler {
+
+class TracingEngine : public Engine, protected attach::TraceeObserver {
+ public:
+  explicit TracingEngine(EngineContext& context);
+  ~TracingEngine() override;
+
+  Result<Unit> attach(Pid pid, AttachKind kind) final;
+  void run() final;
+
+ protected:
+  // A thread of an observed process; stopped unless `origin` is kSeized.
+  virtual void start_thread(Target& target, Tid tid) = 0;
+  virtual void end_thread(Tid tid) = 0;
+  // Sampling begins for every thread started so far; later ones begin as they start.
+  virtual void begin() = 0;
+  // One round: what is due now. `wait` has handled what the kernel had to say.
+  virtual void work() = 0;
+  // Until when may the next round sleep?
+  virtual std::chrono::nanoseconds pause() = 0;
+  // A descriptor watched with this key is readable.
+  virtual void on_readable(std::uint64_t key) = 0;
+  // Sampling has ended: nothing new may be asked of the target.
+  virtual void cease() = 0;
+
+  void watch(int fd, std::uint64_t key);
+  bool sampling() const { return sampling_; }
+
+  EngineContext& context_;
+  Roster roster_;
+  StackInterner interner_;
+  attach::Seizure seizure_;
+
+ private:
+  void on_thread_started(Pid pid, Tid tid, attach::ThreadOrigin origin) final;
+  void on_thread_ended(Pid pid, Tid tid) final;
+  void on_forked(Pid parent, Pid child, bool shares_memory) final;
+  void on_exec(Pid pid) final;
+  void on_exiting(Pid pid) final;
+  void on_process_ended(Pid pid, attach::WaitStatus status) final;
+
+  Result<Unit> find_interpreter(Pid pid);
+  Target& target_of(Pid pid, attach::ThreadOrigin origin);
+  void push_edge(const Target& target, WindowEdge::Kind kind);
+  void wait();
+  void release();
+
+  UniqueFd epoll_, child_signals_;
+  std::unordered_set<Pid> awaiting_exec_;
+  bool sampling_ = false;
+};
+
+}  // namespace memspy::sampler

@@ -1,0 +1,22 @@
+// Which engine: the best that works on this target, and why not a better one.
+#pragma once
+
+#include <string>
+
+#include "memspy/result.h"
+#include "procfs/proc_dir.h"
+#include "sampler/session.h"
+
+namespace memspy::sampler {
+
+struct Rung {
+  EngineChoice engine = EngineChoice::kRss;  // never kAuto
+  std::string reason;                        // for people: why this one
+};
+
+// Tries what can be tried without stopping anything. An engine asked for by name that does not work
+// is an error that says why.
+Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted);
+const char* engine_name(EngineChoice engine);
+
+}  // namespace memspy::sampler

@@ -1,0 +1,128 @@
+#include "sampler/one_look.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "attach/access.h"
+#include "attach/seizure.h"
+#include "sampler/target.h"
+
+namespace memspy::sampler {
+namespace {
+
+constexpr int kTornReads = 5;  // attempts at the stack of a thread that wakes up while it is read
+
+// Nobody is asked to report anything: a look ends before anything can happen that matters.
+class Bystander final : public attach::TraceeObserver {
+ public:
+  void on_thread_started(Pid, Tid, attach::ThreadOrigin) override {}
+  void on_thread_ended(Pid, Tid) override {}
+  void on_forked(Pid, Pid, bool) override {}
+  void on_exec(Pid) override {}
+  void on_exiting(Pid) override {}
+  void on_process_ended(Pid, attach::WaitStatus) override {}
+  bool on_signal(Pid, Tid, const attach::SignalStop&) override { return false; }
+  void on_resumed(Pid, Tid) override {}
+};
+
+class Look {
+ public:
+  Look(Pid pid, const LookOptions& options) : options_(options), target_(proc_, ProcessIndex{1}, pid, options.assume_minor) {}
+  Result<ProcessLook> take();
+
+ private:
+  void take_thread(Tid tid, bool running);
+  void read(ThreadLook& look, std::optional<std::uint64_t> thread_id);
+  void read_frames(ThreadLook& look, RemoteAddr state);
+
+  procfs::ProcDir proc_;
+  LookOptions options_;
+  Target target_;
+  Bystander bystander_;
+  attach::Seizure seizure_{proc_, bystander_, false};
+  ProcessLook look_;
+};
+
+Result<ProcessLook> Look::take() {
+  const Pid pid = target_.pid();
+  MEMSPY_CHECK(attach::check_access(proc_, pid));
+  MEMSPY_CHECK(target_.find_interpreter());
+  look_.pid = pid;
+  look_.name = proc_.comm(pid, Tid{pid.value}).value_or("");
+  look_.command_line = proc_.command_line(pid).value_or({});
+  look_.version = target_.interpreter()->version();
+  look_.layout_source = target_.interpreter()->layout().source;
+  look_.attempts = target_.attempts();
+  MEMSPY_TRY(tids, proc_.threads(pid));
+  std::vector<bool> running;
+  for (const Tid tid : tids) {
+    const auto stat = proc_.stat(pid, tid);
+    running.push_back(stat.has_value() && stat->state == 'R');
+    look_.job_stopped = look_.job_stopped || (stat.has_value() && stat->job_stopped());
+  }
+  if (std::find(running.begin(), running.end(), true) != running.end()) MEMSPY_CHECK(seizure_.seize(pid));
+  for (std::size_t i = 0; i < tids.size(); ++i) take_thread(tids[i], running[i]);
+  return std::move(look_);
+}
+
+void Look::take_thread(Tid tid, bool running) {
+  ThreadLook look;
+  look.tid = tid;
+  look.name = proc_.comm(target_.pid(), tid).value_or("");
+  if (running) {
+    const auto held = seizure_.with_stopped(tid, options_.deadline, [&] { read(look, seizure_.fs_base(tid)); });
+    if (held.has_value()) look_.paused = std::max(look_.paused, *held);
+    if (!held.has_value()) look.error = describe(held.error());
+  } else {
+    read(look, target_.find_thread_id(tid));
+  }
+  look_.threads.push_back(std::move(look));
+}
+
+void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id) {
+  auto& reader = *target_.reader();
+  const RemoteAddr state = thread_id ? reader.find_thread_state(*thread_id) : RemoteAddr{};
+  look.python = static_cast<bool>(state);
+  if (!look.python) return;
+  const auto& interpreter = *target_.interpreter();
+  const bool taken = std::any_of(look_.threads.begin(), look_.threads.end(), [](const ThreadLook& t) { return t.gil; });
+  look.gil = !taken && interpreter.gil_holder(target_.memory()) == state;
+  if (const std::string name = target_.thread_name(*thread_id); !name.empty()) look.name = name;
+  read_frames(look, state);
+}
+
+void Look::read_frames(ThreadLook& look, RemoteAddr state) {
+  auto& reader = *target_.reader();
+  cpython::RawStack stack;
+  auto captured = reader.capture(state, stack);
+  for (int attempt = 1; attempt < kTornReads && !captured.has_value(); ++attempt) captured = reader.capture(state, stack);
+  if (!captured.has_value()) {
+    look.error = describe(captured.error());
+    return;
+  }
+  look.collecting = stack.collecting;
+  reader.resolve(stack, look.frames);
+  if (!options_.locals) return;
+  for (const auto& frame : stack.frames) look.locals.push_back(reader.locals(frame, options_.repr_cap).value_or({}));
+}
+
+}  // namespace
+
+// On a thread of its own: its end lets go of whatever was seized, without stopping it.
+Result<ProcessLook> look_at(Pid pid, const LookOptions& options) {
+  auto result = Result<ProcessLook>(make_error(Errc::kInternal, "the look did not happen"));
+  std::thread tracer([&] {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    result = Look(pid, options).take();
+  });
+  tracer.join();
+  return result;
+}
+
+}  // namespace memspy::sampler

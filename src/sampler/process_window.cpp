@@ -1,0 +1,111 @@
+#include "sampler/process_window.h"
+
+#include <algorithm>
+
+#include "sampler/proc_page_tables.h"
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using C = SeriesColumn;
+
+constexpr auto kLongestAuditPause = 30s;
+
+}  // namespace
+
+ProcessWindow::ProcessWindow(const procfs::ProcDir& proc, ProcessRecord record, double share)
+    : proc_(proc),
+      record_(std::move(record)),
+      share_(share),
+      tables_(open_page_tables(proc, record_.identity.pid)),
+      ledger_(*tables_),
+      series_(proc, record_.identity.pid, share) {}
+
+void ProcessWindow::refresh_map() {
+  if (!map_stale_) return;
+  if (auto map = proc_.maps(record_.identity.pid); map.has_value()) map_ = std::move(map).value();
+  map_stale_ = false;
+}
+
+void ProcessWindow::take_baseline() {
+  map_stale_ = true;
+  refresh_map();
+  ledger_.take_baseline(map_);
+}
+
+void ProcessWindow::begin(std::uint64_t rss_bytes, bool copied) {
+  began_ = true;
+  growth_.rss_begin_bytes = growth_.rss_end_bytes = rss_bytes;
+  growth_.rss_peak_bytes = std::max(growth_.rss_peak_bytes, rss_bytes);
+  if (copied) ledger_.note_fork();
+}
+
+void ProcessWindow::add(const FaultSample& sample) {
+  refresh_map();
+  ledger_.touch({sample.thread, sample.stack}, sample.address, sample.faults, map_);
+}
+
+void ProcessWindow::end(std::uint64_t rss_bytes) {
+  if (rss_bytes != 0) rss_at_end_ = rss_bytes;
+}
+
+void ProcessWindow::lose() { lost_ = true; }
+
+void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
+  growth_.rss_end_bytes = rss_bytes;
+  growth_.rss_peak_bytes = std::max(growth_.rss_peak_bytes, rss_bytes);
+  const auto change = static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
+  const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
+  if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes));
+  const std::int64_t attributed = std::max<std::int64_t>(ledger_.net_pages(), 0) * static_cast<std::int64_t>(kPageBytes);
+  const std::int64_t rest = change + shrink - attributed;
+  growth_.attributed_bytes = static_cast<std::uint64_t>(attributed);
+  growth_.unattributed_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(rest, 0));
+  // More explained than grew: memory from before the window went, unseen.
+  growth_.shrink_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(attributed + std::max<std::int64_t>(rest, 0) - change, 0));
+}
+
+// True when every page was looked at.
+bool ProcessWindow::look(SteadyTime now, bool last) {
+  map_stale_ = true;
+  if (!last && now < next_audit_) {
+    ledger_.check_touched();
+    return false;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  refresh_map();
+  if (began_) ledger_.audit(map_);
+  const auto price = std::chrono::steady_clock::now() - begin;
+  const auto pause = std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(price.count()) / share_));
+  next_audit_ = now + std::min<std::chrono::nanoseconds>(pause, kLongestAuditPause);
+  return true;
+}
+
+ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
+  Tick result;
+  if (closed_) return result;
+  const bool audited = lost_ || look(now, last);
+  std::uint64_t rss = growth_.rss_end_bytes;
+  if (!lost_) {
+    result.point.emplace();
+    result.point->process = record_.index;
+    series_.collect(*result.point, now);
+    if (const auto seen = (*result.point)[C::kRssBytes]) rss = static_cast<std::uint64_t>(*seen);
+  }
+  if (began_) reconcile(rss_at_end_.value_or(rss), audited);
+  const auto signed_bytes = [](std::uint64_t bytes) { return static_cast<std::int64_t>(bytes); };
+  const std::int64_t rest = signed_bytes(growth_.rss_end_bytes) - signed_bytes(growth_.rss_begin_bytes) +
+                            signed_bytes(growth_.shrink_bytes) - signed_bytes(growth_.attributed_bytes);
+  result.unattributed_change_bytes = rest - unattributed_bytes_;
+  unattributed_bytes_ = rest;
+  result.growth = ledger_.drain();
+  if (result.point) {
+    (*result.point)[C::kAttributedBytes] = static_cast<double>(growth_.attributed_bytes);
+    (*result.point)[C::kUnattributedBytes] = static_cast<double>(growth_.unattributed_bytes);
+  }
+  closed_ = lost_ || last;
+  return result;
+}
+
+}  // namespace memspy::sampler

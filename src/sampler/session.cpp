@@ -1,0 +1,290 @@
+#include "sampler/session.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <array>
+#include <future>
+#include <thread>
+
+#include "attach/access.h"
+#include "base/duration.h"
+#include "base/log.h"
+#include "sampler/collector.h"
+#include "sampler/engines/page_fault.h"
+#include "sampler/engines/poll.h"
+#include "sampler/ladder.h"
+#include "sampler/launch.h"
+
+#ifndef MEMSPY_VERSION
+#define MEMSPY_VERSION "0.1.0"
+#endif
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kQueuePause = 100ms;   // the queue is emptied at least this often
+constexpr auto kFirstExecTime = 10s;  // a launched command is running by then
+
+// The tracer waits for stops with a signalfd: SIGCHLD must be blocked in every thread.
+void block_child_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+// Two descriptors for each thread of the target.
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::vector<Pid> descendants(const procfs::ProcDir& proc, Pid pid) {
+  std::vector<Pid> all;
+  std::vector<Pid> open = {pid};
+  while (!open.empty()) {
+    const Pid next = open.back();
+    open.pop_back();
+    const auto children = proc.children(next);
+    if (!children.has_value()) continue;
+    for (const Pid child : *children) {
+      all.push_back(child);
+      open.push_back(child);
+    }
+  }
+  return all;
+}
+
+std::unique_ptr<Engine> make_engine(EngineChoice choice, EngineContext& context) {
+  if (choice == EngineChoice::kFaults) return std::make_unique<PageFaultEngine>(context);
+  return std::make_unique<PollEngine>(context);
+}
+
+EngineOptions engine_options(const SessionOptions& options) {
+  EngineOptions engine;
+  engine.budget_percent = options.budget_percent;
+  engine.subprocesses = options.subprocesses;
+  engine.assume_minor = options.assume_minor;
+  engine.poll_interval = std::min<std::chrono::nanoseconds>(engine.poll_interval, options.interval);
+  engine.max_pause = options.max_pause.value_or(engine.max_pause);
+  return engine;
+}
+
+class RunningSession final : public Session {
+ public:
+  RunningSession(SessionOptions options, SampleSink& sink)
+      : options_(std::move(options)),
+        sink_(sink),
+        context_{proc_, engine_options(options_), std::chrono::steady_clock::now(), {}, {}, {}, {}, {}},
+        collector_(context_, sink) {}
+  ~RunningSession() override { join(); }
+
+  Result<Unit> open();
+  Result<RunSummary> run() override;
+  void stop(const char* reason) override {
+    const char* none = nullptr;
+    stop_reason_.compare_exchange_strong(none, reason);
+    context_.to_collector.wake();
+  }
+  const RunHeader& header() const override { return header_; }
+  const ProcessRecord& target() const override { return target_; }
+  std::optional<Pid> launched() const override {
+    return launch_ ? std::optional<Pid>(launch_->pid()) : std::nullopt;
+  }
+
+ private:
+  Result<Unit> open_header(Pid pid);
+  Result<Unit> open_untraced(Pid pid);
+  Result<Unit> open_traced(Pid pid);
+  Result<Unit> await_launch();
+  void trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached);
+  bool wait_until(SteadyTime deadline);
+  std::optional<std::string> ended(SteadyTime end) const;
+  void join();
+
+  SessionOptions options_;
+  SampleSink& sink_;
+  procfs::ProcDir proc_;
+  EngineContext context_;
+  Collector collector_;
+  RunHeader header_;
+  ProcessRecord target_;
+  std::optional<Launch> launch_;
+  EngineChoice engine_ = EngineChoice::kRss;
+  std::thread tracer_;
+  std::promise<void> go_;
+  bool went_ = false;
+  std::atomic<bool> tracer_done_{false};
+  std::atomic<const char*> stop_reason_{nullptr};
+};
+
+Result<Unit> RunningSession::open_header(Pid pid) {
+  MEMSPY_TRY(rung, choose_engine(proc_, pid, options_.engine));
+  engine_ = rung.engine;
+  utsname host{};
+  ::uname(&host);
+  header_.memspy_version = MEMSPY_VERSION;
+  header_.mode = "growth";
+  header_.engine = engine_name(engine_);
+  header_.engine_reason = rung.reason;
+  header_.host = host.nodename;
+  header_.kernel = host.release;
+  header_.command_line = options_.command_line;
+  header_.wall_start = wall_clock_now();
+  header_.interval = options_.interval;
+  header_.budget_percent = options_.budget_percent;
+  header_.subprocesses = options_.subprocesses;
+  return sink_.on_header(header_);
+}
+
+Result<Unit> RunningSession::open() {
+  block_child_signal();
+  raise_file_limit();
+  Pid pid = options_.pid.value_or(Pid{});
+  if (!options_.launch.empty()) {
+    MEMSPY_TRY(launch, Launch::prepare(options_.launch));
+    launch_ = std::move(launch);
+    pid = launch_->pid();
+  } else {
+    MEMSPY_CHECK(attach::check_access(proc_, pid));
+  }
+  MEMSPY_CHECK(open_header(pid));
+  return engine_ == EngineChoice::kRss ? open_untraced(pid) : open_traced(pid);
+}
+
+Result<Unit> RunningSession::open_untraced(Pid pid) {
+  if (launch_) MEMSPY_CHECK(launch_->release());
+  MEMSPY_TRY(identity, proc_.identity(pid));
+  target_.index = ProcessIndex{1};
+  target_.identity = identity;
+  target_.name = proc_.comm(pid, Tid{pid.value}).value_or("");
+  target_.command_line = proc_.command_line(pid).value_or({});
+  target_.executable = proc_.executable(pid).value_or("");
+  MEMSPY_TRY(statm, proc_.statm(pid));
+  tracer_done_ = false;
+  return collector_.add_untraced(target_, statm.rss_bytes());
+}
+
+Result<Unit> RunningSession::open_traced(Pid pid) {
+  std::promise<Result<Unit>> promise;
+  auto attached = promise.get_future();
+  const AttachKind kind = launch_ ? AttachKind::kLaunched : AttachKind::kTarget;
+  tracer_ = std::thread([this, pid, kind, p = std::move(promise)]() mutable { trace(pid, kind, std::move(p)); });
+  MEMSPY_CHECK(attached.get());
+  MEMSPY_CHECK(collector_.take_events());
+  collector_.take_baselines();
+  went_ = true;
+  go_.set_value();
+  if (launch_) MEMSPY_CHECK(await_launch());
+  if (const ProcessRecord* first = collector_.first()) target_ = *first;
+  return Unit{};
+}
+
+// Until the command runs: its exec is what makes it a process of this run.
+Result<Unit> RunningSession::await_launch() {
+  MEMSPY_CHECK(launch_->release());
+  const auto deadline = std::chrono::steady_clock::now() + kFirstExecTime;
+  while (collector_.first() == nullptr && !tracer_done_ && std::chrono::steady_clock::now() < deadline) {
+    wait_until(std::chrono::steady_clock::now() + kQueuePause);
+    MEMSPY_CHECK(collector_.take_events());
+  }
+  if (collector_.first() != nullptr) return Unit{};
+  return make_error(Errc::kTargetGone, "the command ended before it was seen to run");
+}
+
+// The tracer thread, whole: ptrace belongs to the thread that seized.
+void RunningSession::trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached) {
+  const auto engine = make_engine(engine_, context_);
+  auto result = engine->attach(pid, kind);
+  const bool ok = result.has_value();
+  if (ok && options_.subprocesses) {
+    // Those that are gone or not ours are left out; what they do is nobody's loss but the report's.
+    for (const Pid child : descendants(proc_, pid)) (void)engine->attach(child, AttachKind::kChild);
+  }
+  auto go = go_.get_future();
+  attached.set_value(std::move(result));
+  if (ok) {
+    go.wait();
+    engine->run();
+  }
+  tracer_done_ = true;
+  context_.to_collector.wake();
+}
+
+void RunningSession::join() {
+  context_.ending.store(true, std::memory_order_release);
+  context_.to_tracer.wake();
+  if (!tracer_.joinable()) return;
+  if (!went_) go_.set_value();
+  went_ = true;
+  tracer_.join();
+}
+
+// True when woken before the deadline.
+bool RunningSession::wait_until(SteadyTime deadline) {
+  pollfd wake{context_.to_collector.fd(), POLLIN, 0};
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  const int count = ::poll(&wake, 1, static_cast<int>(std::max(left, 0ms).count()));
+  if (count <= 0) return false;
+  context_.to_collector.clear();
+  return true;
+}
+
+std::optional<std::string> RunningSession::ended(SteadyTime end) const {
+  if (const char* reason = stop_reason_.load()) return std::string(reason);
+  if (collector_.end_of_first() && (tracer_done_ || !options_.subprocesses)) return "target " + *collector_.end_of_first();
+  if (engine_ == EngineChoice::kRss) {
+    const auto identity = proc_.identity(target_.identity.pid);
+    if (!identity.has_value() || *identity != target_.identity) return "target gone";
+  } else if (tracer_done_) {
+    return "target gone";
+  }
+  if (options_.duration && std::chrono::steady_clock::now() >= end) return "duration";
+  return std::nullopt;
+}
+
+Result<RunSummary> RunningSession::run() {
+  const auto end = context_.start + options_.duration.value_or(std::chrono::hours(24 * 3650));
+  auto next_tick = context_.start;
+  std::optional<std::string> how;
+  auto result = Result<Unit>(Unit{});
+  while (result.has_value() && !(how = ended(end))) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_tick) {
+      result = collector_.tick(now, false);
+      // Absolute deadlines; ticks that were missed are not made up for.
+      next_tick += options_.interval * (1 + (now - next_tick) / options_.interval);
+      continue;
+    }
+    wait_until(std::min({next_tick, end, SteadyTime(now + kQueuePause)}));
+    result = collector_.take_events();
+  }
+  const auto now = std::chrono::steady_clock::now();
+  join();
+  MEMSPY_CHECK(std::move(result));
+  MEMSPY_CHECK(collector_.tick(now, true));
+  // The last events may say more than was known when the loop ended.
+  if (collector_.end_of_first() && *how == "target gone") how = "target " + *collector_.end_of_first();
+  const RunSummary summary = collector_.summary(now, *how);
+  MEMSPY_CHECK(sink_.finish(summary));
+  return summary;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> Session::start(SessionOptions options, SampleSink& sink) {
+  auto session = std::make_unique<RunningSession>(std::move(options), sink);
+  MEMSPY_CHECK(session->open());
+  return std::unique_ptr<Session>(std::move(session));
+}
+
+}  // namespace memspy::sampler

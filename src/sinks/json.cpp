@@ -1,0 +1,88 @@
+#include <algorithm>
+
+#include "base/duration.h"
+#include "recording/shaped.h"
+#include "recording/summary_json.h"
+#include "sinks/writers.h"
+
+namespace memspy::sinks {
+namespace {
+
+using nlohmann::ordered_json;
+using recording::Profile;
+
+const char* kind_name(FrameKind kind) {
+  switch (kind) {
+    case FrameKind::kPython:
+      return "python";
+    case FrameKind::kNative:
+      return "native";
+    case FrameKind::kMarker:
+      break;
+  }
+  return "marker";
+}
+
+ordered_json processes_json(const Profile& profile) {
+  auto list = ordered_json::array();
+  for (const auto& process : profile.processes) {
+    const auto* parent = profile.find_process(process.parent);
+    list.push_back({{"pid", process.identity.pid.value},
+                    {"parent_pid",
+                     parent == nullptr ? ordered_json() : ordered_json(parent->identity.pid.value)},
+                    {"name", process.name},
+                    {"python_version", process.python_version},
+                    {"executable", process.executable},
+                    {"command_line", process.command_line},
+                    {"first_seen_seconds", to_seconds(process.first_seen)}});
+  }
+  return list;
+}
+
+ordered_json gaps_json(const Profile& profile) {
+  auto list = ordered_json::array();
+  for (const auto& gap : profile.gaps) {
+    list.push_back({{"time_seconds", to_seconds(gap.time)},
+                    {"duration_seconds", to_seconds(gap.duration)},
+                    {"reason", gap.reason},
+                    {"samples", gap.samples}});
+  }
+  return list;
+}
+
+}  // namespace
+
+Result<Unit> write_json(const Profile& profile, const FormatOptions& options, std::ostream& out) {
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  ordered_json document;
+  document["schema"] = "memspy.profile/1";
+  recording::add_run_head(profile, document);
+  document["unit"] = "bytes";
+  document["gross"] = options.gross;
+  document["total_bytes"] = shaped.total_bytes;
+  document["summary"] = profile.summary.has_value()
+                            ? recording::summary_json(*profile.summary, profile.header.engine)
+                            : ordered_json();
+  document["processes"] = processes_json(profile);
+  document["gaps"] = gaps_json(profile);
+  auto frames = ordered_json::array();
+  for (const auto& frame : shaped.frames) {
+    frames.push_back({{"name", frame.text},
+                      {"function", frame.function},
+                      {"file", frame.file},
+                      {"line", frame.line},
+                      {"kind", kind_name(frame.kind)}});
+  }
+  document["frames"] = std::move(frames);
+  auto stacks = ordered_json::array();
+  for (const auto& stack : shaped.stacks) {
+    stacks.push_back(
+        {{"bytes", stack.bytes}, {"samples", stack.samples}, {"frames", stack.frames}});
+  }
+  document["stacks"] = std::move(stacks);
+  out << recording::json_text(document);
+  out.flush();
+  return check_stream(out);
+}
+
+}  // namespace memspy::sinks

@@ -1,0 +1,40 @@
+// Every format that memspy derives from a recording, in one table: `--format` and its help, and the
+// suffix of `-o`, come from here. A live run's outputs are made the same way, from its recording.
+#pragma once
+
+#include <ostream>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "memspy/result.h"
+#include "recording/profile.h"
+
+namespace memspy::sinks {
+
+struct FormatOptions {
+  recording::StackShape shape;
+  bool gross = false;  // touched bytes, without what was given back
+};
+
+enum class FormatKind {
+  kStacks,     // a profile
+  kSeries,     // a time series
+  kRecording,  // the recording itself: nothing to derive, `write` is nullptr
+};
+
+struct Format {
+  std::string_view name;
+  std::vector<std::string_view> suffixes;  // the first is the usual one
+  std::string_view help;
+  FormatKind kind;
+  // kOutput when the stream fails.
+  Result<Unit> (*write)(const recording::Profile&, const FormatOptions&, std::ostream&);
+};
+
+std::span<const Format> formats();
+const Format* find_format(std::string_view name);  // nullptr: none
+const Format* find_format_for(
+    std::string_view path);  // by suffix, the longest that fits; nullptr: none
+
+}  // namespace memspy::sinks

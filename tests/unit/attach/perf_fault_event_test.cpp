@@ -1,0 +1,76 @@
+// On this very thread: the signal is left at its default, which is to be ignored.
+#include "attach/perf_fault_event.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "support/result_matchers.h"
+
+namespace memspy::attach {
+namespace {
+
+using testing::IsOk;
+
+constexpr std::size_t kPages = 256;
+
+char* fresh_pages() {
+  return static_cast<char*>(::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+
+TEST(PerfFaultEvent, CountsEveryFaultAndKeepsAddresses) {
+  auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 4, SIGURG);
+  ASSERT_THAT(event, IsOk());
+  char* pages = fresh_pages();
+  ASSERT_EQ(::madvise(pages, kPages * 4096, MADV_NOHUGEPAGE), 0);
+  event->enable();
+  for (std::size_t i = 0; i < kPages; ++i) pages[i * 4096] = 1;
+  event->disable();
+  const std::uint64_t count = event->take_count();
+  EXPECT_GE(count, kPages);
+  EXPECT_LE(count, kPages + 16);
+  EXPECT_EQ(event->take_count(), 0u);
+  ASSERT_TRUE(event->has_ring());
+  std::size_t ours = 0;
+  const auto begin = reinterpret_cast<std::uint64_t>(pages);
+  for (const RemoteAddr addr : event->take_addresses()) ours += addr.value >= begin && addr.value < begin + kPages * 4096;
+  EXPECT_GE(ours, kPages / 4 - 4);
+  EXPECT_TRUE(event->take_addresses().empty());
+  ::munmap(pages, kPages * 4096);
+}
+
+TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
+  auto user = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 1U << 20, SIGURG);
+  auto kernel = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0);
+  ASSERT_THAT(user, IsOk());
+  ASSERT_THAT(kernel, IsOk());
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  char* pages = fresh_pages();
+  const std::string text(16 * 4096, 'x');
+  user->enable();
+  kernel->enable();
+  ASSERT_EQ(::write(ends[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ASSERT_EQ(::read(ends[0], pages, text.size()), static_cast<ssize_t>(text.size()));
+  user->disable();
+  kernel->disable();
+  EXPECT_GE(kernel->take_count(), 8u);  // the kernel may map a few pages at once
+  EXPECT_LE(user->take_count(), 8u);
+  ::munmap(pages, kPages * 4096);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
+TEST(PerfFaultEvent, ThePeriodCanBeChanged) {
+  auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0);
+  ASSERT_THAT(event, IsOk());
+  event->set_period(1000);
+  PerfFaultEvent moved = std::move(event).value();
+  PerfFaultEvent& alias = moved;
+  moved = std::move(alias);
+  EXPECT_TRUE(moved.has_ring());
+  EXPECT_GE(moved.fd(), 0);
+}
+
+}  // namespace
+}  // namespace memspy::attach

@@ -1,0 +1,141 @@
+#include "recording/recording.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "recording/profile.h"
+#include "support/collecting_sink.h"
+#include "support/result_matchers.h"
+#include "support/sample_run.h"
+#include "support/temp_dir.h"
+
+namespace memspy::recording {
+namespace {
+
+using memspy::testing::CollectingSink;
+using memspy::testing::HasErrc;
+using memspy::testing::IsOk;
+using memspy::testing::TempDir;
+using ::testing::HasSubstr;
+
+TEST(Recording, GivesBackWhatWasWritten) {
+  const TempDir dir;
+  const std::string path = dir.file("run.memspy");
+  CollectingSink told;
+  ASSERT_THAT(memspy::testing::tell_sample_run(told), IsOk());
+  {
+    auto writer = Writer::create(path);
+    ASSERT_THAT(writer, IsOk());
+    ASSERT_THAT(memspy::testing::tell_sample_run(**writer), IsOk());
+  }
+  auto reader = Reader::open(path);
+  ASSERT_THAT(reader, IsOk());
+  CollectingSink read;
+  ASSERT_THAT(reader->replay(read), IsOk());
+  EXPECT_EQ(read.data(), told.data());
+  EXPECT_EQ(read.count("frame"), told.count("frame"));
+  EXPECT_EQ(read.count("stack"), told.count("stack"));
+  EXPECT_EQ(reader->note(), "");
+  EXPECT_EQ(reader->header().engine, "faults");
+  ASSERT_TRUE(reader->summary().has_value());
+  EXPECT_EQ(reader->summary()->samples, 795u);
+  EXPECT_EQ(reader->summary()->counters.size(), 2u);
+}
+
+TEST(Recording, IsOneFileOnceFinished) {
+  const TempDir dir;
+  auto writer = Writer::create(dir.file("run.memspy"));
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_sample_run(**writer), IsOk());
+  writer->reset();
+  std::size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir.path()))
+    ++files;
+  EXPECT_EQ(files, 1u);
+}
+
+TEST(Recording, ReplaysIntoAWriterWithoutLoss) {
+  const TempDir dir;
+  auto writer = Writer::create(dir.file("one.memspy"));
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_sample_run(**writer), IsOk());
+  auto reader = Reader::open(dir.file("one.memspy"));
+  ASSERT_THAT(reader, IsOk());
+  auto copy = Writer::create(dir.file("two.memspy"));
+  ASSERT_THAT(copy, IsOk());
+  ASSERT_THAT(reader->replay(**copy), IsOk());
+  copy->reset();
+  auto second = Reader::open(dir.file("two.memspy"));
+  ASSERT_THAT(second, IsOk());
+  CollectingSink a;
+  CollectingSink b;
+  ASSERT_THAT(reader->replay(a), IsOk());
+  ASSERT_THAT(second->replay(b), IsOk());
+  EXPECT_EQ(a.lines, b.lines);
+}
+
+TEST(Recording, RefusesAnExistingFile) {
+  const TempDir dir;
+  ASSERT_THAT(Writer::create(dir.file("a.memspy")), IsOk());
+  EXPECT_THAT(Writer::create(dir.file("a.memspy")), HasErrc(Errc::kOutput));
+  EXPECT_THAT(Writer::create(dir.file("no/such/folder.memspy")), HasErrc(Errc::kOutput));
+}
+
+TEST(Recording, IsReadableWhileItIsWritten) {
+  const TempDir dir;
+  const std::string path = dir.file("run.memspy");
+  auto writer = Writer::create(path);
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_unfinished_run(**writer), IsOk());
+  auto reader = Reader::open(path);
+  ASSERT_THAT(reader, IsOk());
+  EXPECT_FALSE(reader->summary().has_value());
+  EXPECT_THAT(reader->note(), HasSubstr("no end"));
+  CollectingSink read;
+  ASSERT_THAT(reader->replay(read), IsOk());
+  EXPECT_EQ(read.count("tick"), 2u);
+  EXPECT_EQ(read.count("growth"), 8u);
+  // The reader neither blocks the writer nor spoils its end.
+  ASSERT_THAT((*writer)->finish(memspy::testing::sample_summary()), IsOk());
+  auto again = Reader::open(path);
+  ASSERT_THAT(again, IsOk());
+  EXPECT_TRUE(again->summary().has_value());
+}
+
+// A recording without an end still ends its replay, with the figures that its records add up to.
+TEST(Recording, AnUnfinishedRunGetsASummaryOfItsRecords) {
+  const TempDir dir;
+  {
+    auto writer = Writer::create(dir.file("run.memspy"));
+    ASSERT_THAT(writer, IsOk());
+    ASSERT_THAT(memspy::testing::tell_unfinished_run(**writer), IsOk());
+  }
+  auto reader = Reader::open(dir.file("run.memspy"));
+  ASSERT_THAT(reader, IsOk());
+  auto profile = Profile::load(*reader);
+  ASSERT_THAT(profile, IsOk());
+  const RunSummary expected = memspy::testing::sample_summary();
+  ASSERT_TRUE(profile->summary.has_value());
+  EXPECT_EQ(profile->summary->growth_bytes, expected.growth_bytes);
+  EXPECT_EQ(profile->summary->shrink_bytes, expected.shrink_bytes);
+  EXPECT_EQ(profile->summary->samples, expected.samples);
+  EXPECT_THAT(profile->summary->ended_by, HasSubstr("not known"));
+  EXPECT_THAT(profile->note, HasSubstr("cut short after 2.0 s"));
+}
+
+TEST(Recording, AnHourOfSteadyServiceIsSmall) {
+  const TempDir dir;
+  const std::string path = dir.file("hour.memspy");
+  auto writer = Writer::create(path);
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_steady_service(**writer, 3600, 20), IsOk());
+  writer->reset();
+  const auto size = std::filesystem::file_size(path);
+  RecordProperty("bytes_per_hour", std::to_string(size));
+  EXPECT_LE(size, 2'000'000u);
+}
+
+}  // namespace
+}  // namespace memspy::recording

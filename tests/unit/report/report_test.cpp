@@ -1,0 +1,206 @@
+#include "report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "report/annotate.h"
+#include "report/diff.h"
+#include "support/result_matchers.h"
+#include "support/sample_run.h"
+
+namespace memspy::report {
+namespace {
+
+using memspy::testing::IsOk;
+using recording::Profile;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+constexpr std::uint64_t kMiB = 1 << 20;
+
+Profile sample_profile() {
+  Profile profile;
+  EXPECT_THAT(memspy::testing::tell_sample_run(profile), IsOk());
+  return profile;
+}
+
+struct Grown {
+  std::vector<Frame> root_first;
+  std::uint64_t bytes;
+};
+
+// A finished run of a minute with this growth, and a summary that fits.
+Profile run_of(const std::vector<Grown>& grown, std::int64_t rest = 0) {
+  Profile profile;
+  profile.header.engine = "faults";
+  RunSummary summary;
+  summary.duration = std::chrono::minutes(1);
+  ProcessRecord process;
+  process.index.value = 1;
+  process.identity.pid.value = 10;
+  EXPECT_THAT(profile.on_process(process), IsOk());
+  for (const auto& g : grown) {
+    auto& value = profile.growth[{{1}, {}, profile.stacks.intern_stack(g.root_first)}];
+    value.touched_bytes += g.bytes;
+    value.samples += 10;
+    summary.attributed_bytes += g.bytes;
+    summary.samples += 10;
+  }
+  profile.unattributed[{1}] = rest;
+  if (rest > 0) summary.unattributed_bytes = static_cast<std::uint64_t>(rest);
+  if (rest < 0) summary.shrink_bytes = static_cast<std::uint64_t>(-rest);
+  summary.growth_bytes = summary.attributed_bytes + summary.unattributed_bytes;
+  summary.rss_start_bytes = 100 * kMiB;
+  profile.summary = summary;
+  return profile;
+}
+
+Frame py(const char* function, std::int32_t line, const char* file = "/srv/app.py") {
+  return {function, file, line, FrameKind::kPython};
+}
+
+TEST(Groups, ChargeTheInnermostAndCountEachPassOnce) {
+  const Frame f = py("f", 1);
+  const Profile profile = run_of({{{f, f, f}, 10}, {{f, py("g", 2)}, 5}});
+  const auto groups = group_growth(recording::shape_stacks(profile, {}, false), GroupBy::kFunction);
+  ASSERT_EQ(groups.rows.size(), 2u);
+  EXPECT_EQ(groups.rows[0].name, "f (app.py)");
+  EXPECT_EQ(groups.rows[0].own_bytes, 10u);
+  EXPECT_EQ(groups.rows[0].cumulative_bytes, 15u);
+  EXPECT_EQ(groups.rows[1].own_bytes, 5u);
+  EXPECT_EQ(groups.total_bytes, 15u);
+}
+
+TEST(Groups, NativeGrowthGoesToTheLineThatCalledWhenAsked) {
+  const Frame native{"malloc", "libc.so.6", 0, FrameKind::kNative};
+  const Profile profile = run_of({{{py("f", 3), native}, 7}});
+  const auto shaped = recording::shape_stacks(profile, {}, false);
+  EXPECT_EQ(group_growth(shaped, GroupBy::kLine).rows[0].name, "malloc (libc.so.6)");
+  const auto python = group_growth(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
+  EXPECT_EQ(python.rows[0].name, "f (app.py:3)");
+}
+
+TEST(Verdict, NamesTheLine) {
+  const Profile profile = run_of(
+      {{{py("main", 9), py("load", 12)}, 364 * kMiB}, {{py("put", 88)}, 120 * kMiB}}, 28 * kMiB);
+  EXPECT_EQ(verdict(profile),
+            "load (app.py:12) caused 71 % of 512 MiB growth (512 MiB/min); put (app.py:88) 23 %; "
+            "5.5 % is unattributed");
+}
+
+TEST(Verdict, NamesTheFunctionWhenItsLinesShareTheGrowth) {
+  const Profile profile = run_of({{{py("load", 12)}, 30 * kMiB}, {{py("load", 13)}, 20 * kMiB}});
+  EXPECT_EQ(verdict(profile),
+            "load (app.py), most of it at line 12, caused 100 % of 50.0 MiB growth (50.0 MiB/min)");
+}
+
+TEST(Verdict, KnowsSteadyShrinkingAndUnexplainedRuns) {
+  EXPECT_EQ(verdict(run_of({})), "steady: RSS moved by 0 B in 1 min 0 s");
+  EXPECT_EQ(verdict(run_of({{{py("f", 1)}, 200 * kMiB}}, -200 * static_cast<std::int64_t>(kMiB))),
+            "steady: RSS moved by 0 B in 1 min 0 s; 200 MiB grew while 200 MiB that was resident "
+            "before was given back");
+  EXPECT_THAT(verdict(run_of({{{py("f", 1)}, kMiB}}, -50 * static_cast<std::int64_t>(kMiB))),
+              StartsWith("shrank: RSS fell by 49.0 MiB"));
+  EXPECT_THAT(verdict(run_of({{{py("f", 1)}, 10 * kMiB}}, 90 * kMiB)),
+              StartsWith("mostly unattributed: no stack explains 90 % of 100 MiB growth"));
+}
+
+TEST(Evidence, IsOneLine) {
+  RunFigures f;
+  f.samples = 8112;
+  f.rejected = 3;
+  f.duration = std::chrono::seconds(100);
+  f.stopped = std::chrono::milliseconds(300);
+  f.pause_p99 = std::chrono::microseconds(240);
+  f.pause_max = std::chrono::microseconds(1100);
+  f.growth_bytes = 512 * kMiB;
+  f.attributed_bytes = 497 * kMiB;
+  EXPECT_EQ(
+      evidence_line(f),
+      "8112 samples, 3 rejected (0.04 %), stopped 0.3 % of the time (p99 240 µs, max 1.1 ms), "
+      "97 % of 512 MiB growth attributed");
+  f.growth_bytes = 0;
+  EXPECT_THAT(evidence_line(f), HasSubstr("no growth"));
+}
+
+TEST(Loss, IsOnTheFirstLine) {
+  Profile profile = run_of({{{py("f", 1)}, 50 * kMiB}});
+  EXPECT_EQ(loss_line(profile), "");
+  profile.summary->samples = 1000;
+  profile.summary->rejected = 30;
+  EXPECT_THAT(report_table(profile, {}),
+              StartsWith("incomplete: 2.9 % of the samples were lost (30 of 1030)\n"));
+  profile.summary->rejected = 0;
+  Gap gap;
+  gap.duration = std::chrono::seconds(6);
+  gap.reason = "the target was stopped";
+  profile.gaps.push_back(gap);
+  EXPECT_THAT(report_json(profile, {}), HasSubstr("no data for 6.0 s (10 % of the time)"));
+}
+
+TEST(Report, SaysWhatWasLeftOut) {
+  ReportOptions options;
+  options.limit = 2;
+  EXPECT_THAT(report_table(sample_profile(), options), HasSubstr("and 7 more with"));
+}
+
+TEST(Report, IsSoundForARunWithNothingInIt) {
+  const Profile empty;
+  EXPECT_THAT(report_table(empty, {}), HasSubstr("nothing grew"));
+  EXPECT_THAT(report_tree(empty, {}), HasSubstr("all growth"));
+  EXPECT_THAT(report_annotated(empty, {}, {}), HasSubstr("no line"));
+  EXPECT_TRUE(nlohmann::json::accept(report_json(empty, {})));
+  const auto diff = diff_profiles({{"a", &empty}, {"b", &empty}}, GroupBy::kLine, {}, false);
+  EXPECT_THAT(diff_text(diff, {}, 0), HasSubstr("nothing grew"));
+}
+
+TEST(Report, JsonHasItsContract) {
+  const auto document = nlohmann::json::parse(report_json(sample_profile(), {}));
+  EXPECT_EQ(document["schema"], "memspy.report/1");
+  EXPECT_EQ(
+      document["growth_bytes"].get<std::uint64_t>() - document["shrink_bytes"].get<std::uint64_t>(),
+      84 * kMiB + 17 + 4096);
+  std::uint64_t own = 0;
+  for (const auto& row : document["rows"]) own += row["own_bytes"].get<std::uint64_t>();
+  EXPECT_EQ(own, document["total_bytes"]);
+}
+
+TEST(Report, NamesCannotDriveATerminal) {
+  const Profile profile = run_of({{{py("f\x1b[2J\n", 1)}, 50 * kMiB}});
+  for (const auto& text : {report_table(profile, {}), report_tree(profile, {})}) {
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(text, HasSubstr("f\\x1b[2J\\n"));
+  }
+}
+
+TEST(Tree, DrawsDeepRecursionWithoutOurOwn) {
+  std::vector<Frame> deep;
+  for (int i = 1; i <= 16000; ++i) deep.push_back(py("f", i));
+  std::vector<Frame> other = deep;
+  other.push_back(py("g", 1));
+  const std::string text = report_tree(run_of({{deep, 10 * kMiB}, {other, 10 * kMiB}}), {});
+  EXPECT_THAT(text, HasSubstr("(app.py:16000)"));
+}
+
+TEST(Diff, ComparesByRate) {
+  Profile before = run_of({{{py("f", 1)}, 60 * kMiB}, {{py("g", 2)}, 10 * kMiB}});
+  Profile after = run_of({{{py("f", 1)}, 60 * kMiB}, {{py("h", 3)}, 4 * kMiB}});
+  after.summary->duration = std::chrono::minutes(10);
+  const auto diff =
+      diff_profiles({{"before", &before}, {"after", &after}}, GroupBy::kLine, {}, false);
+  ASSERT_EQ(diff.rows.size(), 3u);
+  EXPECT_EQ(diff.rows[0].name, "f (app.py:1)");
+  EXPECT_EQ(diff.rows[0].delta_bytes, 0);
+  EXPECT_LT(diff.rows[0].delta_bytes_per_minute, 0);
+  EXPECT_TRUE(diff.rows[0].grew_in_every);
+  EXPECT_FALSE(diff.rows[1].grew_in_every);
+  EXPECT_THAT(diff_verdict(diff), HasSubstr("h (app.py:3) grows faster in B"));
+  const auto document = nlohmann::json::parse(diff_json(diff));
+  EXPECT_EQ(document["schema"], "memspy.diff/1");
+  EXPECT_EQ(document["grew_in_every"].size(), 1u);
+}
+
+}  // namespace
+}  // namespace memspy::report

@@ -1,0 +1,214 @@
+#include "sampler/page_ledger.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <set>
+
+namespace memspy::sampler {
+namespace {
+
+constexpr std::uint64_t kChunk = kChunkPages * kPageBytes;
+constexpr LedgerOwner kRows{ThreadIndex{1}, StackId{1}};
+constexpr LedgerOwner kBlobs{ThreadIndex{1}, StackId{2}};
+
+// Page tables that a test writes.
+class FakePageTables final : public PageTables {
+ public:
+  bool read_present(RemoteAddr start, std::vector<bool>& present) override {
+    if (!readable) return false;
+    for (std::size_t i = 0; i < present.size(); ++i) present[i] = pages.contains(start.value + i * kPageBytes);
+    return true;
+  }
+  std::optional<bool> is_huge(RemoteAddr chunk) override { return huge.contains(chunk.value); }
+
+  void map(std::uint64_t start, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) pages.insert(start + i * kPageBytes);
+  }
+  void unmap(std::uint64_t start, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) pages.erase(start + i * kPageBytes);
+  }
+  std::set<std::uint64_t> pages, huge;
+  bool readable = true;
+};
+
+Mapping anonymous(std::uint64_t start, std::uint64_t size) {
+  Mapping mapping;
+  mapping.start = {start};
+  mapping.end = {start + size};
+  mapping.readable = mapping.writable = true;
+  return mapping;
+}
+
+class PageLedgerTest : public ::testing::Test {
+ protected:
+  // Maps and touches `count` pages, one sample for every `period` of them.
+  void grow(const LedgerOwner& owner, std::uint64_t start, std::size_t count, std::size_t period = 1) {
+    for (std::size_t i = 0; i < count; ++i) {
+      tables.pages.insert(start + i * kPageBytes);
+      if ((i + 1) % period == 0) ledger.touch(owner, {start + i * kPageBytes}, period, map);
+    }
+  }
+  std::map<std::uint32_t, std::int64_t> net() {
+    std::map<std::uint32_t, std::int64_t> result;
+    for (const auto& delta : ledger.drain()) {
+      result[delta.owner.stack.value] +=
+          static_cast<std::int64_t>(delta.touched_pages) - static_cast<std::int64_t>(delta.returned_pages);
+    }
+    return result;
+  }
+  static constexpr std::uint64_t kBase = 16 * kChunk;
+  FakePageTables tables;
+  PageLedger ledger{tables};
+  MemoryMap map = {anonymous(kBase, 64 * kChunk)};
+};
+
+TEST_F(PageLedgerTest, ChargesPagesToTheirFirstToucher) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 600);
+  grow(kBlobs, kBase + 10 * kChunk, 100);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.net_pages(), 700);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 600}, {2, 100}}));
+  EXPECT_TRUE(ledger.drain().empty());
+}
+
+TEST_F(PageLedgerTest, ReturnsPagesThatAreGone) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 512, 8);
+  ledger.check_touched();
+  tables.unmap(kBase, 256);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.net_pages(), 256);
+  EXPECT_EQ(ledger.shrink_pages(), 0u);
+}
+
+TEST_F(PageLedgerTest, APageTouchedAnewChangesOwner) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 10);
+  ledger.touch(kBlobs, {kBase}, 1, map);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 9}, {2, 1}}));
+}
+
+TEST_F(PageLedgerTest, WhatWasThereBeforeIsShrinkWhenItGoes) {
+  tables.map(kBase, 1000);
+  ledger.take_baseline(map);
+  tables.unmap(kBase + 100 * kPageBytes, 50);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.shrink_pages(), 50u);
+  EXPECT_EQ(ledger.net_pages(), 0);
+  grow(kRows, kBase + 100 * kPageBytes, 50);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.net_pages(), 50);
+  EXPECT_EQ(ledger.shrink_pages(), 50u);
+}
+
+TEST_F(PageLedgerTest, BaselineGivenBackAndTouchedBetweenLooksIsBoth) {
+  tables.map(kBase, 10);
+  ledger.take_baseline(map);
+  ledger.touch(kRows, {kBase}, 1, map);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.net_pages(), 1);
+  EXPECT_EQ(ledger.shrink_pages(), 1u);
+}
+
+TEST_F(PageLedgerTest, CopyOnWriteMovesNothing) {
+  tables.map(kBase, 10);
+  ledger.take_baseline(map);
+  grow(kRows, kBase + kChunk, 5);
+  ledger.note_fork();
+  ledger.touch(kBlobs, {kBase}, 1, map);           // of the baseline
+  ledger.touch(kBlobs, {kBase + kChunk}, 1, map);  // of the rows
+  EXPECT_EQ(ledger.copied_pages(), 2u);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 5}}));
+  // The second write after the copy finds the page its own: a new fault means that it had gone.
+  ledger.touch(kBlobs, {kBase + kChunk}, 1, map);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, -1}, {2, 1}}));
+}
+
+TEST_F(PageLedgerTest, AHugePageCountsWhole) {
+  ledger.take_baseline(map);
+  tables.map(kBase, kChunkPages);
+  tables.huge.insert(kBase);
+  ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
+  ledger.check_touched();
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(kChunkPages));
+  EXPECT_EQ(ledger.huge_pages(), 1u);
+}
+
+TEST_F(PageLedgerTest, AChunkFilledPageByPageIsNotHuge) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, kChunkPages);
+  ledger.check_touched();
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(kChunkPages));
+  EXPECT_EQ(ledger.huge_pages(), 0u);
+}
+
+TEST_F(PageLedgerTest, AFilePageBringsItsNeighbours) {
+  map[0].inode = 42;
+  ledger.take_baseline(map);
+  tables.map(kBase, 16);
+  ledger.touch(kRows, {kBase + 3 * kPageBytes}, 1, map);
+  EXPECT_EQ(ledger.net_pages(), 16);
+  ledger.touch(kBlobs, {kBase + 20 * kPageBytes}, 1, map);  // its block is not read as present yet
+  EXPECT_EQ(ledger.net_pages(), 17);
+}
+
+// The same megabytes are mapped, filled and unmapped over and over, sampled one in 64: witnesses of
+// old rounds look alive because the addresses are in use again.
+TEST_F(PageLedgerTest, SettlesWhatChurnClaimedTwice) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase + 8 * kChunk, 4 * kChunkPages, 64);  // really kept: 2048 pages
+  for (std::size_t round = 0; round < 40; ++round) {
+    for (std::size_t i = round % 64; i < 2 * kChunkPages; i += 64) {
+      ledger.touch(kBlobs, {kBase + i * kPageBytes}, 64, map);
+    }
+  }
+  tables.map(kBase, 2 * kChunkPages);
+  ledger.audit(map);
+  ASSERT_GT(ledger.net_pages(), 10000);
+  ledger.settle(2048 + 1024);
+  EXPECT_EQ(ledger.net_pages(), 3072);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 2048}, {2, 1024}}));
+}
+
+TEST_F(PageLedgerTest, SettleLeavesHonestSamplesAlone) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 1024, 32);
+  ledger.audit(map);
+  ledger.settle(900);  // RSS lags behind
+  EXPECT_EQ(ledger.net_pages(), 1024);
+}
+
+TEST_F(PageLedgerTest, SamplesWithoutAddressAreSettledInProportion) {
+  ledger.touch(kRows, {}, 300, map);
+  ledger.touch(kBlobs, {}, 100, map);
+  ledger.settle(200);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 150}, {2, 50}}));
+}
+
+TEST_F(PageLedgerTest, UnreadablePageTablesReturnNothing) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 100);
+  tables.readable = false;
+  ledger.audit(map);
+  ledger.check_touched();
+  EXPECT_EQ(ledger.net_pages(), 100);
+}
+
+TEST_F(PageLedgerTest, StaysBoundedAndKeepsItsSum) {
+  map = {anonymous(kBase, 2048 * kChunk)};
+  ledger.take_baseline(map);
+  const std::size_t pages = 500'000;
+  for (std::size_t i = 0; i < pages; ++i) ledger.touch(i % 3 == 0 ? kRows : kBlobs, {kBase + i * kPageBytes}, 1, map);
+  EXPECT_LE(ledger.live_samples(), 200'001u);
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(pages));
+  auto sums = net();
+  EXPECT_EQ(sums[1] + sums[2], static_cast<std::int64_t>(pages));
+  tables.map(kBase, pages);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(pages));
+}
+
+}  // namespace
+}  // namespace memspy::sampler
