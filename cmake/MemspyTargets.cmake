@@ -11,7 +11,7 @@ target_compile_options(memspy_options INTERFACE
 # g++ 12's -Wnull-dereference and -Wmaybe-uninitialized misfire inside inlined standard containers
 # once optimisation is on; they stay errors in the dev preset only.
 target_compile_options(memspy_options INTERFACE
-  $<$<NOT:$<CONFIG:Debug>>:-Wno-null-dereference> $<$<NOT:$<CONFIG:Debug>>:-Wno-maybe-uninitialized>)
+  $<$<NOT:$<CONFIG:Debug>>:-Wno-null-dereference> $<$<AND:$<CXX_COMPILER_ID:GNU>,$<NOT:$<CONFIG:Debug>>>:-Wno-maybe-uninitialized>)
 target_include_directories(memspy_options INTERFACE
   ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
 if(MEMSPY_SANITIZE)
@@ -19,7 +19,8 @@ if(MEMSPY_SANITIZE)
                                                   -fno-sanitize-recover=all)
   target_link_options(memspy_options INTERFACE -fsanitize=${MEMSPY_SANITIZE})
   if(MEMSPY_SANITIZE MATCHES "undefined|address")
-    target_compile_options(memspy_options INTERFACE -Wno-null-dereference -Wno-maybe-uninitialized)
+    target_compile_options(memspy_options INTERFACE -Wno-null-dereference
+                                                    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   endif()
 endif()
 
@@ -29,10 +30,22 @@ function(memspy_add_module name)
   target_link_libraries(memspy_${name} PUBLIC memspy_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
 endfunction()
 
+# The builds of scripts/test make one suite: a sanitizer's tests are told apart by name and by label.
+set(memspy_test_prefix "")
+set(memspy_test_label "")
+if(MEMSPY_SANITIZE MATCHES "address")
+  set(memspy_test_prefix "asan.")
+  set(memspy_test_label ";asan")
+elseif(MEMSPY_SANITIZE MATCHES "thread")
+  set(memspy_test_prefix "tsan.")
+  set(memspy_test_label ";tsan")
+endif()
+
 function(memspy_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE memspy_options memspy_test_support ${ARG_LINKS}
                                         GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${memspy_test_prefix}"
+                       PROPERTIES LABELS "${ARG_LABELS}${memspy_test_label}" TIMEOUT 120)
 endfunction()

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cpython/anchors.h"
@@ -67,6 +68,10 @@ class Interpreter {
                                   const SymbolSource& symbols, const OpenOptions& options,
                                   std::vector<LocatorAttempt>* attempts);
 
+  // From parts that are known to fit, without a look at the target: for tests and replays.
+  Interpreter(Version version, std::shared_ptr<const Layout> layout, const Anchors& anchors)
+      : version_(std::move(version)), layout_(std::move(layout)), anchors_(anchors) {}
+
   const Version& version() const { return version_; }
   const Layout& layout() const { return *layout_; }
   RemoteAddr runtime() const { return anchors_.runtime; }  // _PyRuntime; 0 on 3.6
@@ -86,6 +91,7 @@ class Interpreter {
 
  private:
   friend class Search;  // open() of one target, in search.cpp
+  Interpreter() = default;
 
   Version version_;
   std::shared_ptr<const Layout> layout_;  // shared with StackReader, which outlives a moved Interpreter

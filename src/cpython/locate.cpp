@@ -8,6 +8,7 @@
 #include "cpython/debug_offsets.h"
 #include "cpython/layouts.h"
 #include "cpython/remote_fields.h"
+#include "cpython/runtime_walk.h"
 
 namespace memspy::cpython {
 namespace {
@@ -15,7 +16,7 @@ namespace {
 // Data segments of the largest embedding programs have some tens of MiB.
 constexpr std::uint64_t kMaxScannedBytes = 64ULL << 20;
 constexpr std::size_t kScanPiece = 1U << 20;
-constexpr std::size_t kMaxScanHits = 16;
+constexpr std::size_t kMaxScanHits = 16;  // of one version
 
 using Locations = Result<std::vector<Located>>;
 
@@ -132,12 +133,20 @@ Locations by_head_function(const LocatorInput& input) {
   return std::vector<Located>{{statics_3_06(input, head), 6}};
 }
 
-// Is `head` an interpreter of this layout, with a thread that points back to it?
-bool looks_like_interpreter(const MemoryReader& memory, const Layout& layout, RemoteAddr head) {
+// Is `head` the newest interpreter of this layout: with a newest thread that points back to it, at the
+// head of a list that ends in `main` (which 3.6 does not keep)?
+bool looks_like_interpreter(const MemoryReader& memory, const Layout& layout, RemoteAddr head_variable,
+                            RemoteAddr head, RemoteAddr main) {
   const auto thread = read_pointer(memory, layout, head, Field::kInterpreterThreadsHead);
   if (!thread || !*thread) return false;
   const auto back = read_pointer(memory, layout, *thread, Field::kThreadInterpreter);
-  return back.has_value() && *back == head;
+  if (!back || *back != head) return false;
+  const auto previous = read_field(memory, layout, *thread, Field::kThreadPrev);
+  if (!previous || *previous != 0) return false;
+  Anchors anchors;
+  anchors.interpreters_head = head_variable;
+  const auto interpreters = list_interpreters(memory, layout, anchors);
+  return interpreters && (!main || interpreters->back().address == main);
 }
 
 // 3.7+: `interpreters.head` and `.main` stand side by side in _PyRuntime. 3.6: one static variable.
@@ -146,10 +155,11 @@ bool collect_hits(const LocatorInput& input, const Layout& layout, RemoteAddr ad
   const auto head_offset = layout.find(Field::kRuntimeInterpretersHead);
   for (std::size_t i = 0; i + 16 <= bytes.size(); i += 8) {
     const RemoteAddr head{load(bytes, i, 8).value_or(0)};
-    const RemoteAddr main{load(bytes, i + 8, 8).value_or(0)};
+    RemoteAddr main{load(bytes, i + 8, 8).value_or(0)};
     if (!is_plausible(head) || (head_offset && !is_plausible(main))) continue;
-    if (!looks_like_interpreter(input.memory, layout, head)) continue;
+    if (!head_offset) main = {};
     const RemoteAddr at = address + i;
+    if (!looks_like_interpreter(input.memory, layout, at, head, main)) continue;
     if (head_offset) {
       found.push_back({anchors_at(input.module, at - head_offset->offset), layout.minor});
     } else {
@@ -165,9 +175,11 @@ Locations by_scan(const LocatorInput& input) {
   for (const int minor : input.minors) {
     const auto layout = layout_for(minor);
     if (!layout) continue;
+    std::vector<Located> hits;
     scan_writable(input, [&](RemoteAddr address, std::span<const std::byte> bytes) {
-      return collect_hits(input, *layout, address, bytes, found);
+      return collect_hits(input, *layout, address, bytes, hits);
     });
+    found.insert(found.end(), hits.begin(), hits.end());
   }
   if (found.empty()) return nothing(input.module, "nothing that looks like an interpreter");
   return found;

@@ -26,7 +26,8 @@ class Prober {
 
   // The frames of one thread, all decoded down to its root.
   Result<std::size_t> decode_stack(const Block& thread);
-  Result<Unit> check_modules(RemoteAddr interpreter) const;
+  // False: it has no modules yet.
+  Result<bool> check_modules(RemoteAddr interpreter) const;
   std::uint32_t version_hex(RemoteAddr interpreter) const;
   RemoteAddr code_type() const { return code_type_; }
 
@@ -97,15 +98,15 @@ Result<std::size_t> Prober::decode_stack(const Block& thread) {
 }
 
 // sys.modules is a dict: what a process shows that has an interpreter, but no Python frame just now.
-Result<Unit> Prober::check_modules(RemoteAddr interpreter) const {
+Result<bool> Prober::check_modules(RemoteAddr interpreter) const {
   MEMSPY_TRY(modules, read_pointer(memory_, layout_, interpreter, Field::kInterpreterModules));
-  if (!modules) return make_error(Errc::kUnreadable, "the interpreter has no modules yet");
+  if (!modules) return false;
   MEMSPY_TRY(type, objects_.type_of(modules));
   MEMSPY_TRY(info, objects_.read_type(type));
   if ((info.flags & kTypeDictSubclass) == 0) {
     return make_error(Errc::kCorrupt, fmt::format("sys.modules would be a \"{}\"", info.name));
   }
-  return Unit{};
+  return true;
 }
 
 std::uint32_t Prober::version_hex(RemoteAddr interpreter) const {
@@ -116,11 +117,6 @@ std::uint32_t Prober::version_hex(RemoteAddr interpreter) const {
   const auto value = objects_.read_int(*object);
   if (!value || *value < 0 || *value > 0xffffffff) return 0;
   return static_cast<std::uint32_t>(*value);
-}
-
-RemoteAddr first_thread(const MemoryReader& memory, const Layout& layout, RemoteAddr interpreter) {
-  const auto first = read_field(memory, layout, interpreter, Field::kInterpreterThreadsHead);
-  return RemoteAddr{first ? *first : 0};
 }
 
 struct StackTally {
@@ -154,33 +150,37 @@ std::string ProbeResult::evidence() const {
 
 Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout, const Anchors& anchors) {
   Prober prober(memory, layout, anchors);
+  ProbeResult result;
+  const auto not_ready = [&](std::string why) {
+    result.not_ready = std::move(why);
+    return result;
+  };
+  MEMSPY_TRY(head, read<std::uint64_t>(memory, anchors.interpreters_head));
+  if (head == 0) return not_ready("the Python runtime has no interpreter yet, or no more");
   MEMSPY_TRY(interpreters, list_interpreters(memory, layout, anchors));
-  for (const InterpreterRef& interpreter : interpreters) {
-    if (interpreter.id == 0) MEMSPY_CHECK(prober.check_modules(interpreter.address));
-  }
+  const RemoteAddr main = interpreters.back().address;
+  MEMSPY_TRY(has_modules, prober.check_modules(main));
+  if (!has_modules) return not_ready("the interpreter has no modules yet");
+  MEMSPY_TRY(first_thread, read_field(memory, layout, main, Field::kInterpreterThreadsHead));
+  if (first_thread == 0) return not_ready("the interpreter has no thread yet, or no more");
   StackTally tally;
-  for (int attempt = 0; attempt < kStackAttempts; ++attempt) {
+  for (int attempt = 0; attempt < kStackAttempts && tally.whole == 0; ++attempt) {
     tally = {};
     for (const InterpreterRef& interpreter : interpreters) {
       tally_threads(memory, layout, interpreter.address, prober, tally);
     }
-    if (tally.whole > 0) break;
-  }
-  if (tally.threads == 0 && !first_thread(memory, layout, interpreters.back().address)) {
-    return make_error(Errc::kUnreadable, "the interpreter has no thread yet");
   }
   if (tally.threads == 0) {
     return make_error(Errc::kCorrupt, "no thread state that points back to its interpreter");
   }
   if (tally.whole == 0) return tally.last_error;
-  ProbeResult result;
   result.interpreters = interpreters.size();
   result.threads = tally.threads;
   result.frames = tally.frames;
   result.code_type = prober.code_type();
-  result.version_hex = prober.version_hex(interpreters.back().address);
+  result.version_hex = prober.version_hex(main);
   if (result.frames == 0 && result.version_hex == 0) {
-    return make_error(Errc::kUnreadable, "no Python frame and no sys.hexversion yet");
+    return not_ready("no Python frame and no sys.hexversion yet");
   }
   return result;
 }

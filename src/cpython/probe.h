@@ -15,11 +15,12 @@ struct ProbeResult {
   std::size_t interpreters = 0, threads = 0, frames = 0;
   RemoteAddr code_type;        // PyCode_Type, as the frames' code objects say
   std::uint32_t version_hex = 0;  // sys.hexversion; 0 when it could not be read
+  std::string not_ready;          // CPython, but not initialised yet (or no more): why; else ""
   std::string evidence() const;  // "2 interpreters, 4 threads, 31 frames decoded"
 };
 
-// kUnreadable: CPython, but not initialised yet. kCorrupt: not CPython in this layout; the message
-// says what did not fit. The target may run while this looks, so torn stacks are tried again.
+// An error: not CPython in this layout; the message says what did not fit. The target may run while
+// this looks, so torn stacks are tried again.
 Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout, const Anchors& anchors);
 
 }  // namespace memspy::cpython

@@ -49,6 +49,7 @@ Result<Interpreter> Search::run() {
 Error Search::failure() const {
   if (refused_) return *refused_;
   if (not_ready_) return *not_ready_;
+  if (rejected_) return *rejected_;
   const std::vector<PythonModule> modules = plausible_modules(symbols_);
   for (const PythonModule& module : modules) {
     if (module.rank == PythonModule::Rank::kLibpython) break;
@@ -63,7 +64,15 @@ Error Search::failure() const {
 
 void Search::note(const PythonModule& module, const Locator& locator, std::string evidence, bool won) {
   SPDLOG_DEBUG("{}: {}: {}{}", module.image->path(), locator.method, won ? "chosen: " : "", evidence);
-  attempts_.push_back({std::string(locator.method), module.image->path(), won, std::move(evidence)});
+  LocatorAttempt attempt{std::string(locator.method), module.image->path(), won, std::move(evidence)};
+  // Where versions have to be guessed, or a scan names many addresses, the last word is told.
+  const bool replaces = !attempts_.empty() && attempts_.back().method == attempt.method &&
+                        attempts_.back().file == attempt.file;
+  if (replaces) {
+    attempts_.back() = std::move(attempt);
+  } else {
+    attempts_.push_back(std::move(attempt));
+  }
 }
 
 bool Search::try_module(const PythonModule& module) {
@@ -83,10 +92,11 @@ bool Search::try_locator(const PythonModule& module, const Locator& locator) {
     return false;
   }
   for (const Located& candidate : *located) {
-    const RemoteAddr key = candidate.anchors.runtime ? candidate.anchors.runtime
-                                                     : candidate.anchors.interpreters_head;
+    const RemoteAddr address = candidate.anchors.runtime ? candidate.anchors.runtime
+                                                         : candidate.anchors.interpreters_head;
+    const std::pair key(address, candidate.minor);
     if (std::find(tried_.begin(), tried_.end(), key) != tried_.end()) {
-      note(module, locator, fmt::format("{:#x}, as before", key.value));
+      note(module, locator, fmt::format("{:#x}, as before", address.value));
       continue;
     }
     tried_.push_back(key);
@@ -131,7 +141,11 @@ bool Search::try_location(const PythonModule& module, const Locator& locator, co
   const std::optional<Version> version = published ? published : module.named;
   if (version && refuse(module, locator, *version)) return true;
   const std::vector<int> minors = minors_for(version, located);
+  const bool has_cookie = located.anchors.runtime &&
+                          read_debug_offsets_head(memory_, located.anchors.runtime).has_value();
   return std::any_of(minors.begin(), minors.end(), [&](int minor) {
+    const bool publishes = debug_offsets_table(minor).size != 0;
+    if (!version && minors.size() > 1 && publishes && !has_cookie) return false;
     return accept(module, locator, located, minor, version);
   });
 }
@@ -141,9 +155,20 @@ bool Search::accept(const PythonModule& module, const Locator& locator, const Lo
   Anchors anchors = located.anchors;
   Layout layout;
   auto result = probe_variants(minor, anchors, layout);
+  if (result && !result->not_ready.empty()) {
+    // In a wrong layout it looks like this, too.
+    if (!locator.scan && (published || located.minor)) not_ready_ = make_error(Errc::kUnreadable, result->not_ready);
+    note(module, locator, result->not_ready);
+    return false;
+  }
   if (!result) {
-    if (result.error().code == Errc::kUnreadable) not_ready_ = result.error();
     if (result.error().code == Errc::kUnsupported) refused_ = result.error();
+    if (!locator.scan && !rejected_) {
+      const std::string name = published ? published->text() : fmt::format("3.{}", minor);
+      rejected_ = make_error(Errc::kUnsupported,
+                             fmt::format("CPython {} in {} does not have the structures memspy knows: {}",
+                                         name, module.image->path(), result.error().message));
+    }
     note(module, locator, fmt::format("3.{}: {}", minor, result.error().message));
     return false;
   }
@@ -194,15 +219,18 @@ Result<ProbeResult> Search::probe_variants(int minor, Anchors& anchors, Layout& 
     Anchors own = located;
     auto result = probe_variant(layout, own);
     if (!result) {
-      if (result.error().code == Errc::kUnreadable) return result.error();
       if (!first_error) first_error = result.error();
+      continue;
+    }
+    if (!result->not_ready.empty()) {
+      if (!best) best = *result;
       continue;
     }
     own.code_type = result->code_type;
     const auto interpreters = list_interpreters(memory_, layout, own);
     const RemoteAddr main = interpreters ? interpreters->back().address : RemoteAddr{};
     const GcCheck gc = confirm_generations(memory_, own, main, layout);
-    if (best && gc != GcCheck::kConfirmed) continue;
+    if (best && best->not_ready.empty() && gc != GcCheck::kConfirmed) continue;
     if (gc == GcCheck::kRefuted) {  // read nothing rather than something wrong
       layout.slots[static_cast<std::size_t>(Field::kGcGenerations)].width = 0;
       own.gc_generations = {};

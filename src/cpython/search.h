@@ -39,10 +39,12 @@ class Search {
   const SymbolSource& symbols_;
   const OpenOptions& options_;
   std::vector<LocatorAttempt>& attempts_;
-  std::vector<RemoteAddr> tried_;          // heads already looked at, by whatever locator
+  // What was looked at already, by whatever locator; scans guess a version with each address.
+  std::vector<std::pair<RemoteAddr, std::optional<int>>> tried_;
   std::optional<Interpreter> found_;
   std::optional<Error> refused_;           // CPython, but a build memspy does not read
   std::optional<Error> not_ready_;         // CPython, but not initialised yet
+  std::optional<Error> rejected_;          // a runtime by symbol or section that did not hold together
   bool saw_runtime_ = false;               // something named an address in the current module
 };
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "procfs/users.h"
 #include "support/fake_proc_dir.h"
 #include "support/result_matchers.h"
 
@@ -94,6 +95,15 @@ TEST(ProcDir, SettingsOfTheHost) {
   EXPECT_EQ(proc.setting("sys/kernel/yama/ptrace_scope"), std::nullopt);
   EXPECT_EQ(proc.host_file("/sys/kernel/mm/transparent_hugepage/enabled"),
             "always [madvise] never");
+}
+
+TEST(UserNames, FromPasswd) {
+  const UserNames names(
+      "root:x:0:0:root:/root:/bin/sh\nbad\nx:y\nz:x:notanumber:1\napp:x:33:33::/:\nagain:x:33:1\n");
+  EXPECT_EQ(names.find(0), "root");
+  EXPECT_EQ(names.label(33), "uid 33 (app)") << "the first of two names";
+  EXPECT_EQ(names.label(4711), "uid 4711");
+  EXPECT_EQ(UserNames("").find(0), "");
 }
 
 // The kernel under the test, not a captured one: parsers must agree with what it prints today.

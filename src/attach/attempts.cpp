@@ -1,0 +1,71 @@
+#include "attach/attempts.h"
+
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/unique_fd.h"
+
+namespace memspy::attach {
+namespace {
+
+int try_signal_zero(Pid pid) { return ::kill(pid.value, 0) == 0 ? 0 : errno; }
+
+int read_byte(Pid pid, RemoteAddr from) {
+  char byte = 0;
+  const iovec local = {&byte, 1};
+  const iovec remote = {reinterpret_cast<void*>(from.value),
+                        1};  // NOLINT(performance-no-int-to-ptr)
+  return ::process_vm_readv(pid.value, &local, 1, &remote, 1, 0) == 1 ? 0 : errno;
+}
+
+int try_read_memory(const procfs::ProcDir& proc, Pid pid) {
+  // The rights checks come before the address is looked at: EFAULT says "may read".
+  const auto map = proc.maps(pid);
+  if (!map) return map.error().sys != 0 ? map.error().sys : EIO;
+  for (const auto& mapping : *map) {
+    if (!mapping.readable || mapping.path.starts_with("[v")) continue;
+    const int err = read_byte(pid, mapping.start);
+    return err == EFAULT ? 0 : err;
+  }
+  return ENODATA;  // no memory at all: it has just ended
+}
+
+int try_read_pagemap(const procfs::ProcDir& proc, Pid pid) {
+  const UniqueFd fd(::open(proc.path(pid, "pagemap").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return errno;
+  std::uint64_t entry = 0;
+  return ::pread(fd.get(), &entry, sizeof(entry), 0) < 0 ? errno : 0;
+}
+
+int try_page_fault_event(Tid tid, bool with_kernel) {
+  perf_event_attr attr{};
+  attr.size = sizeof(attr);
+  attr.type = PERF_TYPE_SOFTWARE;
+  attr.config = PERF_COUNT_SW_PAGE_FAULTS;
+  attr.disabled = 1;
+  attr.exclude_hv = 1;
+  attr.exclude_kernel = with_kernel ? 0 : 1;
+  const UniqueFd fd(static_cast<int>(
+      ::syscall(SYS_perf_event_open, &attr, tid.value, -1, -1, PERF_FLAG_FD_CLOEXEC)));
+  return fd.valid() ? 0 : errno;
+}
+
+}  // namespace
+
+Attempts Attempts::real() {
+  return {try_signal_zero, try_read_memory, try_read_pagemap, try_page_fault_event};
+}
+
+Attempts Attempts::none() {
+  return {[](Pid) { return kNotTried; }, [](const procfs::ProcDir&, Pid) { return kNotTried; },
+          [](const procfs::ProcDir&, Pid) { return kNotTried; },
+          [](Tid, bool) { return kNotTried; }};
+}
+
+}  // namespace memspy::attach

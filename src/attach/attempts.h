@@ -1,0 +1,23 @@
+// What only trying can tell. Each attempt is harmless: it reads, or opens and closes. Each returns
+// 0 or the errno of its failure.
+#pragma once
+
+#include "memspy/address.h"
+#include "procfs/proc_dir.h"
+
+namespace memspy::attach {
+
+// Stands for "nothing was tried", because the root is a copy of some /proc and not the kernel's.
+inline constexpr int kNotTried = -1;
+
+struct Attempts {
+  int (*signal_zero)(Pid pid);                               // does it exist, whatever /proc shows
+  int (*read_memory)(const procfs::ProcDir& proc, Pid pid);  // process_vm_readv of one byte
+  int (*read_pagemap)(const procfs::ProcDir& proc, Pid pid);
+  int (*page_fault_event)(Tid tid, bool with_kernel);  // perf_event_open
+
+  static Attempts real();
+  static Attempts none();  // each gives kNotTried
+};
+
+}  // namespace memspy::attach

@@ -1,0 +1,164 @@
+#include "cli/app.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/build_info.h"
+#include "cli/commands.h"
+#include "cli/config_file.h"
+#include "cli/hints.h"
+
+namespace memspy::cli {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 error, 2 usage, 3 no such process, 4 permission, 5 not a CPython\n"
+    "memspy knows, 6 target gone before the first sample, 7 output, 8 --fail-on was met,\n"
+    "9 already traced, 10 too many samples rejected.\n"
+    "memspy VERB --help lists a verb's options; verbs may be shortened.";
+
+const Verb* find(const App& app, const std::string& name) {
+  for (const Verb& verb : app.verbs)
+    if (verb.app->get_name() == name) return &verb;
+  return nullptr;
+}
+
+std::vector<std::string> long_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+// The verb's whole name, and the values of a configuration file behind it.
+Result<const Verb*> prepare(const App& app, std::vector<std::string>& args) {
+  const auto at = find_verb(args);
+  if (!at) return static_cast<const Verb*>(nullptr);
+  std::vector<std::string> names;
+  for (const Verb& verb : app.verbs) names.push_back(verb.app->get_name());
+  MEMSPY_TRY(name, complete_verb(args[*at], names));
+  args[*at] = name;
+  const Verb* verb = find(app, name);
+  if (const auto config = find_config(args)) {
+    MEMSPY_TRY(values, read_config(*config, *app.root, *verb->app, args));
+    args.insert(args.begin() + static_cast<std::ptrdiff_t>(*at) + 1, values.begin(), values.end());
+  }
+  return verb;
+}
+
+Error explain_extras(const App& app, const Verb* verb) {
+  const auto extras = app.root->remaining(/*recurse=*/true);
+  const std::string first = extras.empty() ? "" : extras.front();
+  const CLI::App& parser = verb != nullptr ? *verb->app : *app.root;
+  const std::string help = "memspy " + (verb ? parser.get_name() + " " : "") + "--help";
+  if (first.empty() || first[0] != '-')
+    return usage_error("unexpected argument: \"" + first + "\"", "", help);
+  const auto near = nearest(first.substr(0, first.find('=')), long_options(parser));
+  return usage_error("there is no option " + first, "", near ? *near + ", or " + help : help);
+}
+
+// nullopt: go on and run the verb.
+std::optional<int> parse(App& app, const Verb* verb, std::vector<std::string> args, Env& env) {
+  try {
+    std::reverse(args.begin(), args.end());
+    app.root->parse(std::move(args));
+    return std::nullopt;
+  } catch (const CLI::CallForHelp&) {
+    env.out << app.root->help();
+    return 0;
+  } catch (const CLI::CallForVersion&) {
+    env.out << version_text() << '\n';
+    return 0;
+  } catch (const CLI::ExtrasError&) {
+    print_error(env.err, explain_extras(app, verb));
+  } catch (const CLI::ParseError& error) {
+    const std::string name = verb != nullptr ? verb->app->get_name() + " " : "";
+    print_error(env.err, usage_error(error.what(), "", "memspy " + name + "--help"));
+  }
+  return static_cast<int>(ExitCode::kUsage);
+}
+
+void apply(const CommonOptions& root, const CommonOptions& verb, Env& env) {
+  const bool quiet = root.quiet || verb.quiet;
+  env.verbosity = quiet ? -1 : std::min(root.verbose + verb.verbose, 2);
+  // NOLINTBEGIN(concurrency-mt-unsafe): before any thread exists
+  env.colour = wants_colour(root.no_color || verb.no_color, env.out_terminal, std::getenv("NO_COLOR"),
+                            std::getenv("CLICOLOR_FORCE"));
+  // NOLINTEND(concurrency-mt-unsafe)
+  init_logging(env.verbosity, env.colour && env.err_terminal);
+}
+
+int fail(Env& env, const Error& error) {
+  env.out.flush();
+  print_error(env.err, error);
+  return static_cast<int>(exit_code_for(error.code));
+}
+
+int run_checked(std::vector<std::string> args, Env& env) {
+  auto command = take_command(args);
+  const auto app = make_app();
+  auto prepared = prepare(*app, args);
+  if (!prepared.has_value()) return fail(env, prepared.error());
+  const Verb* verb = *prepared;
+  if (command && (verb == nullptr || !verb->set_command)) {
+    args.emplace_back("--");
+    args.insert(args.end(), command->begin(), command->end());
+  }
+  if (const auto code = parse(*app, verb, std::move(args), env)) return *code;
+  if (verb == nullptr) {
+    env.err << app->root->help();
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  if (command && verb->set_command) verb->set_command(std::move(*command));
+  apply(app->common, *verb->common, env);
+  const auto result = verb->run(env);
+  if (!result.has_value()) return fail(env, result.error());
+  env.out.flush();
+  return static_cast<int>(*result);
+}
+
+}  // namespace
+
+App::App() : root(std::make_unique<CLI::App>("Where the memory of a running CPython process goes, "
+                                             "and why it grows; from outside, without a restart.",
+                                             "memspy")) {}
+App::~App() = default;
+
+Verb add_verb(CLI::App& root, const std::string& name, const std::string& description) {
+  Verb verb;
+  verb.app = root.add_subcommand(name, description);
+  verb.common = std::make_shared<CommonOptions>();
+  verb.app->get_formatter()->column_width(30);
+  add_common(*verb.app, *verb.common);
+  return verb;
+}
+
+std::unique_ptr<App> make_app() {
+  auto app = std::make_unique<App>();
+  CLI::App& root = *app->root;
+  root.set_version_flag("-V,--version", version_text(), "What this binary is");
+  root.footer(kFooter);
+  root.get_formatter()->column_width(30);
+  add_common(root, app->common);
+  root.require_subcommand(0, 1);
+  for (const auto add : {add_attach, add_record, add_report, add_top, add_dump, add_diff, add_doctor,
+                         add_completions})
+    app->verbs.push_back(add(root));
+  return app;
+}
+
+int run_memspy(std::vector<std::string> args, Env& env) {
+  try {
+    env.command_line = args;
+    env.command_line.insert(env.command_line.begin(), "memspy");
+    return run_checked(std::move(args), env);
+  } catch (const std::exception& error) {
+    // Only bugs and exhausted memory throw; the libraries return their errors.
+    return fail(env, make_error(Errc::kInternal, std::string("internal error: ") + error.what()));
+  }
+}
+
+}  // namespace memspy::cli

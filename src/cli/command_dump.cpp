@@ -1,0 +1,94 @@
+// memspy dump: one look at a process, every thread's stack.
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "cli/dump_view.h"
+#include "cli/process_list.h"
+
+namespace memspy::cli {
+namespace {
+
+struct DumpOptions {
+  TargetOptions target;
+  sampler::LookOptions look;
+  DumpStyle style;
+  bool subprocesses = false;
+};
+
+Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {
+  DumpModel model;
+  model.states = read_thread_states(env.proc, pid);  // before the look: its pause would show as T
+  MEMSPY_TRY(look, env.look_at(pid, options.look));
+  for (const auto& attempt : look.attempts)
+    spdlog::debug("{}{} in {}: {}", attempt.won ? "won: " : "", attempt.method, attempt.file,
+                  attempt.evidence);
+  model.look = std::move(look);
+  model.memory = read_memory_facts(env.proc, pid);
+  if (auto executable = env.proc.executable(pid)) model.executable = std::move(*executable);
+  return model;
+}
+
+void append_descendants(Pid pid, const procfs::ProcDir& proc, std::vector<Pid>& out) {
+  const auto children = proc.children(pid);
+  if (!children) return;
+  for (const Pid child : *children) {
+    out.push_back(child);
+    append_descendants(child, proc, out);
+  }
+}
+
+// Children that are no Python processes are passed over; -v says why.
+std::vector<DumpModel> look_at_descendants(Pid pid, const DumpOptions& options, Env& env) {
+  std::vector<Pid> pids;
+  append_descendants(pid, env.proc, pids);
+  std::vector<DumpModel> models;
+  for (const Pid child : pids) {
+    auto model = look(child, options, env);
+    if (model) {
+      models.push_back(std::move(*model));
+    } else {
+      spdlog::debug("child {}: {}", child.value, describe(model.error()));
+    }
+  }
+  return models;
+}
+
+Result<ExitCode> run_dump(const DumpOptions& options, bool json, Env& env) {
+  MEMSPY_TRY(pid, resolve_target(options.target, env));
+  MEMSPY_TRY(model, look(pid, options, env));
+  std::vector<DumpModel> children;
+  if (options.subprocesses) children = look_at_descendants(pid, options, env);
+  if (json) {
+    Json document = dump_json(model, options.style);
+    if (options.subprocesses) document["subprocesses"] = Json::array();
+    for (const DumpModel& child : children)
+      document["subprocesses"].push_back(dump_json(child, options.style));
+    env.out << json_text(document) << '\n';
+    return ExitCode::kOk;
+  }
+  env.out << dump_text(model, options.style);
+  for (const DumpModel& child : children) env.out << '\n' << dump_text(child, options.style);
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+Verb add_dump(CLI::App& root) {
+  Verb verb = add_verb(root, "dump", "One look: every thread's stack, the GIL holder, the memory");
+  const auto options = std::make_shared<DumpOptions>();
+  CLI::App& app = *verb.app;
+  add_target(app, options->target);
+  app.add_flag("-l,--locals", options->look.locals, "Local variables of every frame, values cut");
+  app.add_flag("-g,--gil", options->style.gil_only, "Only the thread that holds the GIL");
+  app.add_flag("-s,--subprocesses", options->subprocesses, "Python children too");
+  app.add_flag("--full-filenames", options->style.full_filenames, "Whole paths");
+  add_assume_layout(app, options->look.assume_minor);
+  add_json(app, *verb.common);
+  verb.run = [options, common = verb.common](Env& env) {
+    return run_dump(*options, common->json, env);
+  };
+  return verb;
+}
+
+}  // namespace memspy::cli

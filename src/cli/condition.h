@@ -1,0 +1,45 @@
+// The expressions of --when and --fail-on: `rss>2GiB`, `growth>50MiB/min`, `growth>100MiB`.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "memspy/result.h"
+
+namespace memspy::cli {
+
+struct Condition {
+  enum class Metric { kRss, kGrowth };
+  Metric metric = Metric::kRss;
+  bool above = true;      // > and >=; else < and <=
+  bool or_equal = false;
+  double bytes = 0;
+  std::optional<double> per_seconds;  // growth per this time; absent: growth since the start
+  std::string text;                   // as typed
+};
+
+Result<Condition> parse_condition(std::string_view text);
+
+// Watches one process' RSS for a condition. A rate is taken over the last minute; the first ten
+// seconds say nothing about a rate yet.
+class ConditionWatch {
+ public:
+  explicit ConditionWatch(Condition condition) : condition_(std::move(condition)) {}
+  // `time` since the start, ascending. True while the condition holds.
+  bool update(std::chrono::nanoseconds time, double rss_bytes);
+  const Condition& condition() const { return condition_; }
+
+ private:
+  std::optional<double> measure(std::chrono::nanoseconds time, double rss_bytes) const;
+
+  Condition condition_;
+  std::optional<double> first_rss_;
+  std::deque<std::pair<std::chrono::nanoseconds, double>> window_;
+};
+
+}  // namespace memspy::cli

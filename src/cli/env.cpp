@@ -1,0 +1,28 @@
+#include "cli/env.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+
+namespace memspy::cli {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.data();
+}
+
+void say(Env& env, const std::string& text) {
+  if (env.verbosity < 0) return;
+  env.err << "memspy: " << text << '\n' << std::flush;
+}
+
+bool wants_colour(bool no_color_flag, bool terminal, const char* no_color, const char* force) {
+  if (no_color_flag) return false;
+  if (no_color != nullptr && *no_color != '\0') return false;
+  if (force != nullptr && *force != '\0' && std::string_view(force) != "0") return true;
+  return terminal;
+}
+
+}  // namespace memspy::cli

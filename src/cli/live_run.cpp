@@ -1,0 +1,122 @@
+#include "cli/live_run.h"
+
+#include <signal.h>
+#include <spdlog/fmt/fmt.h>
+
+#include "base/byte_units.h"
+#include "base/duration.h"
+#include "cli/process_facts.h"
+#include "cli/signals.h"
+
+namespace memspy::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kWhenPoll{200};
+constexpr std::chrono::milliseconds kEndPoll{20};
+constexpr std::chrono::seconds kEndPatience{5};
+
+// Gone, or a zombie that waits for its parent.
+bool ended(Pid pid, const Env& env) {
+  const auto stat = env.proc.stat(pid);
+  return !stat || stat->zombie();
+}
+
+// A launched command was ours to start, so it is ours to end. SIGTERM, never more.
+void end_launched(Pid pid, Env& env) {
+  if (ended(pid, env)) return;
+  if (::kill(pid.value, SIGTERM) != 0) return;
+  say(env, fmt::format("sent SIGTERM to the launched command (PID {})", pid.value));
+  for (std::chrono::milliseconds waited{0}; waited < kEndPatience; waited += kEndPoll) {
+    if (ended(pid, env)) return;
+    env.sleep(kEndPoll);
+  }
+  say(env, fmt::format("it still runs after {}; it is left so", format_duration(kEndPatience)));
+}
+
+std::string target_text(const ProcessRecord& target) {
+  std::string text = fmt::format("{} ({}", target.identity.pid.value, printable(target.name));
+  if (!target.python_version.empty()) text += ", CPython " + target.python_version;
+  return text + ")";
+}
+
+Error gone_before_a_sample(const LiveResult& result) {
+  Error error = make_error(
+      Errc::kTargetGone,
+      fmt::format("PID {} ended before the first good sample", target_text(result.target)));
+  error.why = result.summary.ended_by;
+  return error;
+}
+
+Error stopped_waiting() {
+  return make_error(Errc::kInternal, fmt::format("ended by {} before anything was sampled",
+                                                 SignalScope::stop_reason()));
+}
+
+}  // namespace
+
+Result<Unit> wait_for(const Condition& condition, Pid pid, Env& env) {
+  say(env, fmt::format("waiting until {} holds for PID {}", condition.text, pid.value));
+  ConditionWatch watch(condition);
+  const SteadyTime start = env.clock.now();
+  for (;;) {
+    if (SignalScope::stop_reason() != nullptr) return stopped_waiting();
+    const auto statm = env.proc.statm(pid);
+    if (!statm) {
+      if (statm.error().code != Errc::kNoSuchProcess) return statm.error();
+      return make_error(Errc::kTargetGone,
+                        fmt::format("PID {} ended before {} held", pid.value, condition.text));
+    }
+    const double rss = static_cast<double>(statm->rss_bytes());
+    if (watch.update(env.clock.now() - start, rss)) {
+      say(env, fmt::format("{} holds: RSS is {}", condition.text, format_bytes(statm->rss_bytes())));
+      return Unit{};
+    }
+    env.sleep(kWhenPoll);
+  }
+}
+
+Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const WatchSink& watch,
+                            Env& env, const Started& started) {
+  SignalScope signals;
+  if (request.sampling.when && request.pid)
+    MEMSPY_CHECK(wait_for(*request.sampling.when, *request.pid, env));
+  sampler::SessionOptions options = to_session_options(request.sampling);
+  options.pid = request.pid;
+  if (!request.pid) options.launch = request.command;
+  options.command_line = env.command_line;
+  MEMSPY_TRY(session, env.start_session(std::move(options), sink));
+  signals.watch(*session);
+  say(env, fmt::format("sampling {}; engine {}{}", target_text(session->target()),
+                       session->header().engine,
+                       session->header().engine_reason.empty()
+                           ? ""
+                           : ": " + session->header().engine_reason));
+  if (started) started(*session);
+  auto summary = session->run();
+  signals.unwatch();
+  const auto launched = session->launched();
+  if (launched && !request.keep_running) end_launched(*launched, env);
+  if (!summary) return summary.error();
+  LiveResult result{std::move(*summary), session->header(), session->target()};
+  if (!watch.measured() && result.summary.samples == 0) {
+    if (result.summary.ended_by.starts_with("target")) return gone_before_a_sample(result);
+    if (SignalScope::stop_reason() != nullptr) return stopped_waiting();
+  }
+  return result;
+}
+
+ExitCode judge(const RunSummary& summary, const WatchSink& watch, const SamplingOptions& sampling,
+               Env& env) {
+  if (const auto& at = watch.failed_at()) {
+    say(env, fmt::format("--fail-on {} was met after {}", sampling.fail_on->text, format_duration(*at)));
+    return ExitCode::kFailOn;
+  }
+  const double all = static_cast<double>(summary.samples + summary.rejected);
+  const double share = all > 0 ? 100 * static_cast<double>(summary.rejected) / all : 0;
+  if (share <= sampling.max_error_percent) return ExitCode::kOk;
+  say(env, fmt::format("{:.1f} % of the samples were rejected; --max-error allows {:g} %", share,
+                       sampling.max_error_percent));
+  return ExitCode::kTooManyRejected;
+}
+
+}  // namespace memspy::cli

@@ -1,0 +1,24 @@
+// What report and diff have in common on the command line.
+#pragma once
+
+#include "cli/options.h"
+#include "report/report.h"
+
+namespace memspy::cli {
+
+struct ReportChoices {
+  report::GroupBy by = report::GroupBy::kLine;
+  report::SortBy sort = report::SortBy::kOwn;
+  std::size_t limit = 30;
+  ShapeOptions shape;
+};
+
+void add_by(CLI::App& app, report::GroupBy& by, const std::string& description);
+void add_limit(CLI::App& app, std::size_t& limit);
+void add_report_choices(CLI::App& app, ReportChoices& choices);
+
+// `to_terminal`: the text goes to stdout, so the terminal's width and colours count.
+report::Style report_style(bool to_terminal, const Env& env);
+report::ReportOptions report_options(const ReportChoices& choices, bool to_terminal, const Env& env);
+
+}  // namespace memspy::cli

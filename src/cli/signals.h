@@ -1,0 +1,30 @@
+// What a person or a supervisor may send memspy while it samples. Handlers only set flags and call
+// Session::stop, which is async-signal-safe; the tracer thread is not disturbed (SA_RESTART).
+#pragma once
+
+#include "sampler/session.h"
+
+namespace memspy::cli {
+
+// Before anything else: a reader of stdout that goes away is an EPIPE, not a death.
+void ignore_sigpipe();
+
+// SIGINT, SIGTERM and SIGHUP end the session, SIGUSR1 asks for a checkpoint. One at a time.
+class SignalScope {
+ public:
+  SignalScope();
+  ~SignalScope();
+  SignalScope(const SignalScope&) = delete;
+  SignalScope& operator=(const SignalScope&) = delete;
+
+  // From here on signals stop this session; one that came before stops it at once.
+  void watch(sampler::Session& session);
+  void unwatch();
+
+  // The signal that asked for the end ("signal SIGINT"), or nullptr.
+  static const char* stop_reason();
+  // True once per SIGUSR1.
+  static bool take_checkpoint_request();
+};
+
+}  // namespace memspy::cli

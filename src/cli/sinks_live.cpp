@@ -1,0 +1,126 @@
+#include "cli/sinks_live.h"
+
+namespace memspy::cli {
+namespace {
+
+template <typename Call>
+Result<Unit> for_each(const std::vector<SampleSink*>& sinks, const Call& call) {
+  for (SampleSink* sink : sinks) MEMSPY_CHECK(call(*sink));
+  return Unit{};
+}
+
+constexpr ProcessIndex kFirst{1};
+
+}  // namespace
+
+Result<Unit> TeeSink::on_header(const RunHeader& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_header(record); });
+}
+Result<Unit> TeeSink::on_process(const ProcessRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_process(record); });
+}
+Result<Unit> TeeSink::on_thread(const ThreadRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_thread(record); });
+}
+Result<Unit> TeeSink::on_frame(FrameId id, const Frame& frame) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_frame(id, frame); });
+}
+Result<Unit> TeeSink::on_stack(StackId id, const StackTable::Node& node) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_stack(id, node); });
+}
+Result<Unit> TeeSink::on_point(const SeriesPoint& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_point(record); });
+}
+Result<Unit> TeeSink::on_growth(const GrowthRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_growth(record); });
+}
+Result<Unit> TeeSink::on_unattributed(const UnattributedRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_unattributed(record); });
+}
+Result<Unit> TeeSink::on_gap(const Gap& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_gap(record); });
+}
+Result<Unit> TeeSink::on_tick_end(std::chrono::nanoseconds time) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_tick_end(time); });
+}
+// All are finished, so that a full disk for one does not lose the others; the first error is kept.
+Result<Unit> TeeSink::finish(const RunSummary& summary) {
+  Result<Unit> result = Unit{};
+  for (SampleSink* sink : sinks_) {
+    auto finished = sink->finish(summary);
+    if (!finished.has_value() && result.has_value()) result = std::move(finished);
+  }
+  return result;
+}
+
+Result<Unit> LockedSink::on_header(const RunHeader& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_header(record);
+}
+Result<Unit> LockedSink::on_process(const ProcessRecord& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_process(record);
+}
+Result<Unit> LockedSink::on_thread(const ThreadRecord& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_thread(record);
+}
+Result<Unit> LockedSink::on_frame(FrameId id, const Frame& frame) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_frame(id, frame);
+}
+Result<Unit> LockedSink::on_stack(StackId id, const StackTable::Node& node) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_stack(id, node);
+}
+Result<Unit> LockedSink::on_point(const SeriesPoint& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_point(record);
+}
+Result<Unit> LockedSink::on_growth(const GrowthRecord& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_growth(record);
+}
+Result<Unit> LockedSink::on_unattributed(const UnattributedRecord& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_unattributed(record);
+}
+Result<Unit> LockedSink::on_gap(const Gap& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_gap(record);
+}
+Result<Unit> LockedSink::on_tick_end(std::chrono::nanoseconds time) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_tick_end(time);
+}
+Result<Unit> LockedSink::finish(const RunSummary& summary) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->finish(summary);
+}
+
+WatchSink::WatchSink(const std::optional<Condition>& fail_on, TickCall on_tick)
+    : on_tick_(std::move(on_tick)) {
+  if (fail_on) fail_on_.emplace(*fail_on);
+}
+
+Result<Unit> WatchSink::on_point(const SeriesPoint& point) {
+  ++points_;
+  const auto rss = point[SeriesColumn::kRssBytes];
+  if (!rss || point.process != kFirst) return Unit{};
+  rss_ = rss;
+  if (!first_rss_) first_rss_ = rss;
+  if (!fail_on_ || failed_at_) return Unit{};
+  if (fail_on_->update(point.time, *rss)) failed_at_ = point.time;
+  return Unit{};
+}
+
+Result<Unit> WatchSink::on_growth(const GrowthRecord& growth) {
+  growth_ = growth_ || growth.samples > 0;
+  return Unit{};
+}
+
+Result<Unit> WatchSink::on_tick_end(std::chrono::nanoseconds time) {
+  return on_tick_ ? on_tick_(time) : Result<Unit>(Unit{});
+}
+
+}  // namespace memspy::cli

@@ -1,0 +1,92 @@
+// Sinks of a live run: one that hands records to several, one for a mutex around another, one that
+// watches what the command line asked about.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/condition.h"
+#include "memspy/sample_sink.h"
+
+namespace memspy::cli {
+
+// Hands each record to all of them; the first that fails ends the run (finish reaches all).
+class TeeSink : public SampleSink {
+ public:
+  explicit TeeSink(std::vector<SampleSink*> sinks) : sinks_(std::move(sinks)) {}
+  Result<Unit> on_header(const RunHeader&) override;
+  Result<Unit> on_process(const ProcessRecord&) override;
+  Result<Unit> on_thread(const ThreadRecord&) override;
+  Result<Unit> on_frame(FrameId, const Frame&) override;
+  Result<Unit> on_stack(StackId, const StackTable::Node&) override;
+  Result<Unit> on_point(const SeriesPoint&) override;
+  Result<Unit> on_growth(const GrowthRecord&) override;
+  Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_gap(const Gap&) override;
+  Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
+  Result<Unit> finish(const RunSummary&) override;
+
+ private:
+  std::vector<SampleSink*> sinks_;
+};
+
+// Another sink behind a mutex: the session's thread writes, a screen reads under the same mutex.
+class LockedSink final : public SampleSink {
+ public:
+  LockedSink(SampleSink& sink, std::mutex& mutex) : sink_(&sink), mutex_(&mutex) {}
+  Result<Unit> on_header(const RunHeader&) override;
+  Result<Unit> on_process(const ProcessRecord&) override;
+  Result<Unit> on_thread(const ThreadRecord&) override;
+  Result<Unit> on_frame(FrameId, const Frame&) override;
+  Result<Unit> on_stack(StackId, const StackTable::Node&) override;
+  Result<Unit> on_point(const SeriesPoint&) override;
+  Result<Unit> on_growth(const GrowthRecord&) override;
+  Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_gap(const Gap&) override;
+  Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
+  Result<Unit> finish(const RunSummary&) override;
+
+ private:
+  SampleSink* sink_;
+  std::mutex* mutex_;
+};
+
+// Watches a run: has anything been measured, has a --fail-on condition been met; calls back at the
+// end of each tick.
+class WatchSink final : public SampleSink {
+ public:
+  using TickCall = std::function<Result<Unit>(std::chrono::nanoseconds)>;
+  explicit WatchSink(const std::optional<Condition>& fail_on, TickCall on_tick = {});
+  Result<Unit> on_header(const RunHeader&) override { return Unit{}; }
+  Result<Unit> on_process(const ProcessRecord&) override { return Unit{}; }
+  Result<Unit> on_thread(const ThreadRecord&) override { return Unit{}; }
+  Result<Unit> on_frame(FrameId, const Frame&) override { return Unit{}; }
+  Result<Unit> on_stack(StackId, const StackTable::Node&) override { return Unit{}; }
+  Result<Unit> on_point(const SeriesPoint&) override;
+  Result<Unit> on_growth(const GrowthRecord&) override;
+  Result<Unit> on_unattributed(const UnattributedRecord&) override { return Unit{}; }
+  Result<Unit> on_gap(const Gap&) override { return Unit{}; }
+  Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
+  Result<Unit> finish(const RunSummary&) override { return Unit{}; }
+
+  // Of the process the run was asked for.
+  const std::optional<double>& rss_bytes() const { return rss_; }
+  const std::optional<double>& first_rss_bytes() const { return first_rss_; }
+  bool measured() const { return points_ > 0 || growth_; }
+  // When the condition first held.
+  const std::optional<std::chrono::nanoseconds>& failed_at() const { return failed_at_; }
+
+ private:
+  std::optional<ConditionWatch> fail_on_;
+  std::optional<std::chrono::nanoseconds> failed_at_;
+  TickCall on_tick_;
+  std::optional<double> rss_, first_rss_;
+  std::uint64_t points_ = 0;
+  bool growth_ = false;
+};
+
+}  // namespace memspy::cli

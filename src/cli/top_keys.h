@@ -1,0 +1,26 @@
+// What the keys of `top` do to its state. Pure, so that each key has a test.
+#pragma once
+
+#include <vector>
+
+#include "cli/top_view.h"
+
+namespace memspy::cli {
+
+// Keys that are no character; characters are themselves.
+enum TopKey : int {
+  kKeyNone = 0,
+  kKeyBackspace = 8,
+  kKeyEnter = 10,
+  kKeyEscape = 27,
+  kKeyUp = 1000,
+  kKeyDown,
+  kKeyResize,
+};
+
+// What the caller has to do beyond drawing anew.
+enum class TopAction { kNone, kLeave, kResetBaseline, kWriteRecording };
+
+TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& threads);
+
+}  // namespace memspy::cli

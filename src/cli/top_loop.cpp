@@ -1,0 +1,200 @@
+#include "cli/top_loop.h"
+
+#include <algorithm>
+
+#include "cli/process_list.h"
+#include "cli/process_watch.h"
+#include "cli/signals.h"
+#include "cli/top_keys.h"
+#include "cli/top_session.h"
+
+namespace memspy::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSlice{100};            // how soon a signal or the target's end is seen
+constexpr std::chrono::seconds kListRefresh{2};
+
+enum class Leave { kBack, kSignal };
+
+TopState initial_state(const TopOptions& options) {
+  TopState state;
+  state.query.by_line = !options.functions;
+  if (options.sampling.interval)
+    state.refresh_seconds = std::chrono::duration<double>(*options.sampling.interval).count();
+  return state;
+}
+
+// One process on the screen.
+class ProcessScreen {
+ public:
+  ProcessScreen(TopSession& session, TopTerminal& terminal, const TopOptions& options, Env& env)
+      : session_(&session), terminal_(&terminal), env_(&env), state_(initial_state(options)) {}
+
+  Leave run() {
+    while (SignalScope::stop_reason() == nullptr) {
+      draw_if_due();
+      const int key = terminal_->read_key(kSlice);
+      if (key == kKeyNone) continue;
+      if (press(key)) return Leave::kBack;
+      due_ = true;
+    }
+    return Leave::kSignal;
+  }
+
+ private:
+  void draw_if_due() {
+    if (session_->ended() && state_.ended_by.empty()) {
+      state_.ended_by = session_->ended_by();
+      due_ = true;
+    }
+    const SteadyTime now = env_->clock.now();
+    if (!due_ && std::chrono::duration<double>(now - drawn_).count() < state_.refresh_seconds) return;
+    drawn_ = now;
+    due_ = false;
+    auto view = session_->view();
+    terminal_->draw(top_screen(frozen_ ? *frozen_ : view.model, session_->head(), state_,
+                               terminal_->width(), terminal_->height()));
+  }
+
+  // True: leave.
+  bool press(int key) {
+    auto view = session_->view();
+    const bool was_paused = state_.paused;
+    const TopAction action = handle_key(key, state_, view.model.profile().threads);
+    if (action == TopAction::kResetBaseline) view.model.reset_baseline();
+    if (state_.paused && !was_paused) frozen_ = view.model;
+    if (!state_.paused) frozen_.reset();
+    view.lock.unlock();
+    if (action == TopAction::kWriteRecording) {
+      const auto path = session_->write_recording();
+      state_.message = path.has_value() ? "wrote " + *path : describe(path.error());
+    }
+    return action == TopAction::kLeave;
+  }
+
+  TopSession* session_;
+  TopTerminal* terminal_;
+  Env* env_;
+  TopState state_;
+  std::optional<TopModel> frozen_;  // while the view is paused
+  SteadyTime drawn_{};
+  bool due_ = true;
+};
+
+// Every Python process of the host; Enter goes into one, Escape comes back.
+class ListScreen {
+ public:
+  ListScreen(TopTerminal& terminal, const TopOptions& options, Env& env)
+      : terminal_(&terminal), options_(&options), env_(&env), watch_(env) {}
+
+  void run() {
+    SteadyTime refreshed = env_->clock.now() - kListRefresh;
+    while (SignalScope::stop_reason() == nullptr) {
+      if (env_->clock.now() - refreshed >= kListRefresh) {
+        watch_.refresh();
+        refreshed = env_->clock.now();
+      }
+      selected_ = std::min(selected_, watch_.rows().empty() ? 0 : watch_.rows().size() - 1);
+      terminal_->draw(process_screen(watch_.rows(), selected_, message_, terminal_->width(),
+                                     terminal_->height()));
+      const int key = terminal_->read_key(kSlice);
+      if (key == 'q' || key == kKeyEscape) return;
+      if (key == kKeyEnter && !enter()) return;
+      if (key == kKeyUp && selected_ > 0) --selected_;
+      if (key == kKeyDown) ++selected_;
+      if (key == kKeyUp || key == kKeyDown) message_.clear();
+    }
+  }
+
+ private:
+  bool enter() {
+    if (watch_.rows().empty()) return true;
+    const Pid pid = watch_.rows()[selected_].pid;
+    auto session = TopSession::start(pid, options_->sampling, *env_);
+    if (!session) {
+      message_ = describe(session.error()) + ": " + session.error().why;
+      return true;
+    }
+    return ProcessScreen(**session, *terminal_, *options_, *env_).run() == Leave::kBack;
+  }
+
+  TopTerminal* terminal_;
+  const TopOptions* options_;
+  Env* env_;
+  ProcessWatch watch_;
+  std::size_t selected_ = 0;
+  std::string message_;
+};
+
+// False when it is time to end: a signal, a closed stdout, or `done`.
+template <typename Done>
+bool wait_refresh(double seconds, const Done& done, Env& env) {
+  env.out.flush();
+  const auto until = std::chrono::duration<double>(seconds);
+  for (std::chrono::nanoseconds waited{0}; waited < until; waited += kSlice) {
+    if (SignalScope::stop_reason() != nullptr || !env.out.good() || done()) return false;
+    env.sleep(std::min<std::chrono::nanoseconds>(
+        kSlice, std::chrono::duration_cast<std::chrono::nanoseconds>(until) - waited));
+  }
+  return true;
+}
+
+Result<ExitCode> batch_list(const TopOptions& options, Env& env) {
+  ProcessWatch watch(env);
+  const TopState state = initial_state(options);
+  for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
+    if (i > 0 && !wait_refresh(state.refresh_seconds, [] { return false; }, env)) break;
+    const auto& rows = watch.refresh();
+    if (options.json) {
+      env.out << json_text(process_list_json(rows)) << '\n';
+    } else {
+      for (const std::string& line : process_table(rows, 0)) env.out << line << '\n';
+    }
+  }
+  return ExitCode::kOk;
+}
+
+void print(TopSession& session, const TopOptions& options, const TopState& state, Env& env) {
+  const auto view = session.view();
+  if (options.json) {
+    env.out << json_text(top_json(view.model, session.head(), state, options.rows)) << '\n';
+  } else {
+    env.out << top_text(view.model, session.head(), state, options.rows) << '\n';
+  }
+}
+
+}  // namespace
+
+Result<ExitCode> run_top_screen(const TopOptions& options, TopTerminal& terminal, Env& env) {
+  const SignalScope signals;
+  if (!options.target.pid) {
+    ListScreen(terminal, options, env).run();
+    return ExitCode::kOk;
+  }
+  MEMSPY_TRY(session, TopSession::start(*options.target.pid, options.sampling, env));
+  ProcessScreen(*session, terminal, options, env).run();
+  if (const auto error = session->error()) return *error;
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> run_top_batch(const TopOptions& options, Env& env) {
+  const SignalScope signals;
+  if (!options.target.pid) return batch_list(options, env);
+  MEMSPY_TRY(session, TopSession::start(*options.target.pid, options.sampling, env));
+  const TopState state = initial_state(options);
+  for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
+    const bool on = wait_refresh(state.refresh_seconds, [&] { return session->ended(); }, env);
+    if (!env.out.good()) break;
+    print(*session, options, state, env);
+    if (!on) break;
+  }
+  if (session->ended()) {
+    say(env, "ended: " + session->ended_by());
+    if (const auto error = session->error()) return *error;
+  }
+  return ExitCode::kOk;
+}
+
+}  // namespace memspy::cli

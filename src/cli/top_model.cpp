@@ -1,0 +1,206 @@
+#include "cli/top_model.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/duration.h"
+
+namespace memspy::cli {
+namespace {
+
+constexpr std::chrono::seconds kNowWindow{5};    // smooths a rate that a person reads
+constexpr std::chrono::seconds kRateWindow{60};
+constexpr ProcessIndex kFirst{1};
+
+using RowKey = std::pair<std::string, int>;  // "function\0file", line
+
+RowKey row_key(const Frame& frame, bool by_line) {
+  std::string name = frame.function;
+  name += '\0';
+  name += frame.file;
+  return {std::move(name), by_line ? frame.line : 0};
+}
+
+bool before(const TopRow& a, const TopRow& b, TopSort sort) {
+  switch (sort) {
+    case TopSort::kNow: return a.now_bytes_per_second > b.now_bytes_per_second;
+    case TopSort::kOwn: return a.own_bytes > b.own_bytes;
+    case TopSort::kCumulative: return a.cumulative_bytes > b.cumulative_bytes;
+    case TopSort::kSamples: return a.samples > b.samples;
+    case TopSort::kFunction: return a.function < b.function;
+    case TopSort::kFile: return std::tie(a.file, a.line) < std::tie(b.file, b.line);
+  }
+  return false;
+}
+
+bool passes(const TopRow& row, const std::string& filter) {
+  if (filter.empty()) return true;
+  const std::string text = fmt::format("{} ({}:{})", row.function, row.file, row.line);
+  return text.find(filter) != std::string::npos;
+}
+
+}  // namespace
+
+Result<Unit> TopModel::on_header(const RunHeader& header) { return profile_.on_header(header); }
+Result<Unit> TopModel::on_process(const ProcessRecord& record) { return profile_.on_process(record); }
+Result<Unit> TopModel::on_thread(const ThreadRecord& record) { return profile_.on_thread(record); }
+Result<Unit> TopModel::on_frame(FrameId id, const Frame& frame) { return profile_.on_frame(id, frame); }
+Result<Unit> TopModel::on_stack(StackId id, const StackTable::Node& node) {
+  return profile_.on_stack(id, node);
+}
+Result<Unit> TopModel::on_unattributed(const UnattributedRecord& rest) {
+  return profile_.on_unattributed(rest);
+}
+Result<Unit> TopModel::on_gap(const Gap& /*gap*/) { return Unit{}; }  // unbounded in a long run
+Result<Unit> TopModel::finish(const RunSummary& summary) { return profile_.finish(summary); }
+
+Result<Unit> TopModel::on_point(const SeriesPoint& point) {
+  if (point.process != kFirst) return Unit{};
+  now_ = std::max(now_, point.time);
+  for (std::size_t i = 0; i < kSeriesColumnCount; ++i)
+    if (point.values[i]) last_.values[i] = point.values[i];  // dear figures come seldom: keep the last
+  if (const auto rss = point[SeriesColumn::kRssBytes]) rss_.emplace_back(point.time, *rss);
+  while (rss_.size() > kHistory) rss_.pop_front();
+  return Unit{};
+}
+
+Result<Unit> TopModel::on_growth(const GrowthRecord& growth) {
+  const auto bytes = static_cast<std::int64_t>(growth.touched_bytes) -
+                     static_cast<std::int64_t>(growth.returned_bytes);
+  recent_.push_back({growth.time, {growth.process, growth.thread, growth.stack}, bytes});
+  return profile_.on_growth(growth);
+}
+
+Result<Unit> TopModel::on_tick_end(std::chrono::nanoseconds time) {
+  now_ = std::max(now_, time);
+  while (!recent_.empty() && recent_.front().time + kNowWindow <= now_) recent_.pop_front();
+  return profile_.on_tick_end(time);
+}
+
+void TopModel::reset_baseline() {
+  baseline_ = profile_.growth;
+  baseline_unattributed_ += unattributed_bytes();
+  baseline_time_ = now_;
+  recent_.clear();
+}
+
+std::int64_t TopModel::unattributed_bytes() const {
+  std::int64_t sum = -baseline_unattributed_;
+  for (const auto& [process, bytes] : profile_.unattributed) sum += bytes;
+  return sum;
+}
+
+std::map<TopModel::Key, double> TopModel::now_rates() const {
+  std::map<Key, double> rates;
+  const auto window = std::min<std::chrono::nanoseconds>(kNowWindow, now_ - baseline_time_);
+  const double seconds = std::max(to_seconds(window), 0.1);
+  for (const Recent& record : recent_)
+    rates[record.key] += static_cast<double>(record.bytes) / seconds;
+  return rates;
+}
+
+std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
+  std::map<RowKey, TopRow> table;
+  const auto rates = now_rates();
+  double total = 0;
+  for (const auto& [key, value] : profile_.growth) {
+    if (key.stack == kNoStack || !matches(key, query)) continue;
+    const auto base = baseline_.find(key);
+    const bool has_base = base != baseline_.end();
+    const std::int64_t bytes = value.net_bytes() - (has_base ? base->second.net_bytes() : 0);
+    const std::uint64_t samples = value.samples - (has_base ? base->second.samples : 0);
+    const auto rate = rates.find(key);
+    if (bytes == 0 && samples == 0 && rate == rates.end()) continue;
+    total += static_cast<double>(std::max<std::int64_t>(bytes, 0));
+    std::set<TopRow*> seen;  // a recursive function counts once
+    const auto frames = profile_.stacks.frames_of(key.stack);
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      const Frame& frame = profile_.stacks.frame(frames[i]);
+      TopRow& row = table[row_key(frame, query.by_line)];
+      if (row.function.empty()) {
+        row.function = frame.function;
+        row.file = frame.file;
+        row.line = query.by_line ? frame.line : 0;
+      }
+      if (seen.insert(&row).second) row.cumulative_bytes += bytes;
+      if (i + 1 != frames.size()) continue;
+      row.own_bytes += bytes;
+      row.samples += samples;
+      if (rate != rates.end()) row.now_bytes_per_second += rate->second;
+    }
+  }
+  const std::int64_t rest = query.thread ? 0 : unattributed_bytes();
+  if (rest != 0) {
+    TopRow& row = table[{"[unattributed]", 0}];
+    row.function = "[unattributed]";
+    row.own_bytes = row.cumulative_bytes = rest;
+    total += static_cast<double>(std::max<std::int64_t>(rest, 0));
+  }
+  std::vector<TopRow> rows;
+  for (auto& [key, row] : table) {
+    if (!passes(row, query.filter)) continue;
+    row.percent = total > 0 ? 100.0 * static_cast<double>(row.own_bytes) / total : 0;
+    rows.push_back(std::move(row));
+  }
+  std::stable_sort(rows.begin(), rows.end(), [&](const TopRow& a, const TopRow& b) {
+    if (before(a, b, query.sort)) return true;
+    if (before(b, a, query.sort)) return false;
+    return a.own_bytes > b.own_bytes;
+  });
+  return rows;
+}
+
+std::vector<Frame> TopModel::hottest_stack(const TopQuery& query) const {
+  const Key* hottest = nullptr;
+  double most = 0;
+  const auto rates = now_rates();
+  const auto consider = [&](const Key& key, double value) {
+    if (key.stack == kNoStack || value <= most || !matches(key, query)) return;
+    most = value;
+    hottest = &key;
+  };
+  for (const auto& [key, rate] : rates) consider(key, rate);
+  if (hottest == nullptr)
+    for (const auto& [key, value] : profile_.growth) {
+      const auto base = baseline_.find(key);
+      const auto before_it = base != baseline_.end() ? base->second.net_bytes() : 0;
+      consider(key, static_cast<double>(value.net_bytes() - before_it));
+    }
+  std::vector<Frame> frames;
+  if (hottest == nullptr) return frames;
+  for (const FrameId id : profile_.stacks.frames_of(hottest->stack))
+    frames.push_back(profile_.stacks.frame(id));
+  std::reverse(frames.begin(), frames.end());
+  return frames;
+}
+
+std::optional<double> TopModel::growth_per_minute() const {
+  if (rss_.size() < 2) return std::nullopt;
+  const auto& [end, end_bytes] = rss_.back();
+  auto from = rss_.begin();
+  while (from + 1 != rss_.end() && end - from->first > kRateWindow) ++from;
+  const double seconds = to_seconds(end - from->first);
+  if (seconds <= 0) return std::nullopt;
+  return (end_bytes - from->second) / seconds * 60;
+}
+
+std::optional<std::chrono::seconds> TopModel::time_to_limit() const {
+  const auto rate = growth_per_minute();
+  const auto limit = figure(SeriesColumn::kCgroupLimitBytes);
+  const auto usage = figure(SeriesColumn::kCgroupUsageBytes);
+  if (!rate || *rate < 64 * 1024 || !limit || !usage || *limit <= *usage) return std::nullopt;
+  return std::chrono::seconds(static_cast<std::int64_t>((*limit - *usage) / *rate * 60));
+}
+
+std::vector<double> TopModel::rss_history() const {
+  std::vector<double> history;
+  history.reserve(rss_.size());
+  for (const auto& [time, bytes] : rss_) history.push_back(bytes);
+  return history;
+}
+
+std::optional<double> TopModel::figure(SeriesColumn column) const { return last_[column]; }
+
+}  // namespace memspy::cli

@@ -1,0 +1,93 @@
+// What `top` knows of a running session: the profile so far, what grew in the last seconds, the
+// course of RSS. A sink; whoever shares it between threads holds a mutex (see LockedSink).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "recording/profile.h"
+
+namespace memspy::cli {
+
+enum class TopSort { kNow, kOwn, kCumulative, kSamples, kFunction, kFile };
+inline constexpr int kTopSortCount = 6;
+
+struct TopQuery {
+  TopSort sort = TopSort::kNow;
+  bool by_line = true;                    // else by function
+  std::optional<ThreadIndex> thread;      // only this one
+  std::string filter;                     // part of "function (file:line)"; "" for all
+};
+
+struct TopRow {
+  std::string function, file;
+  int line = 0;                           // 0 by function
+  double now_bytes_per_second = 0;        // own, over the last seconds
+  std::int64_t own_bytes = 0;             // net growth charged to this very line
+  std::int64_t cumulative_bytes = 0;      // and to what it called
+  double percent = 0;                     // own, of all growth
+  std::uint64_t samples = 0;
+};
+
+class TopModel final : public SampleSink {
+ public:
+  TopModel() { profile_.keep_points = false; }
+  Result<Unit> on_header(const RunHeader&) override;
+  Result<Unit> on_process(const ProcessRecord&) override;
+  Result<Unit> on_thread(const ThreadRecord&) override;
+  Result<Unit> on_frame(FrameId, const Frame&) override;
+  Result<Unit> on_stack(StackId, const StackTable::Node&) override;
+  Result<Unit> on_point(const SeriesPoint&) override;
+  Result<Unit> on_growth(const GrowthRecord&) override;
+  Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_gap(const Gap&) override;
+  Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
+  Result<Unit> finish(const RunSummary&) override;
+
+  // From now on growth counts from here: the leak-hunter's key.
+  void reset_baseline();
+
+  std::vector<TopRow> rows(const TopQuery& query) const;
+  // The stack that grows most now (else: has grown most), innermost frame first.
+  std::vector<Frame> hottest_stack(const TopQuery& query) const;
+  // Bytes per minute of RSS over the last minute; nullopt with less than two points.
+  std::optional<double> growth_per_minute() const;
+  // When RSS meets the cgroup's limit at this rate; nullopt when it does not grow or has no limit.
+  std::optional<std::chrono::seconds> time_to_limit() const;
+  std::vector<double> rss_history() const;  // oldest first, at most kHistory points
+  std::int64_t unattributed_bytes() const;
+  std::optional<double> figure(SeriesColumn column) const;  // of the first process, as last measured
+
+  const recording::Profile& profile() const { return profile_; }
+  std::chrono::nanoseconds now() const { return now_; }
+
+  static constexpr std::size_t kHistory = 600;
+
+ private:
+  using Key = recording::ProfileKey;
+  struct Recent {
+    std::chrono::nanoseconds time;
+    Key key;
+    std::int64_t bytes;
+  };
+  bool matches(const Key& key, const TopQuery& query) const {
+    return !query.thread || key.thread == *query.thread;
+  }
+  std::map<Key, double> now_rates() const;
+
+  recording::Profile profile_;
+  std::map<Key, recording::ProfileValue> baseline_;
+  std::int64_t baseline_unattributed_ = 0;
+  std::deque<Recent> recent_;  // of the last seconds
+  std::deque<std::pair<std::chrono::nanoseconds, double>> rss_;
+  SeriesPoint last_;
+  std::chrono::nanoseconds now_{}, baseline_time_{};
+};
+
+}  // namespace memspy::cli

@@ -1,0 +1,62 @@
+// The session behind `top`: samples on a thread of its own into a model that the screen reads under
+// a mutex, and into a temporary recording, so that `w` can write what was seen.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "cli/env.h"
+#include "cli/options.h"
+#include "cli/sinks_live.h"
+#include "cli/top_model.h"
+#include "cli/top_view.h"
+#include "recording/recording.h"
+
+namespace memspy::cli {
+
+class TopSession {
+ public:
+  static Result<std::unique_ptr<TopSession>> start(Pid pid, const SamplingOptions& sampling,
+                                                   Env& env);
+  // Ends the session, releases the target, removes the temporary recording.
+  ~TopSession();
+  TopSession(const TopSession&) = delete;
+  TopSession& operator=(const TopSession&) = delete;
+
+  // The model as it is now, for as long as the lock lives.
+  struct View {
+    std::unique_lock<std::mutex> lock;
+    TopModel& model;
+  };
+  View view() { return {std::unique_lock(mutex_), model_}; }
+  TopHead head() const;
+  bool ended() const { return ended_; }
+  // What ended it, once it has ended: the summary's word, or the error.
+  std::string ended_by();
+  std::optional<Error> error();
+  // Copies the run so far to a new file in the current folder; its name.
+  Result<std::string> write_recording() const;
+
+ private:
+  explicit TopSession(Env& env) : env_(&env), locked_(model_, mutex_) {}
+  void run();
+
+  Env* env_;
+  std::mutex mutex_;  // model_, ended_by_, error_
+  TopModel model_;
+  LockedSink locked_;
+  std::unique_ptr<recording::Writer> writer_;
+  std::string recording_path_;  // "" when there is none
+  std::optional<TeeSink> tee_;
+  std::unique_ptr<sampler::Session> session_;
+  std::string ended_by_;
+  std::optional<Error> error_;
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
+};
+
+}  // namespace memspy::cli

@@ -1,0 +1,290 @@
+#include "cli/top_view.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/byte_units.h"
+#include "base/duration.h"
+#include "cli/process_list.h"
+
+namespace memspy::cli {
+namespace {
+
+using C = SeriesColumn;
+constexpr std::size_t kSparkWidth = 40;
+constexpr std::size_t kHottestFrames = 6;
+
+constexpr std::array<std::string_view, 6> kSortNames{"growth/s", "own",      "cumulative",
+                                                     "samples",  "function", "file"};
+
+std::string bytes_text(const std::optional<double>& bytes) {
+  return bytes ? format_bytes(static_cast<std::uint64_t>(std::max(*bytes, 0.0))) : "-";
+}
+
+std::string signed_text(double bytes) { return format_signed_bytes(std::llround(bytes)); }
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string title_line(const TopHead& head) {
+  std::string line = fmt::format("memspy top  {}  {}", head.pid.value, printable(head.command));
+  if (!head.python_version.empty()) line += "  Python " + head.python_version;
+  if (head.uptime.count() > 0) line += "  up " + format_duration(head.uptime);
+  return line + "  engine " + head.engine;
+}
+
+std::string memory_figures(const TopModel& model) {
+  std::string line = fmt::format("RSS {}  PSS {}  peak {}", bytes_text(model.figure(C::kRssBytes)),
+                                 bytes_text(model.figure(C::kPssBytes)),
+                                 bytes_text(model.figure(C::kPeakRssBytes)));
+  const auto limit = model.figure(C::kCgroupLimitBytes);
+  const auto usage = model.figure(C::kCgroupUsageBytes);
+  if (limit && usage && *limit > 0)
+    line += fmt::format("  cgroup {} of {} ({:.0f} %)", bytes_text(usage), bytes_text(limit),
+                        100 * *usage / *limit);
+  if (const auto left = model.time_to_limit()) line += "  full in " + format_duration(*left);
+  return line;
+}
+
+std::string growth_line(const TopModel& model) {
+  const auto rate = model.growth_per_minute();
+  return fmt::format("growth {}/min  {}", rate ? signed_text(*rate) : "-",
+                     sparkline(model.rss_history(), kSparkWidth));
+}
+
+std::string evidence_line(const TopModel& model) {
+  const double samples = model.figure(C::kSamples).value_or(0);
+  const double rejected = model.figure(C::kRejected).value_or(0);
+  const double all = samples + rejected;
+  const double seconds = to_seconds(model.now());
+  const double stopped = model.figure(C::kStoppedSeconds).value_or(0);
+  std::string line = fmt::format("{:.0f} samples, {:.2f} % rejected, stopped {:.2f} % of the time",
+                                 samples, all > 0 ? 100 * rejected / all : 0.0,
+                                 seconds > 0 ? 100 * stopped / seconds : 0.0);
+  if (const auto& summary = model.profile().summary)
+    line += fmt::format(" (p99 {})", format_duration(summary->pause_p99));
+  return line;
+}
+
+std::string mode_line(const TopState& state) {
+  std::string line = fmt::format("sort: {}  by {}", kSortNames[static_cast<int>(state.query.sort)],
+                                 state.query.by_line ? "line" : "function");
+  if (state.query.thread)
+    line += fmt::format("  thread {} {}", state.query.thread->value, printable(state.thread_name));
+  if (!state.query.filter.empty()) line += "  filter: " + printable(state.query.filter);
+  line += fmt::format("  every {:g} s", state.refresh_seconds);
+  if (state.paused) line += "  PAUSED";
+  return line;
+}
+
+const std::string& columns_line() {
+  static const std::string kLine = fmt::format("{:>12} {:>11} {:>6} {:>11} {:>8}  {}", "GROWTH/s",
+                                               "OWN", "%", "CUMULATIVE", "SAMPLES", "FUNCTION");
+  return kLine;
+}
+
+std::string row_line(const TopRow& row) {
+  return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}", signed_text(row.now_bytes_per_second),
+                     format_signed_bytes(row.own_bytes), row.percent,
+                     format_signed_bytes(row.cumulative_bytes), row.samples,
+                     place_text(row.function, row.file, row.line));
+}
+
+std::vector<ScreenLine> head_lines(const TopModel& model, const TopHead& head,
+                                   const TopState& state) {
+  return {{title_line(head), LineStyle::kTitle},
+          {memory_figures(model), LineStyle::kNormal},
+          {growth_line(model), LineStyle::kNormal},
+          {evidence_line(model), LineStyle::kDim},
+          {mode_line(state), LineStyle::kDim}};
+}
+
+std::vector<ScreenLine> hottest_lines(const TopModel& model, const TopQuery& query) {
+  std::vector<ScreenLine> lines;
+  const auto frames = model.hottest_stack(query);
+  if (frames.empty()) return lines;
+  lines.push_back({"hottest stack:", LineStyle::kTitle});
+  for (std::size_t i = 0; i < std::min(frames.size(), kHottestFrames); ++i)
+    lines.push_back({"  " + place_text(frames[i].function, frames[i].file, frames[i].line)});
+  if (frames.size() > kHottestFrames)
+    lines.push_back({fmt::format("  … {} more", frames.size() - kHottestFrames), LineStyle::kDim});
+  return lines;
+}
+
+std::string footer(const TopState& state) {
+  if (state.editing_filter) return "filter: " + printable(state.filter_text) + "_";
+  if (!state.message.empty()) return state.message;
+  if (!state.ended_by.empty()) return "ended: " + state.ended_by + " — q leaves";
+  return "q quit  ? help  1-6 sort  space pause  r reset  / filter  t threads  L lines  w write";
+}
+
+constexpr std::array kHelp{
+    "q Esc      quit, or back to the list of processes",
+    "1 … 6      sort by growth/s, own, cumulative, samples, function, file;  s S  the next, the last",
+    "Space p    pause the view; sampling goes on",
+    "r          reset the baseline: growth counts from now",
+    "/          show only what contains a text;  c  all again",
+    "t          one thread at a time;  < >  the previous, the next",
+    "L          by line, or by function",
+    "+ -        refresh less often, more often",
+    "↑ ↓        scroll the table",
+    "h          heap census: not in this version",
+    "w          write a recording of what was seen",
+    "?          this help",
+};
+
+Json row_json(const TopRow& row) {
+  return {{"function", row.function},
+          {"file", row.file},
+          {"line", row.line},
+          {"growth_bytes_per_second", row.now_bytes_per_second},
+          {"own_bytes", row.own_bytes},
+          {"cumulative_bytes", row.cumulative_bytes},
+          {"percent", row.percent},
+          {"samples", row.samples}};
+}
+
+template <typename T>
+Json optional_json(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json whole_number(const std::optional<double>& value) {
+  return value ? Json(std::llround(*value)) : Json(nullptr);
+}
+
+}  // namespace
+
+std::string place_text(const std::string& function, const std::string& file, int line) {
+  if (file.empty()) return printable(function);
+  if (line == 0) return fmt::format("{} ({})", printable(function), printable(base_name(file)));
+  return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
+}
+
+std::string cut(std::string_view text, std::size_t width) {
+  std::size_t end = 0;
+  for (std::size_t count = 0; end < text.size(); ++count) {
+    std::size_t next = end + 1;
+    while (next < text.size() && (static_cast<unsigned char>(text[next]) & 0xC0) == 0x80) ++next;
+    if (count == width) break;
+    end = next;
+  }
+  return std::string(text.substr(0, end));
+}
+
+std::string sparkline(const std::vector<double>& values, std::size_t width) {
+  static constexpr std::array kBars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  const std::size_t from = values.size() > width ? values.size() - width : 0;
+  if (from == values.size()) return "";
+  const auto begin = values.begin() + static_cast<std::ptrdiff_t>(from);
+  const auto [low, high] = std::minmax_element(begin, values.end());
+  std::string text;
+  for (auto value = begin; value != values.end(); ++value) {
+    const double share = *high > *low ? (*value - *low) / (*high - *low) : 0;
+    text += kBars[static_cast<std::size_t>(share * (kBars.size() - 1) + 0.5)];
+  }
+  return text;
+}
+
+std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, const TopState& state,
+                                   std::size_t width, std::size_t height) {
+  std::vector<ScreenLine> lines = head_lines(model, head, state);
+  const std::size_t body = height > lines.size() + 1 ? height - lines.size() - 1 : 0;
+  std::vector<ScreenLine> below;
+  if (state.help) {
+    for (const char* text : kHelp) lines.push_back({text});
+  } else {
+    lines.push_back({columns_line(), LineStyle::kColumns});
+    below = hottest_lines(model, state.query);
+    const std::size_t space = body > below.size() + 1 ? body - below.size() - 1 : 0;
+    const auto rows = model.rows(state.query);
+    const std::size_t from = std::min(state.scroll, rows.empty() ? 0 : rows.size() - 1);
+    for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
+      lines.push_back({row_line(rows[i]), rows[i].now_bytes_per_second > 0 ? LineStyle::kHot
+                                                                           : LineStyle::kNormal});
+    lines.resize(std::max(lines.size(), height > below.size() + 1 ? height - below.size() - 1 : 0));
+    lines.insert(lines.end(), below.begin(), below.end());
+  }
+  lines.resize(height > 0 ? height - 1 : 0);
+  lines.push_back({footer(state), LineStyle::kMessage});
+  for (ScreenLine& line : lines) line.text = cut(line.text, width);
+  return lines;
+}
+
+std::string top_text(const TopModel& model, const TopHead& head, const TopState& state,
+                     std::size_t rows) {
+  std::string text;
+  auto lines = head_lines(model, head, state);
+  lines.pop_back();  // keys have no say in a batch
+  lines.push_back({columns_line()});
+  auto table = model.rows(state.query);
+  if (table.size() > rows) table.resize(rows);
+  for (const TopRow& row : table) lines.push_back({row_line(row)});
+  for (const ScreenLine& line : hottest_lines(model, state.query)) lines.push_back(line);
+  for (const ScreenLine& line : lines) text += line.text + '\n';
+  return text;
+}
+
+Json top_json(const TopModel& model, const TopHead& head, const TopState& state, std::size_t rows) {
+  Json json = {{"schema", "memspy.top/1"},
+               {"time_seconds", to_seconds(model.now())},
+               {"pid", head.pid.value},
+               {"command", head.command},
+               {"python_version", head.python_version},
+               {"engine", head.engine}};
+  for (const C column : {C::kRssBytes, C::kPssBytes, C::kPeakRssBytes, C::kCgroupUsageBytes,
+                         C::kCgroupLimitBytes, C::kSamples, C::kRejected})
+    json[std::string(series_columns()[static_cast<std::size_t>(column)].name)] =
+        whole_number(model.figure(column));
+  json["stopped_seconds"] = optional_json(model.figure(C::kStoppedSeconds));
+  json["growth_bytes_per_minute"] = whole_number(model.growth_per_minute());
+  const auto left = model.time_to_limit();
+  json["seconds_to_limit"] = left ? Json(left->count()) : Json(nullptr);
+  json["unattributed_bytes"] = model.unattributed_bytes();
+  json["rows"] = Json::array();
+  auto table = model.rows(state.query);
+  if (table.size() > rows) table.resize(rows);
+  for (const TopRow& row : table) json["rows"].push_back(row_json(row));
+  json["hottest_stack"] = Json::array();
+  for (const Frame& frame : model.hottest_stack(state.query))
+    json["hottest_stack"].push_back(
+        {{"function", frame.function}, {"file", frame.file}, {"line", frame.line}});
+  return json;
+}
+
+std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std::size_t selected,
+                                       const std::string& message, std::size_t width,
+                                       std::size_t height) {
+  std::vector<ScreenLine> lines{
+      {fmt::format("memspy top  {} Python process{}", rows.size(), rows.size() == 1 ? "" : "es"),
+       LineStyle::kTitle}};
+  const auto table = process_table(rows, 0);
+  lines.push_back({table.front(), LineStyle::kColumns});
+  const std::size_t space = height > 3 ? height - 3 : 0;
+  const std::size_t from = selected >= space ? selected + 1 - space : 0;
+  for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
+    lines.push_back({table[i + 1], i == selected ? LineStyle::kSelected : LineStyle::kNormal});
+  lines.resize(height > 0 ? height - 1 : 0);
+  lines.push_back({message.empty() ? "↑ ↓ choose  Enter watch it  q quit" : message,
+                   LineStyle::kMessage});
+  for (ScreenLine& line : lines) line.text = cut(line.text, width);
+  return lines;
+}
+
+Json process_list_json(const std::vector<ProcessRow>& rows) {
+  Json json = {{"schema", "memspy.top/1"}, {"processes", Json::array()}};
+  for (const ProcessRow& row : rows)
+    json["processes"].push_back({{"pid", row.pid.value},
+                                 {"user", row.user},
+                                 {"python_version", row.version},
+                                 {"rss_bytes", row.rss_bytes},
+                                 {"pss_bytes", optional_json(row.pss_bytes)},
+                                 {"growth_bytes_per_minute", whole_number(row.growth_per_minute)},
+                                 {"container", row.container},
+                                 {"command", row.command}});
+  return json;
+}
+
+}  // namespace memspy::cli

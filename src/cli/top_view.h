@@ -1,0 +1,63 @@
+// The screen of `top` as lines of text: a pure function of the model, the state of the keys and the
+// size. What draws the lines is behind TopScreen.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/json_text.h"
+#include "cli/process_facts.h"
+#include "cli/process_row.h"
+#include "cli/top_model.h"
+
+namespace memspy::cli {
+
+enum class LineStyle : std::uint8_t { kNormal, kTitle, kColumns, kSelected, kHot, kDim, kMessage };
+
+struct ScreenLine {
+  std::string text;  // UTF-8, as wide as it is; cut by the view
+  LineStyle style = LineStyle::kNormal;
+};
+
+// What the keys have set, besides the query.
+struct TopState {
+  TopQuery query;
+  bool paused = false;
+  bool help = false;
+  bool editing_filter = false;
+  std::string filter_text;        // while it is typed
+  std::string thread_name;        // of query.thread
+  std::string message;            // the last answer to a key; "" for none
+  std::string ended_by;           // the target is gone; the last screen stays
+  std::size_t scroll = 0;
+  double refresh_seconds = 1;
+};
+
+struct TopHead {
+  Pid pid;
+  std::string command, python_version, engine;
+  std::chrono::nanoseconds uptime{};  // of the process; 0 when not known
+};
+
+std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, const TopState& state,
+                                   std::size_t width, std::size_t height);
+// The same as plain text for --batch: header, table of `rows` rows, hottest stack.
+std::string top_text(const TopModel& model, const TopHead& head, const TopState& state,
+                     std::size_t rows);
+Json top_json(const TopModel& model, const TopHead& head, const TopState& state, std::size_t rows);
+
+std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std::size_t selected,
+                                       const std::string& message, std::size_t width,
+                                       std::size_t height);
+Json process_list_json(const std::vector<ProcessRow>& rows);
+
+// `function (file.py:LINE)`, with the last part of the path.
+std::string place_text(const std::string& function, const std::string& file, int line);
+// One character per value between the smallest and the largest; the last `width` ones.
+std::string sparkline(const std::vector<double>& values, std::size_t width);
+// At most `width` characters (code points) of UTF-8 text.
+std::string cut(std::string_view text, std::size_t width);
+
+}  // namespace memspy::cli

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""The benchmarks: how true, how cheap. Prints a table, and writes JSON with --json FILE.
+
+    scripts/bench [--quick] [--only accuracy,slowdown,…] [--pythons 3.8,system,…] [--json FILE]
+
+Ratios are taken within one run, on one machine; docs/accuracy-and-overhead.md has the method.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "integration"), str(HERE)]
+
+import accuracy  # noqa: E402
+import costs  # noqa: E402
+import pythons  # noqa: E402
+
+PARTS = ["accuracy", "slowdown", "stops", "own", "attach", "size"]
+ACCURACY_PYTHONS = ["3.8", "3.11", "system", "3.13", "3.14"]
+# What the figures must reach; a row that does not is marked.
+LIMITS = {"tvd": 0.01, "tvd_wide": 0.02, "sum": 0.02, "slowdown": 1.02, "p99_us": 200, "max_us": 5000,
+          "own_cpu": 0.03, "own_rss": 40 << 20, "own_growth": 1 << 20, "attach_ms": 150,
+          "bytes_per_hour": 2e6}
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="shorter and fewer: minutes, not an hour")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts: " + ", ".join(PARTS))
+    parser.add_argument("--pythons", default=",".join(ACCURACY_PYTHONS))
+    parser.add_argument("--workloads", default=",".join(accuracy.WORKLOADS))
+    parser.add_argument("--thp", default="madvise,always", help="settings of transparent huge pages")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--duration", type=float, help="seconds of one accuracy run")
+    parser.add_argument("--rate", type=float, default=40, help="growth of the workloads, MB/s")
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--pairs", type=int)
+    parser.add_argument("memspy_options", nargs="*", help="more options for memspy record, after --")
+    options = parser.parse_args()
+    options.duration = options.duration or (4 if options.quick else 10)
+    options.seeds = range(1, 1 + (options.seeds or (1 if options.quick else 3)))
+    options.pairs = options.pairs or (5 if options.quick else 20)
+    options.rounds = 300 if options.quick else 1000
+    options.minute = 15 if options.quick else 60
+    options.attaches = 5 if options.quick else 20
+    for name in ("only", "pythons", "workloads", "thp"):
+        setattr(options, name, [word for word in getattr(options, name).split(",") if word])
+    if unknown := set(options.only) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if "always" in options.thp and not os.access(accuracy.THP, os.W_OK):
+        print("without root the huge pages of this host stay as they are", file=sys.stderr)
+        options.thp = [accuracy.THP.read_text().split("[")[1].split("]")[0]]
+    options.progress = lambda text: print("  " + text, flush=True)
+    return options
+
+
+def find_pythons(names):
+    found = []
+    for name in names:
+        python = pythons.find(name)
+        if python:
+            found.append(python)
+        else:
+            print(f"  left out: {pythons.why_missing(name)}", flush=True)
+    if not found:
+        raise SystemExit("no interpreter to measure with")
+    return found
+
+
+class Results:
+    """Figures, each against its limit."""
+
+    def __init__(self, options):
+        self.options = options
+        self.rows = []
+        self.missed = 0
+
+    def title(self, text):
+        print(f"\n{text}", flush=True)
+
+    def add(self, name, value, limit, text):
+        good = value <= limit
+        self.missed += not good
+        self.rows.append({"figure": name, "value": value, "limit": limit, "reached": good})
+        print(f"  {'ok  ' if good else 'MISS'} {name}: {text}", flush=True)
+
+
+def run_accuracy(found, options, results):
+    results.title("Attribution: growth per function against the workload's own figures")
+    rows = accuracy.measure(found, options)
+    for row in rows:
+        wide = row["thp"] == "always" or row["workload"] == "io_growth"
+        name = f"{row['workload']}, {row['python']}, huge pages {row['thp']}"
+        worst_sum = max(abs(value - 1) for value in row["sum_all"])
+        results.add(f"TVD {name}", row["tvd"], LIMITS["tvd_wide" if wide else "tvd"],
+                    f"{100 * row['tvd']:.2f} %")
+        results.add(f"sum {name}", worst_sum, LIMITS["sum"], f"off by {100 * worst_sum:.2f} %")
+    return rows
+
+
+def run_costs(found, options, results):
+    parts = {}
+    if "slowdown" in options.only:
+        results.title("Slowdown of an allocation-heavy target, default settings")
+        parts["slowdown"] = []
+        for python in found:
+            row = costs.slowdown(python, options)
+            parts["slowdown"].append(row)
+            for kind in ("cpu", "wall"):
+                low, high = row[f"{kind}_quartiles"]
+                results.add(f"slowdown {python.name}, {kind} time", row[kind], LIMITS["slowdown"],
+                            f"{row[kind]:.3f} (quartiles of pairs {low:.3f} to {high:.3f}, "
+                            f"{row['pairs']} pairs, stopped {100 * row['stopped_share']:.2f} %)")
+    if "stops" in options.only:
+        results.title("One stop, 30 frames deep")
+        parts["stops"] = [costs.stop_cost(python, options) for python in found]
+        for row in parts["stops"]:
+            results.add(f"stop p99 {row['python']}", row["p99"], LIMITS["p99_us"],
+                        f"{row['p99']:.0f} us (p50 {row['p50']:.0f} us, {row['samples']} samples)")
+            results.add(f"stop max {row['python']}", row["max"], LIMITS["max_us"], f"{row['max']:.0f} us")
+    if "own" in options.only:
+        results.title(f"memspy itself, recording 100 threads for {options.minute} s")
+        row = parts["own"] = costs.own_cost(found[0], options)
+        results.add("own CPU", row["cpu_share"], LIMITS["own_cpu"], f"{100 * row['cpu_share']:.2f} % of a core")
+        results.add("own RSS", row["rss_peak_bytes"], LIMITS["own_rss"],
+                    f"{row['rss_peak_bytes'] / 2**20:.1f} MiB")
+        results.add("own growth", row["rss_growth_bytes"], LIMITS["own_growth"],
+                    f"{row['rss_growth_bytes'] / 2**10:.0f} KiB in the last two thirds")
+    if "attach" in options.only:
+        results.title("From its start to sampling")
+        parts["attach"] = [costs.time_to_attach(python, options) for python in found]
+        for row in parts["attach"]:
+            results.add(f"attach {row['python']}", row["median_ms"], LIMITS["attach_ms"],
+                        f"{row['median_ms']:.0f} ms (max {row['max_ms']:.0f} ms)")
+    if "size" in options.only:
+        results.title("A recording of a steady service")
+        row = parts["size"] = costs.recording_size(found[0], options)
+        results.add("size", row["bytes_per_hour"], LIMITS["bytes_per_hour"],
+                    f"{row['bytes_per_hour'] / 1e6:.2f} MB per hour, after the first "
+                    f"{row['fixed_bytes'] / 1e3:.0f} kB")
+    return parts
+
+
+def main():
+    options = parse()
+    results = Results(options)
+    found = find_pythons(options.pythons)
+    document = {"schema": "memspy.bench/1", "kernel": platform.release(), "cpus": os.cpu_count(),
+                "quick": options.quick, "load_average": os.getloadavg()[0]}
+    if "accuracy" in options.only:
+        document["accuracy"] = run_accuracy(found, options, results)
+    document.update(run_costs(found, options, results))
+    document["figures"] = results.rows
+    print(f"\n{len(results.rows) - results.missed} of {len(results.rows)} figures reach their limit; "
+          f"load of this host before: {document['load_average']:.1f}")
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    return 1 if results.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

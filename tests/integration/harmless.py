@@ -1,0 +1,108 @@
+"""kill -9 of memspy at random moments: whatever it was doing, the target goes on as if nothing had been.
+
+MEMSPY_KILLS      how many kills (60); a long run is `MEMSPY_KILLS=1000 ctest -R harmless`
+MEMSPY_SEED       of the random moments; printed, so that a failure can be had again
+"""
+import os
+import random
+import signal
+import time
+import unittest
+
+import harness
+
+KILLS = int(os.environ.get("MEMSPY_KILLS", "60"))
+SEED = int(os.environ.get("MEMSPY_SEED", str(random.SystemRandom().randrange(1 << 30))))
+
+# What memspy is doing when it dies, and by when it will (seconds after its start).
+WAYS = [
+    (["record", "--engine", "faults", "-o", "{out}.folded"], 0.6),
+    (["record", "--engine", "faults", "-s", "-o", "{out}.memspy"], 0.6),
+    (["record", "--engine", "faults", "--budget", "100", "-o", "{out}.folded"], 0.6),
+    (["record", "--engine", "poll", "-i", "10ms", "-o", "{out}.folded"], 0.6),
+    (["record", "--engine", "poll", "-s", "-i", "10ms", "-o", "{out}.folded"], 0.6),
+    (["dump", "--json"], 0.08),
+    (["dump", "-l", "-s"], 0.08),
+    (["top", "--batch", "-i", "100ms"], 0.6),
+    (["top", "--batch", "-s", "-i", "100ms"], 0.6),
+    (["attach", "-i", "100ms"], 0.6),
+    (["attach", "-s", "-i", "100ms"], 0.6),
+]
+
+
+class Harmless(harness.PythonCase):
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(SEED)
+        print(f"MEMSPY_SEED={SEED} MEMSPY_KILLS={KILLS}", flush=True)
+
+    def assert_well(self, target, what):
+        """Every kind of work goes on, and nothing has been harmed."""
+        first = target.ask("ping")
+        self.assertFalse({name: count for name, count in first["harm"].items() if count},
+                         f"{what}: {first}")
+
+        def all_go_on():
+            now = target.ask("ping")
+            return all(now["progress"][name] > count for name, count in first["progress"].items())
+        harness.eventually(all_go_on, f"{what}: all work goes on after {first['progress']}")
+        # The target's own signals may be on their way at any one moment: look until none is.
+        harness.eventually(lambda: self.is_untouched(target.pid), f"{what}: {target.pid} is untouched", 20)
+
+    def is_untouched(self, pid):
+        try:
+            self.assert_untouched(pid)
+            return True
+        except AssertionError as error:
+            self.last = error
+            return False
+
+    def kill_often(self, script, ways, kills, *arguments):
+        target = self.script(self.python, script, *arguments)
+        self.assert_well(target, "before anything was done")
+        outcomes = {"killed": 0, "ended before": 0}
+        for number in range(kills):
+            way, latest = ways[number % len(ways)]
+            command = [word.format(out=self.folder / str(number)) for word in way]
+            memspy = harness.Memspy(command[0], "-p", target.pid, *command[1:])
+            delay = self.random.uniform(0, latest)
+            time.sleep(delay)  # the random moment
+            try:
+                if memspy.process.poll() is None:
+                    memspy.signal(signal.SIGKILL)
+                code = memspy.process.wait(harness.DEADLINE)
+                what = f"kill {number}, {delay * 1000:.1f} ms into {' '.join(memspy.command)}"
+                outcomes["killed" if code == -signal.SIGKILL else "ended before"] += 1
+                # A verb that ends by itself may only have done so well, or have lost its target to exec.
+                self.assertIn(code, (-signal.SIGKILL, 0) if script == "busy.py" else
+                              (-signal.SIGKILL, 0, 1, 5, 6), f"{what}:\n{memspy.out}{memspy.err}")
+                self.assert_well(target, what)
+            finally:
+                memspy.end()
+        print(f"{script} {' '.join(arguments)}: {outcomes}", flush=True)
+        self.assertGreater(outcomes["killed"], kills // 2, "hardly any of the kills hit")
+
+    def test_busy_target(self):
+        self.kill_often("busy.py", WAYS, KILLS // 2)
+
+    def test_target_with_a_handler_for_sigurg(self):
+        self.kill_often("busy.py", WAYS, KILLS // 3, "--urg")
+
+    def test_target_that_execs(self):
+        recording = [way for way in WAYS if way[0][0] != "dump"]
+        self.kill_often("execs.py", recording, KILLS // 6)
+
+    def test_a_whole_run_interrupts_nothing(self):
+        """No kill: while memspy works at full budget, and lets go by itself, nothing is noticed either."""
+        target = self.script(self.python, "busy.py", "--urg")
+        for engine in ("faults", "poll"):
+            run = self.run_memspy("record", "-p", target.pid, "--engine", engine, "-s", "-d", 3,
+                                  "-i", "10ms", "-o", self.folder / f"{engine}.folded")
+            self.assert_well(target, str(run))
+        for _ in range(20):
+            self.run_memspy("dump", target.pid)
+        self.assert_well(target, "20 dumps")
+
+
+if __name__ == "__main__":
+    unittest.main()

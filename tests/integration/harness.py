@@ -1,0 +1,262 @@
+"""What the integration tests share: targets that talk, memspy as a child process, deadlines.
+
+Nothing here sleeps to let something happen: a target says when it is ready, a condition is polled
+until it holds or its deadline passes, and a deadline that passes is a failure that shows what both
+sides said.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import select
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import pythons
+
+HERE = pathlib.Path(__file__).resolve().parent
+TARGETS = HERE / "targets"
+WORKLOADS = HERE.parent / "workloads"
+DEADLINE = 60.0  # seconds, for anything that should take an instant; generous for a loaded machine
+
+
+def memspy_path():
+    path = os.environ.get("MEMSPY")
+    if not path:
+        raise SystemExit("MEMSPY must be the path of the memspy binary")
+    return path
+
+
+def eventually(condition, what, deadline=DEADLINE):
+    """Polls until condition() is true, and returns what it returned."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"did not happen within {deadline:g} s: {what}")
+        select.select([], [], [], 0.002)
+
+
+def status(pid):
+    """/proc/PID/status as a dict, {} when there is no such process."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return dict((name, value.strip()) for name, _, value in
+                (line.partition(":") for line in text.splitlines()))
+
+
+def state(pid):
+    """One letter: R, S, D, T, t, Z; "" when there is no such process."""
+    return status(pid).get("State", "")[:1]
+
+
+class Target:
+    """A process that speaks one JSON object per line and hears one command per line."""
+
+    def __init__(self, command, **popen):
+        self.command = [str(word) for word in command]
+        self._errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self._errors, bufsize=0, **popen)
+        self.pid = self.process.pid
+        self._heard = b""
+
+    def errors(self):
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+    def hear(self, event=None, deadline=DEADLINE):
+        """The next line; a failure when it does not come in time or is not about `event`."""
+        end = time.monotonic() + deadline
+        while b"\n" not in self._heard:
+            left = end - time.monotonic()
+            readable, _, _ = select.select([self.process.stdout], [], [], max(0, left))
+            if not readable:
+                raise AssertionError(f"{self.command} said nothing about {event!r} for {deadline:g} s;"
+                                     f" state {state(self.pid)!r}; stderr:\n{self.errors()}")
+            more = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not more:
+                raise AssertionError(f"{self.command} ended (exit {self.process.wait(DEADLINE)}) "
+                                     f"instead of saying {event!r}; stderr:\n{self.errors()}")
+            self._heard += more
+        line, _, self._heard = self._heard.partition(b"\n")
+        said = json.loads(line)
+        if event and said["event"] != event:
+            raise AssertionError(f"expected {event!r}, heard {said}")
+        return said
+
+    def tell(self, command):
+        self.process.stdin.write(command.encode() + b"\n")
+
+    def ask(self, command, event=None, deadline=DEADLINE):
+        self.tell(command)
+        return self.hear(event or command, deadline)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def end(self):
+        """Whatever state it is in: gone, and its pipes closed."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(DEADLINE)
+        for stream in (self.process.stdin, self.process.stdout, self._errors):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+class Run:
+    """What a finished memspy left: exit code, stdout, stderr."""
+
+    def __init__(self, command, code, out, err):
+        self.command, self.code, self.out, self.err = command, code, out, err
+
+    def json(self):
+        """The last line of stdout (record), or all of it (one-shot commands), as JSON."""
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            return json.loads(self.out.strip().splitlines()[-1])
+
+    def __str__(self):
+        return (f"{' '.join(self.command)}\nexit {self.code}\n--- stdout\n{self.out[-4000:]}\n"
+                f"--- stderr\n{self.err[-4000:]}")
+
+
+class Memspy:
+    """memspy as a child: output goes to files, so that no full pipe ever holds it up."""
+
+    def __init__(self, *arguments, prefix=(), stdout=None, **popen):
+        self.command = [*map(str, prefix), memspy_path(), *map(str, arguments)]
+        self._out = tempfile.TemporaryFile()
+        self._err = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+                                        stdout=stdout or self._out, stderr=self._err, **popen)
+        self.pid = self.process.pid
+
+    def _read(self, file):
+        return os.pread(file.fileno(), 64 << 20, 0).decode(errors="replace")
+
+    @property
+    def out(self):
+        return self._read(self._out)
+
+    @property
+    def err(self):
+        return self._read(self._err)
+
+    def until_attached(self, pid, deadline=DEADLINE):
+        """Waits until memspy says so: the first thing it prints comes once it samples."""
+        def attached():
+            if self.process.poll() is not None:
+                raise AssertionError(f"memspy ended before it sampled:\n{self.finish()}")
+            return self.err.strip() and status(pid).get("TracerPid", "0") != "0"
+        eventually(attached, f"memspy attaches to {pid}: {' '.join(self.command)}\n{self.err}", deadline)
+        return self
+
+    def signal(self, number):
+        self.process.send_signal(number)
+        return self
+
+    def finish(self, deadline=DEADLINE):
+        try:
+            self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"memspy did not end within {deadline:g} s:\n"
+                                 f"{Run(self.command, 'killed', self.out, self.err)}") from None
+        return Run(self.command, self.process.returncode, self.out, self.err)
+
+    def stop(self, deadline=DEADLINE):
+        """Ends a live run the way a person does, with Ctrl-C."""
+        return self.signal(signal.SIGINT).finish(deadline)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._out.close()
+        self._err.close()
+
+
+def run_memspy(*arguments, deadline=DEADLINE, **popen):
+    memspy = Memspy(*arguments, **popen)
+    try:
+        return memspy.finish(deadline)
+    finally:
+        memspy.end()
+
+
+class Case(unittest.TestCase):
+    """A test with a folder of its own; whatever it started has ended afterwards."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="memspy-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def target(self, command, **popen):
+        target = Target(command, **popen)
+        self.addCleanup(target.end)
+        return target
+
+    def script(self, python, name, *arguments, **popen):
+        """A target of tests/integration/targets that has said "ready"."""
+        target = self.target(python.command(TARGETS / name, *arguments), **popen)
+        target.ready = target.hear("ready")
+        return target
+
+    def memspy(self, *arguments, **popen):
+        memspy = Memspy(*arguments, **popen)
+        self.addCleanup(memspy.end)
+        return memspy
+
+    def run_memspy(self, *arguments, code=0, **popen):
+        done = run_memspy(*arguments, **popen)
+        self.assertEqual(done.code, code, str(done))
+        return done
+
+    def assert_untouched(self, pid):
+        """No tracer, not stopped, no signal left behind, in any thread."""
+        said = status(pid)
+        self.assertTrue(said, f"{pid} is gone")
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            said = status(f"{pid}/task/{task.name}")
+            if not said:
+                continue  # ended meanwhile
+            self.assertEqual(said["TracerPid"], "0", f"{task} is still traced")
+            self.assertNotIn(said["State"][0], "Tt", f"{task} is stopped")
+            self.assertEqual(int(said["SigPnd"], 16), 0, f"{task} has a pending signal")
+            self.assertEqual(int(said["ShdPnd"], 16), 0, f"{task} has a pending signal")
+
+
+class PythonCase(Case):
+    """A test that runs once for an interpreter: the one that MEMSPY_TEST_PYTHON names."""
+
+    @classmethod
+    def setUpClass(cls):
+        name = os.environ.get("MEMSPY_TEST_PYTHON", "system")
+        cls.python = pythons.find(name)
+        if cls.python is None:
+            raise unittest.SkipTest(pythons.why_missing(name))
+
+
+def need(name):
+    """An interpreter that a test cannot do without."""
+    python = pythons.find(name)
+    if python is None:
+        raise unittest.SkipTest(pythons.why_missing(name))
+    return python
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root")

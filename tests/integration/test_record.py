@@ -1,0 +1,134 @@
+"""The main job, once for each interpreter: which line makes this process grow, and by how much."""
+import os
+import sys
+import unittest
+
+import harness
+import profiles
+
+TOLERANCE = 0.02  # of the target's own figure
+
+SERIES_COLUMNS = ["time_seconds", "rss_bytes", "pss_bytes", "uss_bytes", "swap_bytes", "vms_bytes",
+                  "threads", "open_files", "cpu_percent", "minor_faults", "major_faults"]
+SUMMARY_KEYS = {"schema", "engine", "duration_seconds", "samples", "rejected", "growth_bytes",
+                "attributed_bytes", "unattributed_bytes", "shrink_bytes", "stopped_seconds",
+                "pause_us", "rss_bytes", "ended_by"}
+
+
+class Record(harness.PythonCase):
+    def record(self, *arguments, megabytes=60):
+        """Records one `grow` of growing.py; returns (ready, grown, folded, run)."""
+        target = self.script(self.python, "growing.py", "--mb", megabytes, "--mbps", 30)
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", *arguments)
+        memspy.until_attached(target.pid)
+        grown = target.ask("grow")["grown"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        target.ask("ping")
+        self.assert_untouched(target.pid)
+        return target.ready, grown, profiles.Folded(out), run
+
+    def assert_top_line(self, ready, folded, run):
+        self.assertEqual(folded.top(), (ready["function"], ready["file"], ready["line"]),
+                         f"{folded.by_leaf()}\n{run}")
+
+    def assert_close(self, ours, theirs, what, run):
+        self.assertLessEqual(abs(ours - theirs), TOLERANCE * theirs,
+                             f"{what}: {ours} against {theirs}\n{run}")
+
+    def test_the_growing_line_is_on_top_and_the_sum_is_right(self):
+        series = self.folder / "series.csv"
+        ready, grown, folded, run = self.record("--timeseries", series, "-i", "100ms")
+        self.assert_top_line(ready, folded, run)
+        self.assert_close(folded.total(), grown, "sum of the profile", run)
+        on_the_line = folded.by_leaf()[folded.top()]
+        self.assertGreater(on_the_line, 0.97 * grown, str(run))
+        self.check_summary(run.json(), grown, run)
+        self.check_series(series, grown, run)
+
+    def check_summary(self, summary, grown, run):
+        self.assertLessEqual(SUMMARY_KEYS, set(summary))
+        self.assertEqual(summary["schema"], "memspy.record/1")
+        self.assertEqual(set(summary["pause_us"]), {"p50", "p99", "max"})
+        rss = summary["rss_bytes"]
+        self.assertEqual(summary["growth_bytes"] - summary["shrink_bytes"], rss["end"] - rss["start"])
+        self.assertEqual(summary["attributed_bytes"] + summary["unattributed_bytes"],
+                         summary["growth_bytes"])
+        self.assert_close(rss["end"] - rss["start"], grown, "change of RSS", run)
+        self.assertGreaterEqual(rss["peak"], rss["end"])
+        self.assertGreater(summary["samples"], 0)
+        self.assertIn("SIGINT", summary["ended_by"])
+
+    def check_series(self, path, grown, run):
+        with open(path, encoding="utf-8") as file:
+            lines = file.readlines()
+        self.assertTrue(lines[0].startswith("#"), lines[0])
+        header = next(line for line in lines if not line.startswith("#"))
+        self.assertEqual(header.strip().split(",")[:len(SERIES_COLUMNS)], SERIES_COLUMNS)
+        points = profiles.read_series(path)
+        self.assertGreater(len(points), 10, str(run))
+        times = [point["time_seconds"] for point in points]
+        self.assertEqual(times, sorted(times))
+        self.assert_close(points[-1]["rss_bytes"] - points[0]["rss_bytes"], grown, "series", run)
+
+    def test_polling_finds_the_same_line(self):
+        ready, grown, folded, run = self.record("--engine", "poll", megabytes=45)
+        self.assert_top_line(ready, folded, run)
+        self.assert_close(folded.total(), grown, "sum of the profile", run)
+        self.assertEqual(run.json()["engine"], "poll")
+
+    def test_memory_given_back_is_subtracted(self):
+        target = self.script(self.python, "growing.py", "--mb", 30, "--mbps", 60)
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        grown = target.ask("grow")["grown"]
+        shrunk = target.ask("forget")["shrunk"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.assertGreater(shrunk, grown / 2, "the target kept its memory: this test shows nothing")
+        left = profiles.Folded(out).total()
+        self.assertLessEqual(abs(left - (grown - shrunk)), 0.02 * grown + (256 << 10), str(run))
+
+    def test_a_launched_command_is_recorded_from_birth(self):
+        out = self.folder / "out.folded"
+        command = self.python.command(harness.TARGETS / "growing.py", "--alone", "--mb", 30)
+        run = self.run_memspy("record", "-o", out, "--json", "--", *command)
+        folded = profiles.Folded(out)
+        line = harness_line("growing.py", "grows")
+        self.assertEqual(folded.top(), ("remember", "growing.py", line), f"{folded.by_leaf()}\n{run}")
+        self.assertGreater(folded.by_leaf()[folded.top()], 29e6)
+        summary = run.json()
+        self.assertIn("exit", summary["ended_by"])
+        # From birth: the interpreter's own start is in the sum.
+        self.assertGreater(folded.total(), 32e6, str(run))
+
+    def test_a_duration_ends_it(self):
+        target = self.script(self.python, "growing.py", "--mb", 20, "--mbps", 20)
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", str(target.pid), "-d", 2, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        target.tell("grow")
+        run = memspy.finish()
+        self.assertEqual(run.code, 0, str(run))
+        summary = run.json()
+        self.assertEqual(summary["ended_by"], "duration")
+        self.assertGreaterEqual(summary["duration_seconds"], 1.95)
+        self.assertLess(summary["duration_seconds"], 4)
+        self.assertIn("samples", run.err)  # the line of evidence
+        target.hear("grow")
+        self.assert_untouched(target.pid)
+
+
+def harness_line(name, mark):
+    sys.path.insert(0, str(harness.TARGETS))
+    try:
+        import talk
+        return talk.marked(os.path.join(harness.TARGETS, name), mark)
+    finally:
+        sys.path.pop(0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,83 @@
+"""-s: children that are there already, forked, spawned or run as commands later, each with its own
+root frame and its own series; and processes that do not stay what they were."""
+import os
+import re
+import signal
+import unittest
+
+import harness
+import profiles
+
+ROOT = re.compile(r"pid (\d+) \((.*)\)$")
+
+
+def process_of(frames):
+    """The PID of a stack's root frame; None without one."""
+    root = ROOT.match(frames[0])
+    return int(root[1]) if root else None
+
+
+class Subprocesses(harness.PythonCase):
+    def assert_grown(self, folded, said, run):
+        """What this process grew by, in its function, below its own root frame."""
+        def key(frames):
+            names = [profiles.FRAME.match(frame) for frame in frames]
+            inside = any(name and name["function"] == said["function"] for name in names)
+            return process_of(frames) if inside else None
+        found = folded.by(key).get(said["pid"], 0)
+        self.assertGreater(found, 0.95 * said["grown"], f"{said}\n{folded.by(process_of)}\n{run}")
+        self.assertLess(found, 1.05 * said["grown"], f"{said}\n{run}")
+
+    def test_children_of_every_kind(self):
+        target = self.script(self.python, "family.py")
+        early = target.ask("fork")  # grown before memspy came: there, but not growing
+        out, series = self.folder / "out.folded", self.folder / "series.csv"
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", out, "--timeseries", series,
+                             "-i", "100ms", "--json")
+        memspy.until_attached(target.pid)
+        harness.eventually(lambda: harness.status(early["pid"])["TracerPid"] != "0",
+                           "the child that was there is attached")
+        grown = [target.ask(way) for way in ("grow", "fork", "command", "spawn")]
+        target.ask("end")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        folded = profiles.Folded(out)
+        for said in grown:
+            with self.subTest(function=said["function"]):
+                self.assert_grown(folded, said, run)
+        self.assertLess(folded.by(process_of).get(early["pid"], 0), 4 << 20, "it has not grown since")
+        points = profiles.read_series(series)
+        self.assertLessEqual({said["pid"] for said in grown}, {int(point["pid"]) for point in points})
+        target.ask("grow")
+        self.assert_untouched(target.pid)
+
+    def test_without_the_flag_children_are_left_alone(self):
+        target = self.script(self.python, "family.py")
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        child = target.ask("fork")
+        self.assert_untouched(child["pid"])
+        parent = target.ask("grow")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        total = profiles.Folded(out).total()
+        self.assertLess(total, 1.25 * parent["grown"], str(run))
+
+    def test_the_parent_ends_first(self):
+        """Its children are recorded on, until they end too or memspy is stopped."""
+        target = self.script(self.python, "family.py")
+        child = target.ask("fork")
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        os.kill(target.pid, signal.SIGKILL)
+        target.process.wait(harness.DEADLINE)
+        memspy.process.poll()
+        run = memspy.stop() if memspy.process.poll() is None else memspy.finish()
+        self.assertIn(run.code, (0, 6), str(run))
+        harness.eventually(lambda: harness.state(child["pid"]) in ("", "Z"), "the child sees the end")
+
+
+if __name__ == "__main__":
+    unittest.main()
