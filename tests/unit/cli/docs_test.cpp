@@ -54,13 +54,17 @@ TEST_F(Docs, zsh) {
   const std::string text = zsh_completion(program_);
   EXPECT_THAT(text, HasSubstr("#compdef memspy"));
   EXPECT_THAT(text, HasSubstr("--timeseries"));
-  if (const auto status = check_with("zsh", "-n", text)) EXPECT_EQ(*status, 0);
+  if (const auto status = check_with("zsh", "-n", text)) {
+    EXPECT_EQ(*status, 0);
+  }
 }
 
 TEST_F(Docs, fish) {
   const std::string text = fish_completion(program_);
   EXPECT_THAT(text, HasSubstr("-l timeseries"));
-  if (const auto status = check_with("fish", "--no-execute", text)) EXPECT_EQ(*status, 0);
+  if (const auto status = check_with("fish", "--no-execute", text)) {
+    EXPECT_EQ(*status, 0);
+  }
 }
 
 TEST_F(Docs, man_pages) {
