@@ -54,13 +54,17 @@ TEST_F(Docs, zsh) {
   const std::string text = zsh_completion(program_);
   EXPECT_THAT(text, HasSubstr("#compdef memspy"));
   EXPECT_THAT(text, HasSubstr("--timeseries"));
-  if (const auto status = check_with("zsh", "-n", text)) EXPECT_EQ(*status, 0);
+  if (const auto status = check_with("zsh", "-n", text)) {
+    EXPECT_EQ(*status, 0);
+  }
 }
 
 TEST_F(Docs, fish) {
   const std::string text = fish_completion(program_);
   EXPECT_THAT(text, HasSubstr("-l timeseries"));
-  if (const auto status = check_with("fish", "--no-execute", text)) EXPECT_EQ(*status, 0);
+  if (const auto status = check_with("fish", "--no-execute", text)) {
+    EXPECT_EQ(*status, 0);
+  }
 }
 
 TEST_F(Docs, man_pages) {
@@ -68,7 +72,9 @@ TEST_F(Docs, man_pages) {
   for (const VerbModel& verb : program_.verbs) {
     const std::string text = verb_man_page(program_, verb);
     EXPECT_THAT(text, HasSubstr(".SH OPTIONS"));
-    if (const auto status = check_with("groff", "-man -Tascii -ww -z", text)) EXPECT_EQ(*status, 0);
+    if (const auto status = check_with("groff", "-man -Tascii -ww -z", text)) {
+      EXPECT_EQ(*status, 0);
+    }
   }
 }
 
