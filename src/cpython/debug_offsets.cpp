@@ -16,13 +16,14 @@ constexpr std::size_t kHeadSize = 24;
 constexpr std::uint64_t kMaxPublished = std::numeric_limits<std::uint32_t>::max();
 
 Error impossible(RemoteAddr runtime, std::string_view what, std::uint64_t value) {
-  return make_error(Errc::kCorrupt, fmt::format("debug offsets at {:#x} say {:#x} for {}", runtime.value,
-                                                value, what));
+  return make_error(Errc::kCorrupt, fmt::format("debug offsets at {:#x} say {:#x} for {}",
+                                                runtime.value, value, what));
 }
 
 }  // namespace
 
-std::optional<DebugOffsetsHead> read_debug_offsets_head(const MemoryReader& memory, RemoteAddr runtime) {
+std::optional<DebugOffsetsHead> read_debug_offsets_head(const MemoryReader& memory,
+                                                        RemoteAddr runtime) {
   const auto block = Block::read(memory, runtime, kHeadSize);
   if (!block) return std::nullopt;
   const auto bytes = block->bytes();
@@ -39,12 +40,14 @@ std::optional<DebugOffsetsHead> read_debug_offsets_head(const MemoryReader& memo
 Result<Unit> apply_debug_offsets(const MemoryReader& memory, RemoteAddr runtime, Layout& layout) {
   const DebugOffsetsTable table = debug_offsets_table(layout.minor);
   if (table.size == 0) {
-    return make_error(Errc::kUnsupported, fmt::format("debug offsets of 3.{} are not known", layout.minor));
+    return make_error(Errc::kUnsupported,
+                      fmt::format("debug offsets of 3.{} are not known", layout.minor));
   }
   MEMSPY_TRY(block, Block::read(memory, runtime, table.size));
   for (const SizeEntry& entry : table.sizes) {
     const std::uint64_t size = load(block.bytes(), entry.size, 8).value_or(0);
-    if (size == 0 || size > kMaxPublished) return impossible(runtime, "the size of a structure", size);
+    if (size == 0 || size > kMaxPublished)
+      return impossible(runtime, "the size of a structure", size);
     layout.sizes[static_cast<std::size_t>(entry.of)] = static_cast<std::uint32_t>(size);
   }
   for (const DebugFieldEntry& entry : table.fields) {
@@ -53,8 +56,9 @@ Result<Unit> apply_debug_offsets(const MemoryReader& memory, RemoteAddr runtime,
     Slot& slot = layout.slots[static_cast<std::size_t>(entry.field)];
     slot.offset = static_cast<std::uint32_t>(offset);
   }
-  layout.source = fmt::format("debug offsets of the target at {:#x}, the rest from the 3.{} static table",
-                              runtime.value, layout.minor);
+  layout.source =
+      fmt::format("debug offsets of the target at {:#x}, the rest from the 3.{} static table",
+                  runtime.value, layout.minor);
   return validate(layout);
 }
 

@@ -17,7 +17,8 @@ struct DebugOffsetsHead {
 };
 
 // nullopt: no debug offsets at `runtime` (before 3.13, or not _PyRuntime).
-std::optional<DebugOffsetsHead> read_debug_offsets_head(const MemoryReader& memory, RemoteAddr runtime);
+std::optional<DebugOffsetsHead> read_debug_offsets_head(const MemoryReader& memory,
+                                                        RemoteAddr runtime);
 
 // Replaces the fields of `layout` that the target publishes and checks the result with validate();
 // the rest stays from the static table, and `source` says so. kUnsupported: this minor's layout of

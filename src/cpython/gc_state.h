@@ -22,8 +22,8 @@ enum class GcCheck {
 // Neither versions nor debug offsets tell where the generations are (3.13.0: gc+0x18, 3.13.18 of
 // Debian: gc+0x14). Three list heads that point to themselves or to objects and back are proof;
 // `layout` is corrected when they are found elsewhere in the collector's state.
-GcCheck confirm_generations(const MemoryReader& memory, const Anchors& anchors, RemoteAddr interpreter,
-                            Layout& layout);
+GcCheck confirm_generations(const MemoryReader& memory, const Anchors& anchors,
+                            RemoteAddr interpreter, Layout& layout);
 
 Result<std::vector<GcState>> read_gc_states(const MemoryReader& memory, const Layout& layout,
                                             const Anchors& anchors);

@@ -1,5 +1,7 @@
 #include "cpython/interpreter.h"
 
+#include <algorithm>
+
 #include "cpython/gc_state.h"
 #include "cpython/pymalloc.h"
 #include "cpython/runtime_walk.h"
@@ -9,9 +11,9 @@
 namespace memspy::cpython {
 namespace {
 
-// Who holds the GIL that this interpreter uses; null when it is free or changes hands.
-RemoteAddr read_gil_holder(const MemoryReader& memory, const Layout& layout, const Anchors& anchors,
-                           RemoteAddr interpreter) {
+// What the GIL that this interpreter uses names as its holder.
+RemoteAddr named_holder(const MemoryReader& memory, const Layout& layout, const Anchors& anchors,
+                        RemoteAddr interpreter) {
   Result<std::uint64_t> holder = std::uint64_t{0};
   switch (layout.strategies.gil) {
     case GilKind::kStatics:
@@ -30,8 +32,22 @@ RemoteAddr read_gil_holder(const MemoryReader& memory, const Layout& layout, con
       break;
     }
   }
-  const RemoteAddr address{holder ? *holder : 0};
-  return is_plausible(address) ? address : RemoteAddr{};
+  return RemoteAddr{holder ? *holder : 0};
+}
+
+// Who holds the GIL that this interpreter uses; null when it is free or changes hands, and when
+// what is named is no thread state of a listed interpreter (a build that keeps the GIL elsewhere).
+RemoteAddr read_gil_holder(const MemoryReader& memory, const Layout& layout, const Anchors& anchors,
+                           RemoteAddr interpreter,
+                           const std::vector<InterpreterRef>& interpreters) {
+  const RemoteAddr holder = named_holder(memory, layout, anchors, interpreter);
+  if (!is_plausible(holder)) return {};
+  const auto owner = read_pointer(memory, layout, holder, Field::kThreadInterpreter);
+  if (!owner) return {};
+  const bool listed =
+      std::any_of(interpreters.begin(), interpreters.end(),
+                  [&](const InterpreterRef& known) { return known.address == *owner; });
+  return listed ? holder : RemoteAddr{};
 }
 
 }  // namespace
@@ -47,14 +63,16 @@ Result<std::vector<ThreadState>> Interpreter::threads(const MemoryReader& memory
   MEMSPY_TRY(interpreters, list_interpreters(memory, *layout_, anchors_));
   std::vector<ThreadState> threads;
   for (const InterpreterRef& interpreter : interpreters) {
-    const RemoteAddr holder = read_gil_holder(memory, *layout_, anchors_, interpreter.address);
+    const RemoteAddr holder =
+        read_gil_holder(memory, *layout_, anchors_, interpreter.address, interpreters);
     for (const Block& block : list_threads(memory, *layout_, interpreter.address)) {
       ThreadState thread;
       thread.address = block.address();
       thread.interpreter = interpreter.address;
       thread.interpreter_id = interpreter.id;
       thread.thread_id = block.get(*layout_, Field::kThreadThreadId);
-      thread.native_thread_id = static_cast<std::int32_t>(block.get(*layout_, Field::kThreadNativeThreadId));
+      thread.native_thread_id =
+          static_cast<std::int32_t>(block.get(*layout_, Field::kThreadNativeThreadId));
       thread.holds_gil = thread.address == holder;
       threads.push_back(thread);
     }
@@ -65,7 +83,7 @@ Result<std::vector<ThreadState>> Interpreter::threads(const MemoryReader& memory
 RemoteAddr Interpreter::gil_holder(const MemoryReader& memory) const {
   const auto interpreters = list_interpreters(memory, *layout_, anchors_);
   if (!interpreters) return {};
-  return read_gil_holder(memory, *layout_, anchors_, interpreters->back().address);
+  return read_gil_holder(memory, *layout_, anchors_, interpreters->back().address, *interpreters);
 }
 
 Result<std::vector<GcState>> Interpreter::gc_states(const MemoryReader& memory) const {
@@ -76,7 +94,8 @@ bool Interpreter::collecting(const MemoryReader& memory, RemoteAddr interpreter)
   return read_collecting(memory, *layout_, anchors_, interpreter);
 }
 
-Result<PymallocState> Interpreter::pymalloc(const MemoryReader& memory, const MemoryMap& map) const {
+Result<PymallocState> Interpreter::pymalloc(const MemoryReader& memory,
+                                            const MemoryMap& map) const {
   return read_pymalloc(memory, map, *layout_, anchors_);
 }
 

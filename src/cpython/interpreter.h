@@ -20,21 +20,23 @@ namespace memspy::cpython {
 
 // One way that was tried to find the runtime, in one file.
 struct LocatorAttempt {
-  std::string method;    // "symbol _PyRuntime", "section .PyRuntime", "debug offsets cookie", "scan of .data"
+  std::string method;  // "symbol _PyRuntime", "debug offsets cookie", "scan of .data and .bss"…
   std::string file;
   bool won = false;
-  std::string evidence;  // what was seen: "no such symbol (stripped)", "4 threads, 31 frames decoded"
+  // What was seen: "no such symbol (stripped)", "4 threads, 31 frames decoded".
+  std::string evidence;
 };
 
 struct OpenOptions {
-  std::optional<int> assume_minor;  // --assume-layout 3.N: use N's layout for a version memspy does not know
+  // --assume-layout 3.N: use N's layout, for a version memspy does not know.
+  std::optional<int> assume_minor;
 };
 
 struct ThreadState {
   RemoteAddr address;
   RemoteAddr interpreter;
   std::int64_t interpreter_id = 0;  // 0 is the main interpreter
-  std::uint64_t thread_id = 0;      // pthread_self(); on x86-64 it equals the kernel thread's fs_base
+  std::uint64_t thread_id = 0;  // pthread_self(); on x86-64 it equals the kernel thread's fs_base
   std::int32_t native_thread_id = 0;  // 3.11+; in the target's own PID namespace; else 0
   bool holds_gil = false;
 };
@@ -54,16 +56,17 @@ struct GcState {
 // pymalloc, all interpreters together.
 struct PymallocState {
   std::uint64_t arenas = 0, arena_bytes = 0;
-  std::uint64_t used_bytes = 0, free_bytes = 0;  // block bytes in use, and everything else in the arenas
-  bool complete = true;  // false: a cap was reached or an arena could not be read
+  std::uint64_t used_bytes = 0;  // of blocks in use
+  std::uint64_t free_bytes = 0;  // everything else in the arenas
+  bool complete = true;          // false: a cap was reached or an arena could not be read
 };
 
 class Interpreter {
  public:
   // Tries every locator on every plausible module and validates each candidate by decoding whole
   // stacks. kUnsupported: no CPython here, or one memspy does not know; the error's `why` lists the
-  // attempts. kUnreadable while the runtime is not initialised yet (a process that has just started).
-  // `attempts` may be null; it is filled on success and on failure.
+  // attempts. kUnreadable while the runtime is not initialised yet (a process that has just
+  // started). `attempts` may be null; it is filled on success and on failure.
   static Result<Interpreter> open(const MemoryReader& memory, const MemoryMap& map,
                                   const SymbolSource& symbols, const OpenOptions& options,
                                   std::vector<LocatorAttempt>* attempts);
@@ -94,7 +97,8 @@ class Interpreter {
   Interpreter() = default;
 
   Version version_;
-  std::shared_ptr<const Layout> layout_;  // shared with StackReader, which outlives a moved Interpreter
+  // Shared with StackReader, which outlives a moved Interpreter.
+  std::shared_ptr<const Layout> layout_;
   Anchors anchors_;
 };
 

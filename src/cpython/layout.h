@@ -1,7 +1,7 @@
-// Where the fields of CPython's structures are, in one version and build: a table of data. Filled by
-// a generated static table (layouts/), by the target's own _Py_DebugOffsets (3.13+), or both. Where
-// the *meaning* of a structure changed between versions, the layout names the strategy to use, so
-// that no reader asks for a version number.
+// Where the fields of CPython's structures are, in one version and build: a table of data. Filled
+// by a generated static table (layouts/), by the target's own _Py_DebugOffsets (3.13+), or both.
+// Where the *meaning* of a structure changed between versions, the layout names the strategy to
+// use, so that no reader asks for a version number.
 #pragma once
 
 #include <array>
@@ -16,6 +16,7 @@
 namespace memspy::cpython {
 
 // The structures fields belong to; the name table in layout.cpp gives each field its structure.
+// clang-format off
 enum class Struct : std::uint8_t {
   kRuntime, kInterpreter, kThread, kCFrame, kGil,
   kFrame,        // PyFrameObject up to 3.10, _PyInterpreterFrame from 3.11
@@ -61,7 +62,8 @@ enum class Field : std::uint16_t {
   // PyFrameObject (3.11+)
   kFrameObjectFrame,
   // PyCodeObject
-  kCodeArgCount, kCodePosOnlyArgCount, kCodeKwOnlyArgCount, kCodeNLocals, kCodeStackSize, kCodeFlags,
+  kCodeArgCount, kCodePosOnlyArgCount, kCodeKwOnlyArgCount, kCodeNLocals, kCodeStackSize,
+  kCodeFlags,
   kCodeFirstLine, kCodeConsts, kCodeFilename, kCodeName, kCodeQualname,
   kCodeLineTable,                      // co_lnotab or co_linetable: LineTableKind
   kCodeVarNames, kCodeCellVars, kCodeFreeVars,                  // 3.6–3.10
@@ -71,7 +73,8 @@ enum class Field : std::uint16_t {
   kCodeFirstTraceable,                 // 3.11+: in units of two bytes
   // Objects
   kObjectRefcount, kObjectType, kVarObjectSize,
-  kTypeName, kTypeBasicSize, kTypeItemSize, kTypeFlags, kTypeBase, kTypeDict, kTypeDictOffset, kTypeMro,
+  kTypeName, kTypeBasicSize, kTypeItemSize, kTypeFlags, kTypeBase, kTypeDict, kTypeDictOffset,
+  kTypeMro,
   kHeapTypeName, kHeapTypeQualname, kHeapTypeCachedKeys,
   kUnicodeLength, kUnicodeState,
   kUnicodeAsciiData, kUnicodeCompactData,                  // embedded characters
@@ -79,7 +82,7 @@ enum class Field : std::uint16_t {
   kUnicodeUtf8Length, kUnicodeUtf8,
   kUnicodeWstr, kUnicodeWstrLength,                        // up to 3.11
   kBytesData,
-  kLongTag,                                                // 3.12+; before: kVarObjectSize has the sign
+  kLongTag,                                                // 3.12+; before, see kVarObjectSize
   kLongDigits,                                             // u32 digits of 30 bits
   kFloatValue, kTupleItems,
   kListItems, kListAllocated,                              // kListItems: pointer
@@ -103,9 +106,11 @@ enum class Field : std::uint16_t {
   // pymalloc
   kObmallocArenas, kObmallocMaxArenas,  // 3.12+; before: static variables
   kArenaAddress, kArenaPoolAddress, kArenaFreePools, kArenaTotalPools,
-  kPoolRefCount, kPoolFreeBlock, kPoolArenaIndex, kPoolSizeIndex, kPoolNextOffset, kPoolMaxNextOffset,
+  kPoolRefCount, kPoolFreeBlock, kPoolArenaIndex, kPoolSizeIndex, kPoolNextOffset,
+  kPoolMaxNextOffset,
   kCount
 };
+// clang-format on
 inline constexpr std::size_t kFieldCount = static_cast<std::size_t>(Field::kCount);
 inline constexpr std::size_t kStructCount = static_cast<std::size_t>(Struct::kCount);
 

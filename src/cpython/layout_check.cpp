@@ -11,22 +11,54 @@ constexpr std::uint32_t kMaxStructSize = 0x400000;
 
 // What every reader takes for granted.
 constexpr Field kAlwaysNeeded[] = {
-    Field::kInterpreterNext,    Field::kInterpreterThreadsHead, Field::kInterpreterModules,
-    Field::kThreadNext,         Field::kThreadInterpreter,      Field::kThreadThreadId,
-    Field::kFramePrevious,      Field::kFrameCode,              Field::kFrameInstruction,
-    Field::kFrameLocalsPlus,    Field::kCodeFirstLine,          Field::kCodeFilename,
-    Field::kCodeName,           Field::kCodeLineTable,          Field::kObjectType,
-    Field::kVarObjectSize,      Field::kTypeName,               Field::kTypeFlags,
-    Field::kTypeBasicSize,      Field::kTypeDictOffset,         Field::kHeapTypeCachedKeys,
-    Field::kUnicodeLength,      Field::kUnicodeState,           Field::kUnicodeAsciiData,
-    Field::kUnicodeCompactData, Field::kUnicodeDataPointer,     Field::kBytesData,
-    Field::kLongDigits,         Field::kFloatValue,             Field::kTupleItems,
-    Field::kListItems,          Field::kDictUsed,               Field::kDictKeys,
-    Field::kDictValues,         Field::kDictKeysEntryCount,     Field::kDictKeysIndices,
-    Field::kSetUsed,            Field::kSetMask,                Field::kSetTable,
-    Field::kModuleDict,         Field::kGcHeadNext,             Field::kGcHeadPrev,
-    Field::kGcGenerationCount,  Field::kGcGenerationThreshold,  Field::kGcStatsCollections,
-    Field::kArenaAddress,       Field::kPoolRefCount,           Field::kPoolMaxNextOffset,
+    Field::kInterpreterNext,
+    Field::kInterpreterThreadsHead,
+    Field::kInterpreterModules,
+    Field::kThreadNext,
+    Field::kThreadInterpreter,
+    Field::kThreadThreadId,
+    Field::kFramePrevious,
+    Field::kFrameCode,
+    Field::kFrameInstruction,
+    Field::kFrameLocalsPlus,
+    Field::kCodeFirstLine,
+    Field::kCodeFilename,
+    Field::kCodeName,
+    Field::kCodeLineTable,
+    Field::kObjectType,
+    Field::kVarObjectSize,
+    Field::kTypeName,
+    Field::kTypeFlags,
+    Field::kTypeBasicSize,
+    Field::kTypeDictOffset,
+    Field::kHeapTypeCachedKeys,
+    Field::kUnicodeLength,
+    Field::kUnicodeState,
+    Field::kUnicodeAsciiData,
+    Field::kUnicodeCompactData,
+    Field::kUnicodeDataPointer,
+    Field::kBytesData,
+    Field::kLongDigits,
+    Field::kFloatValue,
+    Field::kTupleItems,
+    Field::kListItems,
+    Field::kDictUsed,
+    Field::kDictKeys,
+    Field::kDictValues,
+    Field::kDictKeysEntryCount,
+    Field::kDictKeysIndices,
+    Field::kSetUsed,
+    Field::kSetMask,
+    Field::kSetTable,
+    Field::kModuleDict,
+    Field::kGcHeadNext,
+    Field::kGcHeadPrev,
+    Field::kGcGenerationCount,
+    Field::kGcGenerationThreshold,
+    Field::kGcStatsCollections,
+    Field::kArenaAddress,
+    Field::kPoolRefCount,
+    Field::kPoolMaxNextOffset,
 };
 
 void add(std::vector<Field>& needed, std::initializer_list<Field> fields) {
@@ -43,7 +75,8 @@ std::vector<Field> fields_of(const Strategies& s) {
   if (s.frame_chain == FrameChain::kCurrentFrame) {
     add(needed, {Field::kThreadCurrentFrame, Field::kFrameOwner});
   }
-  if (s.bytecode == BytecodeKind::kBytesObject) add(needed, {Field::kCodeBytecode, Field::kCodeVarNames});
+  if (s.bytecode == BytecodeKind::kBytesObject)
+    add(needed, {Field::kCodeBytecode, Field::kCodeVarNames});
   if (s.bytecode == BytecodeKind::kEmbedded) {
     add(needed, {Field::kCodeAdaptive, Field::kCodeFirstTraceable, Field::kCodeLocalsPlusNames});
   }
@@ -56,16 +89,19 @@ std::vector<Field> fields_of(const Strategies& s) {
     add(needed, {Field::kDictValuesCapacity, Field::kDictValuesValid, Field::kDictValuesItems});
   }
   if (s.gil == GilKind::kRuntime) {
-    add(needed, {Field::kRuntimeTstateCurrent, Field::kRuntimeGilLastHolder, Field::kRuntimeGilLocked});
+    add(needed,
+        {Field::kRuntimeTstateCurrent, Field::kRuntimeGilLastHolder, Field::kRuntimeGilLocked});
   }
-  if (s.gil != GilKind::kStatics) add(needed, {Field::kRuntimeInterpretersHead, Field::kInterpreterId});
+  if (s.gil != GilKind::kStatics)
+    add(needed, {Field::kRuntimeInterpretersHead, Field::kInterpreterId});
   if (s.gil == GilKind::kInterpreterPointer) {
     add(needed, {Field::kInterpreterGil, Field::kGilLastHolder, Field::kGilLocked});
   }
   if (s.gc_place == GcPlace::kRuntime) add(needed, {Field::kRuntimeGc});
   if (s.gc_place == GcPlace::kInterpreter) add(needed, {Field::kInterpreterGc});
   if (s.gc_place != GcPlace::kStatics) {
-    add(needed, {Field::kGcEnabled, Field::kGcCollecting, Field::kGcGenerations, Field::kGcStatistics});
+    add(needed,
+        {Field::kGcEnabled, Field::kGcCollecting, Field::kGcGenerations, Field::kGcStatistics});
   }
   if (s.gc_stats == GcStatsKind::kRingBuffers) {
     add(needed, {Field::kGcStatsBuffersYoung, Field::kGcStatsBuffersYoungIndex,
@@ -79,8 +115,9 @@ std::vector<Field> fields_of(const Strategies& s) {
 
 Error misplaced(const Layout& layout, Field field, std::string_view what) {
   const Slot slot = layout.slots[static_cast<std::size_t>(field)];
-  return make_error(Errc::kCorrupt, fmt::format("layout \"{}\": {} at {:#x} ({} bytes) {}", layout.source,
-                                                field_name(field), slot.offset, slot.width, what));
+  return make_error(Errc::kCorrupt,
+                    fmt::format("layout \"{}\": {} at {:#x} ({} bytes) {}", layout.source,
+                                field_name(field), slot.offset, slot.width, what));
 }
 
 Result<Unit> validate_field(const Layout& layout, Field field) {
@@ -104,8 +141,8 @@ Result<Unit> validate_field(const Layout& layout, Field field) {
 Result<Unit> validate(const Layout& layout) {
   for (const std::uint32_t size : layout.sizes) {
     if (size > kMaxStructSize) {
-      return make_error(Errc::kCorrupt,
-                        fmt::format("layout \"{}\": a structure of {:#x} bytes", layout.source, size));
+      return make_error(Errc::kCorrupt, fmt::format("layout \"{}\": a structure of {:#x} bytes",
+                                                    layout.source, size));
     }
   }
   for (std::size_t i = 0; i < kFieldCount; ++i) {

@@ -5,10 +5,22 @@ namespace {
 
 bool is_object(Struct of) {
   switch (of) {
-    case Struct::kCode: case Struct::kObject: case Struct::kVarObject: case Struct::kType:
-    case Struct::kHeapType: case Struct::kUnicode: case Struct::kBytes: case Struct::kLong:
-    case Struct::kFloat: case Struct::kTuple: case Struct::kList: case Struct::kDict:
-    case Struct::kSet: case Struct::kModule: case Struct::kCell: case Struct::kFrameObject:
+    case Struct::kCode:
+    case Struct::kObject:
+    case Struct::kVarObject:
+    case Struct::kType:
+    case Struct::kHeapType:
+    case Struct::kUnicode:
+    case Struct::kBytes:
+    case Struct::kLong:
+    case Struct::kFloat:
+    case Struct::kTuple:
+    case Struct::kList:
+    case Struct::kDict:
+    case Struct::kSet:
+    case Struct::kModule:
+    case Struct::kCell:
+    case Struct::kFrameObject:
       return true;
     default:
       return false;
@@ -21,8 +33,8 @@ Layout with_trace_refs(Layout layout) {
   constexpr std::uint32_t kHeadExtra = 16;  // _ob_next, _ob_prev
   const auto shifts = [&](Struct of) {
     // Up to 3.10 frames are objects as well.
-    return is_object(of) || (of == Struct::kFrame &&
-                             layout.strategies.frame_chain == FrameChain::kFrameObjects);
+    return is_object(of) ||
+           (of == Struct::kFrame && layout.strategies.frame_chain == FrameChain::kFrameObjects);
   };
   for (std::size_t i = 0; i < kFieldCount; ++i) {
     if (layout.slots[i].present() && shifts(field_owner(static_cast<Field>(i)))) {

@@ -123,11 +123,20 @@ const StaticTable kTables[] = {
     {10, strategies_3_10(), kFields3_10, kSizes3_10, {}},
     {11, strategies_3_11(), kFields3_11, kSizes3_11, {}},
     {12, strategies_3_12(), kFields3_12, kSizes3_12, {}},
-    {13, strategies_3_13(), kFields3_13, kSizes3_13,
+    {13,
+     strategies_3_13(),
+     kFields3_13,
+     kSizes3_13,
      {kDebugOffsetsSize3_13, kDebugFields3_13, kDebugSizes3_13}},
-    {14, strategies_3_14(), kFields3_14, kSizes3_14,
+    {14,
+     strategies_3_14(),
+     kFields3_14,
+     kSizes3_14,
      {kDebugOffsetsSize3_14, kDebugFields3_14, kDebugSizes3_14}},
-    {15, strategies_3_15(), kFields3_15, kSizes3_15,
+    {15,
+     strategies_3_15(),
+     kFields3_15,
+     kSizes3_15,
      {kDebugOffsetsSize3_15, kDebugFields3_15, kDebugSizes3_15}},
 };
 
@@ -142,7 +151,8 @@ const StaticTable* find_table(int minor) {
 Result<Layout> layout_for(int minor) {
   const StaticTable* table = find_table(minor);
   if (table == nullptr) {
-    Error error = make_error(Errc::kUnsupported, fmt::format("CPython 3.{} is not known to memspy", minor));
+    Error error =
+        make_error(Errc::kUnsupported, fmt::format("CPython 3.{} is not known to memspy", minor));
     error.why = "known versions: " + known_versions();
     error.hint = "--assume-layout 3.N reads it as version 3.N would be read";
     return error;
@@ -176,7 +186,9 @@ DebugOffsetsTable debug_offsets_table(int minor) {
   return table == nullptr ? DebugOffsetsTable{} : table->debug_offsets;
 }
 
-std::string_view field_name(Field field) { return kFieldInfo[static_cast<std::size_t>(field)].name; }
+std::string_view field_name(Field field) {
+  return kFieldInfo[static_cast<std::size_t>(field)].name;
+}
 Struct field_owner(Field field) { return kFieldInfo[static_cast<std::size_t>(field)].owner; }
 
 }  // namespace memspy::cpython

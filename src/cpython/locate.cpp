@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint64_t kMaxScannedBytes = 64ULL << 20;
 constexpr std::size_t kScanPiece = 1U << 20;
 constexpr std::size_t kMaxScanHits = 16;  // of one version
+// Words that look like a list of interpreters at first; each costs a walk.
+constexpr std::size_t kMaxScanWalks = 4096;
 
 using Locations = Result<std::vector<Located>>;
 
@@ -62,7 +64,8 @@ void scan_writable(const LocatorInput& input, Visit visit) {
     const std::uint64_t skipped = start.value - segment.start.value;
     const std::uint64_t size = segment.size > skipped ? segment.size - skipped : 0;
     for (std::uint64_t at = 0; at < size && budget > 0; at += kScanPiece) {
-      const std::size_t want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
+      const std::size_t want =
+          static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
       const std::size_t got = input.memory.read_some(start + at, std::span(piece).first(want));
       budget -= std::min<std::uint64_t>(budget, got);
       if (!visit(start + at, std::span<const std::byte>(piece).first(got))) return;
@@ -75,7 +78,9 @@ Locations by_cookie(const LocatorInput& input) {
   std::vector<Located> found;
   scan_writable(input, [&](RemoteAddr address, std::span<const std::byte> bytes) {
     for (std::size_t i = 0; i + 8 <= bytes.size(); i += 8) {
-      if (std::memcmp(bytes.data() + i, kDebugOffsetsCookie.data(), kDebugOffsetsCookie.size()) != 0) continue;
+      if (std::memcmp(bytes.data() + i, kDebugOffsetsCookie.data(), kDebugOffsetsCookie.size()) !=
+          0)
+        continue;
       found.push_back({anchors_at(input.module, address + i), std::nullopt});
       if (found.size() >= kMaxScanHits) return false;
     }
@@ -87,7 +92,8 @@ Locations by_cookie(const LocatorInput& input) {
 
 // The variable that the first instruction of `function` within `window` bytes loads, where it is
 // `mov reg, [rip + disp32]` (48 8b 05 or 8b 05).
-RemoteAddr loaded_variable(const LocatorInput& input, std::string_view function, std::size_t window) {
+RemoteAddr loaded_variable(const LocatorInput& input, std::string_view function,
+                           std::size_t window) {
   const RemoteAddr start = symbol(input.module, function);
   if (!start) return {};
   std::array<std::byte, 32> code{};
@@ -114,7 +120,8 @@ Anchors statics_3_06(const LocatorInput& input, RemoteAddr head) {
   anchors.gc_statistics = symbol(input.module, "generation_stats");
   anchors.gc_enabled = symbol(input.module, "enabled");
   anchors.gc_collecting = symbol(input.module, "collecting");
-  if (!anchors.gc_collecting) anchors.gc_collecting = loaded_variable(input, "PyGC_Collect", kCollectWindow);
+  if (!anchors.gc_collecting)
+    anchors.gc_collecting = loaded_variable(input, "PyGC_Collect", kCollectWindow);
   return anchors;
 }
 
@@ -133,16 +140,19 @@ Locations by_head_function(const LocatorInput& input) {
   return std::vector<Located>{{statics_3_06(input, head), 6}};
 }
 
-// Is `head` the newest interpreter of this layout: with a newest thread that points back to it, at the
-// head of a list that ends in `main` (which 3.6 does not keep)?
-bool looks_like_interpreter(const MemoryReader& memory, const Layout& layout, RemoteAddr head_variable,
-                            RemoteAddr head, RemoteAddr main) {
+// Has `head` a newest thread that points back to it?
+bool has_own_thread(const MemoryReader& memory, const Layout& layout, RemoteAddr head) {
   const auto thread = read_pointer(memory, layout, head, Field::kInterpreterThreadsHead);
   if (!thread || !*thread) return false;
   const auto back = read_pointer(memory, layout, *thread, Field::kThreadInterpreter);
   if (!back || *back != head) return false;
   const auto previous = read_field(memory, layout, *thread, Field::kThreadPrev);
-  if (!previous || *previous != 0) return false;
+  return previous && *previous == 0;
+}
+
+// Is the variable the head of a list of interpreters that ends in `main` (which 3.6 does not keep)?
+bool ends_in_main(const MemoryReader& memory, const Layout& layout, RemoteAddr head_variable,
+                  RemoteAddr main) {
   Anchors anchors;
   anchors.interpreters_head = head_variable;
   const auto interpreters = list_interpreters(memory, layout, anchors);
@@ -151,7 +161,8 @@ bool looks_like_interpreter(const MemoryReader& memory, const Layout& layout, Re
 
 // 3.7+: `interpreters.head` and `.main` stand side by side in _PyRuntime. 3.6: one static variable.
 bool collect_hits(const LocatorInput& input, const Layout& layout, RemoteAddr address,
-                  std::span<const std::byte> bytes, std::vector<Located>& found) {
+                  std::span<const std::byte> bytes, std::size_t& walks,
+                  std::vector<Located>& found) {
   const auto head_offset = layout.find(Field::kRuntimeInterpretersHead);
   for (std::size_t i = 0; i + 16 <= bytes.size(); i += 8) {
     const RemoteAddr head{load(bytes, i, 8).value_or(0)};
@@ -159,7 +170,9 @@ bool collect_hits(const LocatorInput& input, const Layout& layout, RemoteAddr ad
     if (!is_plausible(head) || (head_offset && !is_plausible(main))) continue;
     if (!head_offset) main = {};
     const RemoteAddr at = address + i;
-    if (!looks_like_interpreter(input.memory, layout, at, head, main)) continue;
+    if (!has_own_thread(input.memory, layout, head)) continue;
+    if (++walks > kMaxScanWalks) return false;
+    if (!ends_in_main(input.memory, layout, at, main)) continue;
     if (head_offset) {
       found.push_back({anchors_at(input.module, at - head_offset->offset), layout.minor});
     } else {
@@ -176,8 +189,9 @@ Locations by_scan(const LocatorInput& input) {
     const auto layout = layout_for(minor);
     if (!layout) continue;
     std::vector<Located> hits;
+    std::size_t walks = 0;
     scan_writable(input, [&](RemoteAddr address, std::span<const std::byte> bytes) {
-      return collect_hits(input, *layout, address, bytes, hits);
+      return collect_hits(input, *layout, address, bytes, walks, hits);
     });
     found.insert(found.end(), hits.begin(), hits.end());
   }

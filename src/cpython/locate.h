@@ -26,7 +26,8 @@ struct Located {
 
 struct Locator {
   std::string_view method;
-  bool scan = false;  // costs reads of the whole data segment: only when nothing else found anything
+  bool scan =
+      false;  // costs reads of the whole data segment: only when nothing else found anything
   // The addresses in question, best first; an error says why there is none.
   Result<std::vector<Located>> (*find)(const LocatorInput& input);
 };
@@ -34,7 +35,8 @@ struct Locator {
 // In the order in which they are tried.
 std::span<const Locator> locators();
 
-// Files that may hold CPython, by rank: libpython by name, then the executable, then any other file.
+// Files that may hold CPython, by rank: libpython by name, then the executable, then any other
+// file.
 struct PythonModule {
   const ModuleImage* image = nullptr;
   enum class Rank { kLibpython, kExecutable, kOther } rank = Rank::kOther;

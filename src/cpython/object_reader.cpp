@@ -10,7 +10,8 @@
 namespace memspy::cpython {
 namespace {
 
-// Managed instances keep their dict before the GC header's end: Py 3.11 {values, dict}, later {dict}.
+// Managed instances keep their dict before the GC header's end: Py 3.11 {values, dict}, later
+// {dict}.
 constexpr std::uint64_t kManagedDictBefore = 24;
 constexpr std::uint64_t kManagedValuesBefore = 32;  // 3.11
 
@@ -25,10 +26,10 @@ Error corrupt(std::string_view what, RemoteAddr at) {
 }
 
 struct StringShape {
-  std::uint64_t length = 0;   // code points
-  std::uint32_t unit = 1;     // bytes per code point
-  bool embedded = true;       // else behind kUnicodeDataPointer
-  std::uint32_t data = 0;     // offset of embedded characters
+  std::uint64_t length = 0;  // code points
+  std::uint32_t unit = 1;    // bytes per code point
+  bool embedded = true;      // else behind kUnicodeDataPointer
+  std::uint32_t data = 0;    // offset of embedded characters
 };
 
 // nullopt: these bytes are not the head of a string in this layout.
@@ -71,7 +72,7 @@ std::uint64_t index_bytes_of(std::uint64_t size) {
 
 struct ObjectReader::KeyTable {
   RemoteAddr entries;
-  std::uint64_t count = 0;      // entries ever used; holes have no value
+  std::uint64_t count = 0;  // entries ever used; holes have no value
   std::uint64_t entry_size = 0;
   std::uint64_t key_at = 0, value_at = 0;
 };
@@ -100,7 +101,8 @@ Result<TypeInfo> ObjectReader::read_type(RemoteAddr type) const {
   return info;
 }
 
-Result<std::string> ObjectReader::read_str(RemoteAddr str, std::size_t max_characters, bool* cut) const {
+Result<std::string> ObjectReader::read_str(RemoteAddr str, std::size_t max_characters,
+                                           bool* cut) const {
   MEMSPY_TRY(head, Block::read(memory_, str, layout_.offset(Field::kUnicodeAsciiData)));
   const auto shape = shape_of(layout_, head.bytes());
   if (!shape) return corrupt("not a readable string", str);
@@ -254,7 +256,8 @@ Result<DictItems> ObjectReader::read_attributes(RemoteAddr instance) const {
       return read_values(type.cached_keys, RemoteAddr{values});
     }
     if (!dict && kind == InstanceDictKind::kInlineValues && (type.flags & kTypeInlineValues) != 0) {
-      if (type.basic_size <= 0 || type.basic_size > (1 << 24)) return corrupt("type of impossible size", type_address);
+      if (type.basic_size <= 0 || type.basic_size > (1 << 24))
+        return corrupt("type of impossible size", type_address);
       const RemoteAddr values = instance + static_cast<std::uint64_t>(type.basic_size);
       MEMSPY_TRY(valid, read_field(memory_, layout_, values, Field::kDictValuesValid));
       return valid != 0 ? read_values(type.cached_keys, values) : DictItems{};
@@ -269,12 +272,14 @@ Result<RemoteAddr> ObjectReader::find(const DictItems& items, std::string_view k
   if (key.size() + layout_.offset(Field::kUnicodeCompactData) > kShortString) {
     return make_error(Errc::kInternal, "key too long to look for");
   }
-  std::vector<std::array<std::byte, kShortString>> buffers(std::min(items.items.size(), kStringsPerBatch));
+  std::vector<std::array<std::byte, kShortString>> buffers(
+      std::min(items.items.size(), kStringsPerBatch));
   std::vector<ReadRequest> requests;
   for (std::size_t begin = 0; begin < items.items.size(); begin += kStringsPerBatch) {
     const std::size_t count = std::min(kStringsPerBatch, items.items.size() - begin);
     requests.clear();
-    for (std::size_t i = 0; i < count; ++i) requests.push_back({items.items[begin + i].key, buffers[i]});
+    for (std::size_t i = 0; i < count; ++i)
+      requests.push_back({items.items[begin + i].key, buffers[i]});
     memory_.read_many(requests);
     for (std::size_t i = 0; i < count; ++i) {
       if (is_text(layout_, std::span(buffers[i]).first(requests[i].done), key)) {
@@ -292,6 +297,7 @@ Result<RemoteAddr> ObjectReader::find_item(RemoteAddr dict, std::string_view key
 
 Result<RemoteAddr> ObjectReader::find_attribute(RemoteAddr instance, std::string_view name) const {
   MEMSPY_TRY(items, read_attributes(instance));
+  if (items.items.size() > kMaxAttributes) items.items.resize(kMaxAttributes);
   return find(items, name);
 }
 

@@ -12,8 +12,11 @@
 
 namespace memspy::cpython {
 
-// A dict with more entries is read up to here. sys.modules of the largest programs has a few thousand.
+// A dict with more entries is read up to here. sys.modules of the largest programs has a few
+// thousand.
 inline constexpr std::uint64_t kMaxDictEntries = 65536;
+inline constexpr std::size_t kMaxAttributes =
+    1024;  // of an instance that are looked through for a name
 inline constexpr std::size_t kMaxTypeName = 256;  // bytes
 // Strings longer than this are taken for garbage by what reads names.
 inline constexpr std::uint64_t kMaxStringLength = 1ULL << 32;
@@ -23,29 +26,33 @@ struct DictItem {
   RemoteAddr value;
 };
 struct DictItems {
-  std::vector<DictItem> items;  // in order of insertion where the dict keeps it (not of split tables)
-  bool truncated = false;       // kMaxDictEntries reached
+  std::vector<DictItem>
+      items;               // in order of insertion where the dict keeps it (not of split tables)
+  bool truncated = false;  // kMaxDictEntries reached
 };
 
 struct TypeInfo {
   RemoteAddr address;
-  std::string name;              // tp_name: "int", "collections.OrderedDict"
-  std::uint64_t flags = 0;       // tp_flags
+  std::string name;         // tp_name: "int", "collections.OrderedDict"
+  std::uint64_t flags = 0;  // tp_flags
   std::int64_t basic_size = 0, item_size = 0, dict_offset = 0;
-  RemoteAddr cached_keys;        // of heap types
+  RemoteAddr cached_keys;  // of heap types
 };
 
 // Holds references: the layout and the memory must outlive it.
 class ObjectReader {
  public:
-  ObjectReader(const Layout& layout, const MemoryReader& memory) : layout_(layout), memory_(memory) {}
+  ObjectReader(const Layout& layout, const MemoryReader& memory)
+      : layout_(layout), memory_(memory) {}
 
   Result<RemoteAddr> type_of(RemoteAddr object) const;
   Result<TypeInfo> read_type(RemoteAddr type) const;
 
-  // A str as UTF-8, of at most `max_characters` code points; `cut` (may be null) tells whether there
-  // were more. Lone surrogates become U+FFFD. The object must be a str: check its type before.
-  Result<std::string> read_str(RemoteAddr str, std::size_t max_characters, bool* cut = nullptr) const;
+  // A str as UTF-8, of at most `max_characters` code points; `cut` (may be null) tells whether
+  // there were more. Lone surrogates become U+FFFD. The object must be a str: check its type
+  // before.
+  Result<std::string> read_str(RemoteAddr str, std::size_t max_characters,
+                               bool* cut = nullptr) const;
 
   // An int that fits; kCorrupt for larger ones. The object must be an int (or a bool).
   Result<std::int64_t> read_int(RemoteAddr object) const;
@@ -63,7 +70,8 @@ class ObjectReader {
  private:
   struct KeyTable;  // dk_* of a dict's keys
   Result<KeyTable> read_keys(RemoteAddr keys) const;
-  Result<DictItems> collect(const KeyTable& table, RemoteAddr values, std::uint64_t value_capacity) const;
+  Result<DictItems> collect(const KeyTable& table, RemoteAddr values,
+                            std::uint64_t value_capacity) const;
   Result<DictItems> read_values(RemoteAddr keys, RemoteAddr values) const;
   Result<RemoteAddr> dict_slot(RemoteAddr instance, const TypeInfo& type) const;
   Result<RemoteAddr> find(const DictItems& items, std::string_view key) const;

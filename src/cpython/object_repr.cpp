@@ -18,6 +18,7 @@ constexpr int kMaxDepth = 3;
 constexpr std::size_t kMaxItems = 10;         // shown of one container
 constexpr std::size_t kMaxObjects = 200;      // looked at for one representation
 constexpr std::uint64_t kMaxIntDigits = 64;   // of 30 bits: some 570 decimal digits
+constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 40;  // of a container; more is none
 constexpr std::uint64_t kMaxSetSlots = 1024;  // looked at to find the first items
 constexpr std::size_t kMaxNameCharacters = 256;
 constexpr std::size_t kMaxTypes = 4096;  // remembered
@@ -108,7 +109,6 @@ const ObjectRepr::KnownType& ObjectRepr::type_of(RemoteAddr object) {
 }
 
 Result<std::uint64_t> ObjectRepr::size_of(RemoteAddr object) const {
-  constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 40;
   MEMSPY_TRY(size, read_field(*memory_, *layout_, object, Field::kVarObjectSize));
   if (size > kMaxSize) return corrupt("container of impossible size", object);
   return size;
@@ -197,7 +197,7 @@ Result<Unit> ObjectRepr::print_int(RemoteAddr object) {
   }
   if (count > kMaxIntDigits) {
     constexpr std::uint64_t kBitsPerDigit = 30;
-    if (count > (std::uint64_t{1} << 40)) return corrupt("int of impossible size", object);
+    if (count > kMaxSize) return corrupt("int of impossible size", object);
     out_ += fmt::format("<int of {} bits>", count * kBitsPerDigit);
     return Unit{};
   }
@@ -291,7 +291,7 @@ Result<Unit> ObjectRepr::print_set(RemoteAddr object, int depth) {
   MEMSPY_TRY(used, read_field(*memory_, *layout_, object, Field::kSetUsed));
   MEMSPY_TRY(mask, read_field(*memory_, *layout_, object, Field::kSetMask));
   MEMSPY_TRY(table, read_pointer(*memory_, *layout_, object, Field::kSetTable));
-  if (used > mask) return corrupt("set with more items than slots", object);
+  if (used > mask || mask > kMaxSize) return corrupt("set of impossible size", object);
   if (used == 0) {
     out_ += "set()";
     return Unit{};

@@ -1,5 +1,6 @@
 #include "cpython/probe.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include <spdlog/fmt/fmt.h>
@@ -14,8 +15,11 @@ namespace {
 constexpr std::size_t kMaxProbedFrames = 2048;
 // A running thread may return from a frame while it is read; so often is a torn stack tried again.
 constexpr int kStackAttempts = 20;
+// All attempts together; a hostile target could else keep the probe busy with threads and frames.
+constexpr std::size_t kMaxProbeWork = 200000;
 // One whole stack is proof; of these many threads one is looked for.
 constexpr std::size_t kMaxProbedThreads = 64;
+constexpr std::size_t kMaxProbedInterpreters = 16;  // the oldest, the main one among them
 constexpr std::size_t kMaxProbedName = 512;
 constexpr std::uint64_t kStackRefTags = 3;
 
@@ -40,6 +44,7 @@ class Prober {
   ObjectReader objects_;
   RemoteAddr code_type_;
   std::unordered_set<RemoteAddr> good_codes_;
+  std::size_t work_ = 0;  // frames looked at
 };
 
 Result<RemoteAddr> Prober::first_frame(const Block& thread) const {
@@ -61,19 +66,22 @@ Result<Unit> Prober::check_code(RemoteAddr code) {
   if (good_codes_.contains(code)) return Unit{};
   MEMSPY_TRY(type, objects_.type_of(code));
   if (code_type_ && type != code_type_) {
-    return make_error(Errc::kCorrupt, fmt::format("object at {:#x} is not a code object", code.value));
+    return make_error(Errc::kCorrupt,
+                      fmt::format("object at {:#x} is not a code object", code.value));
   }
   if (!code_type_) {
     MEMSPY_TRY(info, objects_.read_type(type));
     if (info.name != "code") {
-      return make_error(Errc::kCorrupt, fmt::format("a frame runs a \"{}\", not a code object", info.name));
+      return make_error(Errc::kCorrupt,
+                        fmt::format("a frame runs a \"{}\", not a code object", info.name));
     }
   }
   for (const Field field : {Field::kCodeName, Field::kCodeFilename}) {
     MEMSPY_TRY(text, read_pointer(memory_, layout_, code, field));
     MEMSPY_TRY(name, objects_.read_str(text, kMaxProbedName));
     if (name.empty() && field == Field::kCodeName) {
-      return make_error(Errc::kCorrupt, fmt::format("code object at {:#x} has no name", code.value));
+      return make_error(Errc::kCorrupt,
+                        fmt::format("code object at {:#x} has no name", code.value));
     }
   }
   code_type_ = type;
@@ -85,6 +93,7 @@ Result<std::size_t> Prober::decode_stack(const Block& thread) {
   MEMSPY_TRY(first, first_frame(thread));
   std::size_t decoded = 0, walked = 0;
   for (RemoteAddr frame = first; frame && walked < kMaxProbedFrames; ++walked) {
+    if (++work_ > kMaxProbeWork) return make_error(Errc::kCorrupt, "stacks without end");
     MEMSPY_TRY(block, Block::read(memory_, frame, layout_.offset(Field::kFrameLocalsPlus)));
     if (block.get(layout_, Field::kFrameOwner) < layout_.strategies.first_hidden_owner) {
       RemoteAddr code = block.pointer(layout_, Field::kFrameCode);
@@ -97,7 +106,8 @@ Result<std::size_t> Prober::decode_stack(const Block& thread) {
   return decoded;
 }
 
-// sys.modules is a dict: what a process shows that has an interpreter, but no Python frame just now.
+// sys.modules is a dict: what a process shows that has an interpreter, but no Python frame just
+// now.
 Result<bool> Prober::check_modules(RemoteAddr interpreter) const {
   MEMSPY_TRY(modules, read_pointer(memory_, layout_, interpreter, Field::kInterpreterModules));
   if (!modules) return false;
@@ -144,11 +154,12 @@ void tally_threads(const MemoryReader& memory, const Layout& layout, RemoteAddr 
 std::string ProbeResult::evidence() const {
   std::string text;
   if (interpreters > 1) text = fmt::format("{} interpreters, ", interpreters);
-  return text + fmt::format("{} thread{}, {} frame{} decoded", threads, threads == 1 ? "" : "s", frames,
-                            frames == 1 ? "" : "s");
+  return text + fmt::format("{} thread{}, {} frame{} decoded", threads, threads == 1 ? "" : "s",
+                            frames, frames == 1 ? "" : "s");
 }
 
-Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout, const Anchors& anchors) {
+Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout,
+                          const Anchors& anchors) {
   Prober prober(memory, layout, anchors);
   ProbeResult result;
   const auto not_ready = [&](std::string why) {
@@ -164,10 +175,11 @@ Result<ProbeResult> probe(const MemoryReader& memory, const Layout& layout, cons
   MEMSPY_TRY(first_thread, read_field(memory, layout, main, Field::kInterpreterThreadsHead));
   if (first_thread == 0) return not_ready("the interpreter has no thread yet, or no more");
   StackTally tally;
+  const std::size_t probed = std::min(interpreters.size(), kMaxProbedInterpreters);
   for (int attempt = 0; attempt < kStackAttempts && tally.whole == 0; ++attempt) {
     tally = {};
-    for (const InterpreterRef& interpreter : interpreters) {
-      tally_threads(memory, layout, interpreter.address, prober, tally);
+    for (std::size_t i = interpreters.size() - probed; i < interpreters.size(); ++i) {
+      tally_threads(memory, layout, interpreters[i].address, prober, tally);
     }
   }
   if (tally.threads == 0) {

@@ -13,10 +13,10 @@ namespace memspy::cpython {
 
 struct ProbeResult {
   std::size_t interpreters = 0, threads = 0, frames = 0;
-  RemoteAddr code_type;        // PyCode_Type, as the frames' code objects say
+  RemoteAddr code_type;           // PyCode_Type, as the frames' code objects say
   std::uint32_t version_hex = 0;  // sys.hexversion; 0 when it could not be read
   std::string not_ready;          // CPython, but not initialised yet (or no more): why; else ""
-  std::string evidence() const;  // "2 interpreters, 4 threads, 31 frames decoded"
+  std::string evidence() const;   // "2 interpreters, 4 threads, 31 frames decoded"
 };
 
 // An error: not CPython in this layout; the message says what did not fit. The target may run while

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kMaxArenas = 1U << 18;  // 256 GiB of 1 MiB arenas
 constexpr std::uint64_t kMaxArenaBytes = 64ULL << 20;
-constexpr std::uint64_t kMaxBlockSize = 512;    // larger requests go to malloc
+constexpr std::uint64_t kMaxBlockSize = 512;  // larger requests go to malloc
 constexpr std::uint64_t kMaxSizeClasses = 64;
 // A sweep without symbols looks at one header in this many pools at most: 16 GiB of 16 KiB pools.
 constexpr std::uint64_t kMaxScannedPools = 1U << 20;
@@ -28,7 +28,9 @@ struct ArenaTable {
 class PoolSweep {
  public:
   PoolSweep(const MemoryReader& memory, const Layout& layout)
-      : memory_(memory), layout_(layout), header_bytes_(layout.size(Struct::kPool)),
+      : memory_(memory),
+        layout_(layout),
+        header_bytes_(layout.size(Struct::kPool)),
         headers_(kHeadersPerBatch * header_bytes_) {}
 
   void add_pool(RemoteAddr pool) {
@@ -75,7 +77,8 @@ void PoolSweep::count(RemoteAddr pool, std::span<const std::byte> header) {
   };
   const std::uint64_t pool_bytes = layout_.strategies.pool_bytes;
   const std::uint64_t blocks = get(Field::kPoolRefCount), size_class = get(Field::kPoolSizeIndex);
-  const std::uint64_t next_offset = get(Field::kPoolNextOffset), max_next = get(Field::kPoolMaxNextOffset);
+  const std::uint64_t next_offset = get(Field::kPoolNextOffset),
+                      max_next = get(Field::kPoolMaxNextOffset);
   if (blocks == 0 || size_class >= kMaxSizeClasses || max_next >= pool_bytes) return;
   const std::uint64_t size = pool_bytes - max_next;  // whatever the alignment of this build
   const std::uint64_t step = size / (size_class + 1);
@@ -86,7 +89,8 @@ void PoolSweep::count(RemoteAddr pool, std::span<const std::byte> header) {
   const std::uint64_t free_block = get(Field::kPoolFreeBlock);
   if (free_block != 0) {
     const std::uint64_t inside = free_block - pool.value;
-    if (inside < header_bytes_ || inside >= pool_bytes || (inside - header_bytes_) % size != 0) return;
+    if (inside < header_bytes_ || inside >= pool_bytes || (inside - header_bytes_) % size != 0)
+      return;
   }
   used_bytes_ += blocks * size;
   arena_indices_.insert(get(Field::kPoolArenaIndex));
@@ -96,13 +100,25 @@ RemoteAddr round_up(RemoteAddr address, std::uint64_t unit) {
   return {(address.value + unit - 1) / unit * unit};
 }
 
+// The range may span mappings: adjacent ones differ where a part was advised or protected.
 bool is_writable(const MemoryMap& map, RemoteAddr start, std::uint64_t size) {
-  const Mapping* mapping = find_mapping(map, start);
-  return mapping != nullptr && mapping->writable && size <= mapping->end.value - start.value;
+  const RemoteAddr end = start + size;
+  for (RemoteAddr at = start; at < end;) {
+    const Mapping* mapping = find_mapping(map, at);
+    if (mapping == nullptr || !mapping->writable) return false;
+    at = mapping->end;
+  }
+  return end > start;
 }
 
-Result<ArenaTable> arena_table(const MemoryReader& memory, const Layout& layout, const Anchors& anchors,
-                               RemoteAddr interpreter) {
+std::uint64_t writable_bytes(const MemoryMap& map) {
+  std::uint64_t bytes = 0;
+  for (const Mapping& mapping : map) bytes += mapping.writable ? mapping.size() : 0;
+  return bytes;
+}
+
+Result<ArenaTable> arena_table(const MemoryReader& memory, const Layout& layout,
+                               const Anchors& anchors, RemoteAddr interpreter) {
   if (layout.strategies.obmalloc == ObmallocPlace::kStatics) {
     if (!anchors.arenas || !anchors.max_arenas) return ArenaTable{};
     MEMSPY_TRY(first, read<std::uint64_t>(memory, anchors.arenas));
@@ -132,18 +148,21 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
                           const ArenaTable& table, PymallocState& state) {
   const std::size_t stride = layout.size(Struct::kArena);
   if (!is_plausible(table.first) || table.count == 0 || table.count > kMaxArenas) {
-    return make_error(Errc::kCorrupt, fmt::format("{} arenas at {:#x}", table.count, table.first.value));
+    return make_error(Errc::kCorrupt,
+                      fmt::format("{} arenas at {:#x}", table.count, table.first.value));
   }
   std::vector<std::byte> arenas(static_cast<std::size_t>(table.count) * stride);
   MEMSPY_CHECK(read_exact(memory, table.first, arenas));
   PoolSweep sweep(memory, layout);
   const std::uint64_t pool_bytes = layout.strategies.pool_bytes;
-  std::uint64_t swept_pools = 0;
+  std::uint64_t pools_left = writable_bytes(map) / pool_bytes;
   for (std::uint64_t i = 0; i < table.count; ++i) {
-    const std::span<const std::byte> arena = std::span(arenas).subspan(static_cast<std::size_t>(i) * stride, stride);
+    const std::span<const std::byte> arena =
+        std::span(arenas).subspan(static_cast<std::size_t>(i) * stride, stride);
     const RemoteAddr start{load(arena, layout.offset(Field::kArenaAddress), 8).value_or(0)};
     if (!start) continue;
-    const std::uint64_t size = arena_bytes_of(layout, load(arena, layout.offset(Field::kArenaTotalPools), 4).value_or(0));
+    const std::uint64_t size =
+        arena_bytes_of(layout, load(arena, layout.offset(Field::kArenaTotalPools), 4).value_or(0));
     // An arena that is being unmapped right now stays in the array for a moment.
     if (!is_writable(map, start, size)) {
       state.complete = false;
@@ -151,9 +170,9 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
     }
     ++state.arenas;
     state.arena_bytes += size;
-    for (RemoteAddr pool = round_up(start, pool_bytes); pool.value + pool_bytes <= start.value + size;
-         pool = pool + pool_bytes) {
-      if (++swept_pools > kMaxScannedPools * 16) return make_error(Errc::kCorrupt, "arenas without end");
+    for (RemoteAddr pool = round_up(start, pool_bytes);
+         pool.value + pool_bytes <= start.value + size; pool = pool + pool_bytes) {
+      if (pools_left-- == 0) return make_error(Errc::kCorrupt, "more arenas than memory");
       sweep.add_pool(pool);
     }
   }
@@ -164,7 +183,8 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
 }
 
 // Arenas come from mmap: private, anonymous, writable, never smaller than one arena.
-Result<PymallocState> scan_pools(const MemoryReader& memory, const MemoryMap& map, const Layout& layout) {
+Result<PymallocState> scan_pools(const MemoryReader& memory, const MemoryMap& map,
+                                 const Layout& layout) {
   PymallocState state;
   PoolSweep sweep(memory, layout);
   const std::uint64_t pool_bytes = layout.strategies.pool_bytes;
@@ -197,8 +217,8 @@ Error not_in_use() {
 
 }  // namespace
 
-Result<PymallocState> read_pymalloc(const MemoryReader& memory, const MemoryMap& map, const Layout& layout,
-                                    const Anchors& anchors) {
+Result<PymallocState> read_pymalloc(const MemoryReader& memory, const MemoryMap& map,
+                                    const Layout& layout, const Anchors& anchors) {
   MEMSPY_TRY(interpreters, list_interpreters(memory, layout, anchors));
   PymallocState state;
   std::unordered_set<RemoteAddr> seen;  // interpreters may share one array
@@ -212,7 +232,8 @@ Result<PymallocState> read_pymalloc(const MemoryReader& memory, const MemoryMap&
     state = scanned;
   }
   if (state.arenas == 0) return not_in_use();
-  state.free_bytes = state.arena_bytes > state.used_bytes ? state.arena_bytes - state.used_bytes : 0;
+  state.free_bytes =
+      state.arena_bytes > state.used_bytes ? state.arena_bytes - state.used_bytes : 0;
   return state;
 }
 

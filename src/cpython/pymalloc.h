@@ -7,7 +7,7 @@
 
 namespace memspy::cpython {
 
-Result<PymallocState> read_pymalloc(const MemoryReader& memory, const MemoryMap& map, const Layout& layout,
-                                    const Anchors& anchors);
+Result<PymallocState> read_pymalloc(const MemoryReader& memory, const MemoryMap& map,
+                                    const Layout& layout, const Anchors& anchors);
 
 }  // namespace memspy::cpython

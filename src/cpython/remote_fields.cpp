@@ -33,7 +33,8 @@ Result<Block> Block::read(const MemoryReader& memory, RemoteAddr address, std::s
     return make_error(Errc::kCorrupt, fmt::format("structure of {} bytes", size));
   }
   if (!is_plausible(address)) {
-    return make_error(Errc::kCorrupt, fmt::format("{:#x} is not the address of a structure", address.value));
+    return make_error(Errc::kCorrupt,
+                      fmt::format("{:#x} is not the address of a structure", address.value));
   }
   Block block;
   block.address_ = address;
@@ -55,7 +56,8 @@ Result<std::uint64_t> read_field(const MemoryReader& memory, const Layout& layou
                                  Field field) {
   const auto slot = layout.find(field);
   if (!slot || slot->width > sizeof(std::uint64_t)) {
-    return make_error(Errc::kCorrupt, fmt::format("layout \"{}\" has no {}", layout.source, field_name(field)));
+    return make_error(Errc::kCorrupt,
+                      fmt::format("layout \"{}\" has no {}", layout.source, field_name(field)));
   }
   std::uint64_t value = 0;
   MEMSPY_CHECK(read_exact(memory, base + slot->offset,

@@ -4,7 +4,8 @@
 
 namespace memspy::cpython {
 
-Result<std::vector<InterpreterRef>> list_interpreters(const MemoryReader& memory, const Layout& layout,
+Result<std::vector<InterpreterRef>> list_interpreters(const MemoryReader& memory,
+                                                      const Layout& layout,
                                                       const Anchors& anchors) {
   MEMSPY_TRY(head, read<std::uint64_t>(memory, anchors.interpreters_head));
   if (head == 0) {
@@ -33,7 +34,8 @@ Result<std::vector<InterpreterRef>> list_interpreters(const MemoryReader& memory
   return interpreters;
 }
 
-std::vector<Block> list_threads(const MemoryReader& memory, const Layout& layout, RemoteAddr interpreter) {
+std::vector<Block> list_threads(const MemoryReader& memory, const Layout& layout,
+                                RemoteAddr interpreter) {
   std::vector<Block> threads;
   std::unordered_set<RemoteAddr> seen;
   const auto head = read_pointer(memory, layout, interpreter, Field::kInterpreterThreadsHead);

@@ -40,8 +40,8 @@ Result<Interpreter> Search::run() {
   if (found_) return std::move(*found_);
   Error error = failure();
   for (const LocatorAttempt& attempt : attempts_) {
-    error.why += fmt::format("{}{}: {}: {}", error.why.empty() ? "" : "\n", attempt.file, attempt.method,
-                             attempt.evidence);
+    error.why += fmt::format("{}{}: {}: {}", error.why.empty() ? "" : "\n", attempt.file,
+                             attempt.method, attempt.evidence);
   }
   return error;
 }
@@ -55,16 +55,19 @@ Error Search::failure() const {
     if (module.rank == PythonModule::Rank::kLibpython) break;
     if (module.rank == PythonModule::Rank::kExecutable && module.named &&
         !has_cpython_symbol(*module.image)) {
-      return make_error(Errc::kUnreadable,
-                        fmt::format("{} has not loaded its Python library yet", module.image->path()));
+      return make_error(Errc::kUnreadable, fmt::format("{} has not loaded its Python library yet",
+                                                       module.image->path()));
     }
   }
   return make_error(Errc::kUnsupported, "no CPython interpreter found in this process");
 }
 
-void Search::note(const PythonModule& module, const Locator& locator, std::string evidence, bool won) {
-  SPDLOG_DEBUG("{}: {}: {}{}", module.image->path(), locator.method, won ? "chosen: " : "", evidence);
-  LocatorAttempt attempt{std::string(locator.method), module.image->path(), won, std::move(evidence)};
+void Search::note(const PythonModule& module, const Locator& locator, std::string evidence,
+                  bool won) {
+  SPDLOG_DEBUG("{}: {}: {}{}", module.image->path(), locator.method, won ? "chosen: " : "",
+               evidence);
+  LocatorAttempt attempt{std::string(locator.method), module.image->path(), won,
+                         std::move(evidence)};
   // Where versions have to be guessed, or a scan names many addresses, the last word is told.
   const bool replaces = !attempts_.empty() && attempts_.back().method == attempt.method &&
                         attempts_.back().file == attempt.file;
@@ -92,8 +95,8 @@ bool Search::try_locator(const PythonModule& module, const Locator& locator) {
     return false;
   }
   for (const Located& candidate : *located) {
-    const RemoteAddr address = candidate.anchors.runtime ? candidate.anchors.runtime
-                                                         : candidate.anchors.interpreters_head;
+    const RemoteAddr address =
+        candidate.anchors.runtime ? candidate.anchors.runtime : candidate.anchors.interpreters_head;
     const std::pair key(address, candidate.minor);
     if (std::find(tried_.begin(), tried_.end(), key) != tried_.end()) {
       note(module, locator, fmt::format("{:#x}, as before", address.value));
@@ -106,7 +109,8 @@ bool Search::try_locator(const PythonModule& module, const Locator& locator) {
   return false;
 }
 
-std::vector<int> Search::minors_for(const std::optional<Version>& version, const Located& located) const {
+std::vector<int> Search::minors_for(const std::optional<Version>& version,
+                                    const Located& located) const {
   if (options_.assume_minor) return {*options_.assume_minor};
   if (located.minor) return {*located.minor};
   if (version && version->major == 3) return {version->minor};
@@ -114,7 +118,8 @@ std::vector<int> Search::minors_for(const std::optional<Version>& version, const
 }
 
 bool Search::refuse(const PythonModule& module, const Locator& locator, const Version& version) {
-  const bool unknown = !options_.assume_minor && (version.major != 3 || !is_known_minor(version.minor));
+  const bool unknown =
+      !options_.assume_minor && (version.major != 3 || !is_known_minor(version.minor));
   if (!version.free_threaded && !unknown) return false;
   refused_ = refusal(version, module);
   note(module, locator, refused_->message);
@@ -127,16 +132,20 @@ Error Search::refusal(const Version& version, const PythonModule& module) const 
                       fmt::format("free-threaded build of {} (python{}.{}t) is not supported yet",
                                   version.text(), version.major, version.minor));
   }
-  Error error = make_error(Errc::kUnsupported, fmt::format("CPython {} in {} is not known to memspy",
-                                                           version.text(), module.image->path()));
+  Error error = make_error(
+      Errc::kUnsupported,
+      fmt::format("CPython {} in {} is not known to memspy", version.text(), module.image->path()));
   error.why = "known versions: " + known_versions();
   if (version.major == 3) {
-    error.hint = "--assume-layout 3.N reads it as version 3.N would be read; the newest known is the best guess";
+    error.hint =
+        "--assume-layout 3.N reads it as version 3.N would be read; the newest known is the best "
+        "guess";
   }
   return error;
 }
 
-bool Search::try_location(const PythonModule& module, const Locator& locator, const Located& located) {
+bool Search::try_location(const PythonModule& module, const Locator& locator,
+                          const Located& located) {
   const auto published = published_version(memory_, *module.image, located.anchors.runtime);
   const std::optional<Version> version = published ? published : module.named;
   if (version && refuse(module, locator, *version)) return true;
@@ -150,14 +159,15 @@ bool Search::try_location(const PythonModule& module, const Locator& locator, co
   });
 }
 
-bool Search::accept(const PythonModule& module, const Locator& locator, const Located& located, int minor,
-                    const std::optional<Version>& published) {
+bool Search::accept(const PythonModule& module, const Locator& locator, const Located& located,
+                    int minor, const std::optional<Version>& published) {
   Anchors anchors = located.anchors;
   Layout layout;
   auto result = probe_variants(minor, anchors, layout);
   if (result && !result->not_ready.empty()) {
     // In a wrong layout it looks like this, too.
-    if (!locator.scan && (published || located.minor)) not_ready_ = make_error(Errc::kUnreadable, result->not_ready);
+    if (!locator.scan && (published || located.minor))
+      not_ready_ = make_error(Errc::kUnreadable, result->not_ready);
     note(module, locator, result->not_ready);
     return false;
   }
@@ -165,9 +175,10 @@ bool Search::accept(const PythonModule& module, const Locator& locator, const Lo
     if (result.error().code == Errc::kUnsupported) refused_ = result.error();
     if (!locator.scan && !rejected_) {
       const std::string name = published ? published->text() : fmt::format("3.{}", minor);
-      rejected_ = make_error(Errc::kUnsupported,
-                             fmt::format("CPython {} in {} does not have the structures memspy knows: {}",
-                                         name, module.image->path(), result.error().message));
+      rejected_ =
+          make_error(Errc::kUnsupported,
+                     fmt::format("CPython {} in {} does not have the structures memspy knows: {}",
+                                 name, module.image->path(), result.error().message));
     }
     note(module, locator, fmt::format("3.{}: {}", minor, result.error().message));
     return false;
@@ -181,12 +192,14 @@ bool Search::accept(const PythonModule& module, const Locator& locator, const Lo
       return false;
     }
     if (own) version.patch = own->patch, version.hex = own->hex, version.minor = own->minor;
-    if (!own && !published) {  // nothing but the structures speaks for this minor: 3.9 would pass as 3.10
+    if (!own &&
+        !published) {  // nothing but the structures speaks for this minor: 3.9 would pass as 3.10
       note(module, locator, fmt::format("3.{}: no sys.hexversion to confirm it", minor));
       return false;
     }
   }
-  version.debug_build = version.debug_build || module.image->find_symbol("_Py_NegativeRefcount").has_value();
+  version.debug_build =
+      version.debug_build || module.image->find_symbol("_Py_NegativeRefcount").has_value();
   Interpreter interpreter;
   interpreter.version_ = version;
   interpreter.layout_ = std::make_shared<const Layout>(std::move(layout));

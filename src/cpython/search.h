@@ -32,7 +32,8 @@ class Search {
   Result<ProbeResult> probe_variant(Layout& layout, Anchors& anchors) const;
   Error refusal(const Version& version, const PythonModule& module) const;
   bool refuse(const PythonModule& module, const Locator& locator, const Version& version);
-  void note(const PythonModule& module, const Locator& locator, std::string evidence, bool won = false);
+  void note(const PythonModule& module, const Locator& locator, std::string evidence,
+            bool won = false);
   Error failure() const;
 
   const MemoryReader& memory_;
@@ -42,10 +43,10 @@ class Search {
   // What was looked at already, by whatever locator; scans guess a version with each address.
   std::vector<std::pair<RemoteAddr, std::optional<int>>> tried_;
   std::optional<Interpreter> found_;
-  std::optional<Error> refused_;           // CPython, but a build memspy does not read
-  std::optional<Error> not_ready_;         // CPython, but not initialised yet
-  std::optional<Error> rejected_;          // a runtime by symbol or section that did not hold together
-  bool saw_runtime_ = false;               // something named an address in the current module
+  std::optional<Error> refused_;    // CPython, but a build memspy does not read
+  std::optional<Error> not_ready_;  // CPython, but not initialised yet
+  std::optional<Error> rejected_;   // a runtime by symbol or section that did not hold together
+  bool saw_runtime_ = false;        // something named an address in the current module
 };
 
 }  // namespace memspy::cpython

@@ -1,5 +1,5 @@
-// Where CPython's structures changed their meaning, not only their offsets: one small choice for each
-// change, made once per version in layouts/ and followed by the readers.
+// Where CPython's structures changed their meaning, not only their offsets: one small choice for
+// each change, made once per version in layouts/ and followed by the readers.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,9 @@
 namespace memspy::cpython {
 
 enum class FrameChain : std::uint8_t {
-  kFrameObjects,   // 3.6–3.10: tstate.frame, f_back
-  kCFrame,         // 3.11–3.12: tstate.cframe, its current_frame, previous
-  kCurrentFrame,   // 3.13+: tstate.current_frame, previous
+  kFrameObjects,  // 3.6–3.10: tstate.frame, f_back
+  kCFrame,        // 3.11–3.12: tstate.cframe, its current_frame, previous
+  kCurrentFrame,  // 3.13+: tstate.current_frame, previous
 };
 
 // How a frame refers to objects (its code, its locals).
@@ -47,8 +47,8 @@ enum class LongKind : std::uint8_t {
 };
 
 enum class DictKeysKind : std::uint8_t {
-  kFullEntries,   // up to 3.10: dk_size, always entries of {hash, key, value}
-  kLog2Sizes,     // 3.11+: dk_log2_size; dk_kind tells {key, value} from {hash, key, value}
+  kFullEntries,  // up to 3.10: dk_size, always entries of {hash, key, value}
+  kLog2Sizes,    // 3.11+: dk_log2_size; dk_kind tells {key, value} from {hash, key, value}
 };
 
 // Where the attributes of an instance of a Python class are.
@@ -96,15 +96,15 @@ struct Strategies {
   GcPlace gc_place = GcPlace::kStatics;
   GcStatsKind gc_stats = GcStatsKind::kInline;
   ObmallocPlace obmalloc = ObmallocPlace::kStatics;
-  // Frames with an owner from here on belong to the interpreter or to C and are not shown; 0xff: none.
+  // Frames with an owner from here on are the interpreter's or C's, and not shown; 0xff: none.
   std::uint8_t first_hidden_owner = 0xff;
   std::uint32_t pool_bytes = 0;
   std::uint32_t arena_bytes = 0;  // the usual one; a build option doubles it in 3.15
 };
 
 // Bits of tp_flags that keep their place in all versions, and those of managed instances (3.11+).
-inline constexpr std::uint64_t kTypeInlineValues = 1U << 2;   // 3.13+
-inline constexpr std::uint64_t kTypeManagedDict = 1U << 4;    // 3.11+
+inline constexpr std::uint64_t kTypeInlineValues = 1U << 2;  // 3.13+
+inline constexpr std::uint64_t kTypeManagedDict = 1U << 4;   // 3.11+
 inline constexpr std::uint64_t kTypeHeapType = 1U << 9;
 inline constexpr std::uint64_t kTypeReady = 1U << 12;
 inline constexpr std::uint64_t kTypeHaveGc = 1U << 14;
@@ -118,7 +118,7 @@ inline constexpr std::uint64_t kTypeTypeSubclass = 1UL << 31;
 
 // Bits of the state word of a string, the same in all versions.
 inline constexpr std::uint32_t kUnicodeStateKindShift = 2;
-inline constexpr std::uint32_t kUnicodeStateKindMask = 7;     // 1, 2 or 4 bytes per character
+inline constexpr std::uint32_t kUnicodeStateKindMask = 7;  // 1, 2 or 4 bytes per character
 inline constexpr std::uint32_t kUnicodeStateCompact = 1U << 5;
 inline constexpr std::uint32_t kUnicodeStateAscii = 1U << 6;
 inline constexpr std::uint32_t kUnicodeStateReady = 1U << 7;  // up to 3.11

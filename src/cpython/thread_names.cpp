@@ -6,7 +6,8 @@
 namespace memspy::cpython {
 namespace {
 
-constexpr std::size_t kMaxThreadName = 256;  // code points
+constexpr std::size_t kMaxThreadName = 256;     // code points
+constexpr std::size_t kMaxNamedThreads = 8192;  // of all interpreters
 
 using Names = std::vector<std::pair<std::uint64_t, std::string>>;
 
@@ -22,7 +23,8 @@ Result<DictItems> active_threads(const MemoryReader& memory, const Layout& layou
   return objects.read_dict(active);
 }
 
-Result<std::pair<std::uint64_t, std::string>> read_entry(const ObjectReader& objects, const DictItem& item) {
+Result<std::pair<std::uint64_t, std::string>> read_entry(const ObjectReader& objects,
+                                                         const DictItem& item) {
   MEMSPY_TRY(ident, objects.read_int(item.key));
   MEMSPY_TRY(name, objects.find_attribute(item.value, "_name"));
   MEMSPY_TRY(text, objects.read_str(name, kMaxThreadName));
@@ -36,10 +38,12 @@ Names read_thread_names(const MemoryReader& memory, const Layout& layout, const 
   const ObjectReader objects(layout, memory);
   const auto interpreters = list_interpreters(memory, layout, anchors);
   if (!interpreters) return names;
+  std::size_t looked_at = 0;
   for (const InterpreterRef& interpreter : *interpreters) {
     const auto active = active_threads(memory, layout, objects, interpreter.address);
     if (!active) continue;
     for (const DictItem& item : active->items) {
+      if (++looked_at > kMaxNamedThreads) return names;
       if (auto entry = read_entry(objects, item)) names.push_back(std::move(*entry));
     }
   }

@@ -36,7 +36,8 @@ std::string Version::text() const {
 std::optional<Version> version_from_hex(std::uint64_t hex) {
   const std::uint64_t level = hex >> 4 & 0xf;
   const std::uint64_t major = hex >> 24;
-  if ((major != 2 && major != 3) || (level != 0xf && (level < 0xa || level > 0xc))) return std::nullopt;
+  if ((major != 2 && major != 3) || (level != 0xf && (level < 0xa || level > 0xc)))
+    return std::nullopt;
   Version version;
   version.major = static_cast<int>(major);
   version.minor = static_cast<int>(hex >> 16 & 0xff);
@@ -59,7 +60,8 @@ std::optional<Version> version_from_file_name(std::string_view path) {
   if (!minor) return std::nullopt;
   version.major = *major;
   version.minor = *minor;
-  for (; !rest.empty() && std::islower(static_cast<unsigned char>(rest[0])) != 0; rest.remove_prefix(1)) {
+  for (; !rest.empty() && std::islower(static_cast<unsigned char>(rest[0])) != 0;
+       rest.remove_prefix(1)) {
     if (rest[0] == 't') version.free_threaded = true;
     if (rest[0] == 'd') version.debug_build = true;  // 'm' and 'u' said something up to 3.7
   }

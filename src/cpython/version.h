@@ -12,10 +12,10 @@ struct Version {
   int major = 3;
   int minor = 0;
   int patch = 0;
-  std::uint32_t hex = 0;       // PY_VERSION_HEX; 0 when only the minor is known
+  std::uint32_t hex = 0;  // PY_VERSION_HEX; 0 when only the minor is known
   bool free_threaded = false;
-  bool debug_build = false;    // Py_DEBUG
-  std::string text() const;    // "3.11.7", "3.6" when the patch is not known, "3.14.0rc2"
+  bool debug_build = false;  // Py_DEBUG
+  std::string text() const;  // "3.11.7", "3.6" when the patch is not known, "3.14.0rc2"
 };
 
 // nullopt: not a PY_VERSION_HEX of any CPython (major 2 or 3, a release level that exists).

@@ -33,7 +33,7 @@ void FakeMemory::write_bytes(RemoteAddr addr, std::span<const std::byte> bytes) 
   if (at > it->second.size() || bytes.size() > it->second.size() - at) {
     throw std::logic_error("FakeMemory: write past a segment");
   }
-  std::memcpy(it->second.data() + at, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(it->second.data() + at, bytes.data(), bytes.size());
 }
 
 }  // namespace memspy::testing

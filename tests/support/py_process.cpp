@@ -63,7 +63,8 @@ RemoteAddr PyProcess::add_thread_object(std::string_view name) {
   }
   const RemoteAddr thread = image_.add_object(type, kDictOffset + 8);
   const auto key = [&](std::string_view text) { return image_.add_str(text); };
-  const RemoteAddr dict = image_.add_dict({{key("_target"), image_.none()}, {key("_name"), key(name)}});
+  const RemoteAddr dict =
+      image_.add_dict({{key("_target"), image_.none()}, {key("_name"), key(name)}});
   memory().write(thread + kDictOffset, dict.value);
   return thread;
 }
@@ -73,7 +74,8 @@ void PyProcess::add_modules(std::uint32_t hex) {
   const RemoteAddr active = image_.add_dict(
       {{image_.add_int(static_cast<std::int64_t>(kMainIdent)), add_thread_object("MainThread")},
        {image_.add_int(static_cast<std::int64_t>(kWorkerIdent)), add_thread_object("wörker")}});
-  const RemoteAddr globals = image_.add_dict({{key("_limbo"), image_.none()}, {key("_active"), active}});
+  const RemoteAddr globals =
+      image_.add_dict({{key("_limbo"), image_.none()}, {key("_active"), active}});
   const RemoteAddr threading =
       image_.add_object(image_.add_type("module"), image_.layout().size(Struct::kModule));
   image_.put(threading, Field::kModuleDict, globals.value);
@@ -117,9 +119,11 @@ void PyProcess::add_gc() {
     first = gc_ + layout.offset(Field::kGcGenerations);
     statistics = gc_ + layout.offset(Field::kGcStatistics);
     image_.put(gc_, Field::kGcEnabled, 1);
+    image_.put(gc_, Field::kGcGeneration0, first.value);
   }
   const bool rings = layout.strategies.gc_stats == GcStatsKind::kRingBuffers;
-  const RemoteAddr buffers = rings ? image_.allocate(layout.size(Struct::kGcStatsBuffers)) : RemoteAddr{};
+  const RemoteAddr buffers =
+      rings ? image_.allocate(layout.size(Struct::kGcStatsBuffers)) : RemoteAddr{};
   if (rings) memory().write(statistics, buffers.value);
   for (std::uint64_t i = 0; i < 3; ++i) {
     const RemoteAddr head = first + i * layout.size(Struct::kGcGeneration);
@@ -132,7 +136,8 @@ void PyProcess::add_gc() {
       RemoteAddr ring = buffers + layout.offset(Field::kGcStatsBuffersYoung);
       RemoteAddr index = buffers + layout.offset(Field::kGcStatsBuffersYoungIndex);
       if (i > 0) {
-        ring = buffers + layout.offset(Field::kGcStatsBuffersOld) + (i - 1) * layout.size(Struct::kGcOldBuffer);
+        ring = buffers + layout.offset(Field::kGcStatsBuffersOld) +
+               (i - 1) * layout.size(Struct::kGcOldBuffer);
         index = ring + layout.offset(Field::kGcOldBufferIndex);
       }
       memory().write(index, std::uint8_t{1});
@@ -171,13 +176,16 @@ void PyProcess::write_debug_offsets(std::uint32_t hex, bool free_threaded) {
   memory().write_bytes(at, std::as_bytes(std::span("xdebugpy", 8)));
   memory().write(at + 8, std::uint64_t{hex});
   memory().write(at + 16, std::uint64_t{free_threaded});
-  for (const auto& entry : table.fields) memory().write(at + entry.at, std::uint64_t{layout.offset(entry.field)});
-  for (const auto& entry : table.sizes) memory().write(at + entry.size, std::uint64_t{layout.size(entry.of)});
+  for (const auto& entry : table.fields)
+    memory().write(at + entry.at, std::uint64_t{layout.offset(entry.field)});
+  for (const auto& entry : table.sizes)
+    memory().write(at + entry.size, std::uint64_t{layout.size(entry.of)});
 }
 
 void PyProcess::add_pymalloc() {
   const cpython::Layout& layout = image_.layout();
-  const std::uint64_t pool_bytes = layout.strategies.pool_bytes, arena_bytes = layout.strategies.arena_bytes;
+  const std::uint64_t pool_bytes = layout.strategies.pool_bytes,
+                      arena_bytes = layout.strategies.arena_bytes;
   arena_ = kArena;
   memory().add_segment(arena_, arena_bytes);
   Mapping mapping;

@@ -45,7 +45,8 @@ inline constexpr std::uint64_t kPoolBlockSize = 64;
 class PyProcess {
  public:
   // `hex`: what sys.hexversion and the debug offsets say; 0: 3.`minor`.1 final.
-  explicit PyProcess(cpython::Layout layout, std::uint32_t hex = 0, std::string file = "/usr/lib/libpython3.so.1");
+  explicit PyProcess(cpython::Layout layout, std::uint32_t hex = 0,
+                     std::string file = "/usr/lib/libpython3.so.1");
 
   PyImageBuilder& image() { return image_; }
   FakeMemory& memory() { return image_.memory(); }
@@ -57,13 +58,13 @@ class PyProcess {
   RemoteAddr worker() const { return worker_; }
   RemoteAddr gc() const { return gc_; }  // the collector's state, or 3.6's generations
   RemoteAddr arena() const { return arena_; }
-  void hide_symbols();                   // as strip and a static link without exports would
+  void hide_symbols();  // as strip and a static link without exports would
   std::uint64_t used_bytes() const { return used_bytes_; }
   // What the target would publish at `runtime` (3.13+).
   void write_debug_offsets(std::uint32_t hex, bool free_threaded = false);
   void add_pymalloc();
   void push_frame(RemoteAddr thread, RemoteAddr code);
-  void drop_arena_table();               // arenas stay, the way to them is lost
+  void drop_arena_table();  // arenas stay, the way to them is lost
 
  private:
   void add_modules(std::uint32_t hex);

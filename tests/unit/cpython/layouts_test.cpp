@@ -24,7 +24,8 @@ TEST_P(EveryLayout, DebugOffsetsArePublishedFrom313On) {
   EXPECT_EQ(debug_offsets_table(GetParam()).size != 0, GetParam() >= 13);
 }
 
-// Numbers that were compared with live processes; a table regenerated from the wrong file shows here.
+// Numbers that were compared with live processes; a table regenerated from the wrong file shows
+// here.
 TEST(Layouts, HaveTheKnownOffsets) {
   EXPECT_EQ(layout_for(6)->offset(Field::kThreadThreadId), 0x98u);
   EXPECT_EQ(layout_for(8)->offset(Field::kRuntimeTstateCurrent), 0x558u);

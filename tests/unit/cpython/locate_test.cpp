@@ -7,10 +7,10 @@
 namespace memspy::cpython {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::FakeModule;
 using testing::FakeSymbols;
 using testing::HasErrc;
+using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::PyProcess;
 
@@ -21,7 +21,9 @@ Result<Interpreter> open(PyProcess& process, std::vector<LocatorAttempt>* attemp
   return Interpreter::open(process.memory(), process.map(), process.symbols(), options, attempts);
 }
 
-std::string library_of(int minor) { return "/usr/lib/libpython3." + std::to_string(minor) + ".so.1.0"; }
+std::string library_of(int minor) {
+  return "/usr/lib/libpython3." + std::to_string(minor) + ".so.1.0";
+}
 
 class EveryVersion : public ::testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Minor, EveryVersion, ::testing::Range(6, 16));
@@ -45,7 +47,8 @@ TEST_P(EveryVersion, IsFoundWithoutAnySymbol) {
   const auto found = open(process, &attempts);
   ASSERT_THAT(found, IsOk());
   EXPECT_EQ(found->version().minor, GetParam());
-  EXPECT_EQ(attempts.back().method, GetParam() >= 13 ? "debug offsets cookie" : "scan of .data and .bss");
+  EXPECT_EQ(attempts.back().method,
+            GetParam() >= 13 ? "debug offsets cookie" : "scan of .data and .bss");
   EXPECT_THAT(attempts.front().evidence, HasSubstr("stripped"));
 }
 
@@ -111,8 +114,10 @@ TEST(Locate, DecodesPyInterpreterStateHead) {
     if (endbr) code = {0xf3, 0x0f, 0x1e, 0xfa};
     code.insert(code.end(), {0x48, 0x8b, 0x05});
     const std::uint64_t next = function.value + code.size() + 4;
-    const auto displacement = static_cast<std::uint32_t>(process.image().interpreters_head().value - next);
-    for (unsigned i = 0; i < 4; ++i) code.push_back(static_cast<std::uint8_t>(displacement >> (8 * i)));
+    const auto displacement =
+        static_cast<std::uint32_t>(process.image().interpreters_head().value - next);
+    for (unsigned i = 0; i < 4; ++i)
+      code.push_back(static_cast<std::uint8_t>(displacement >> (8 * i)));
     code.push_back(0xc3);
     process.memory().write_bytes(function, std::as_bytes(std::span(code)));
     process.module().symbols["PyInterpreterState_Head"] = function;
@@ -124,7 +129,8 @@ TEST(Locate, DecodesPyInterpreterStateHead) {
 }
 
 TEST(Locate, TrustsSysHexversionMoreThanSimilarStructures) {
-  PyProcess process(*layout_for(9), 0, "/opt/app/server");  // 3.10 has the same runtime and interpreter
+  PyProcess process(*layout_for(9), 0,
+                    "/opt/app/server");  // 3.10 has the same runtime and interpreter
   const auto found = open(process);
   ASSERT_THAT(found, IsOk());
   EXPECT_EQ(found->version().minor, 9);
@@ -179,8 +185,10 @@ TEST(Locate, DoesNotUseDebugOffsetsThatCannotBe) {
   for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{0x99999}, ~std::uint64_t{0}}) {
     PyProcess process(*layout_for(13));
     const DebugOffsetsTable table = debug_offsets_table(13);
-    process.memory().write(process.image().runtime() + table.sizes[0].size, value == 0x99999 ? ~value : value);
-    if (value == 0x99999) process.memory().write(process.image().runtime() + table.fields[8].at, value);
+    process.memory().write(process.image().runtime() + table.sizes[0].size,
+                           value == 0x99999 ? ~value : value);
+    if (value == 0x99999)
+      process.memory().write(process.image().runtime() + table.fields[8].at, value);
     EXPECT_THAT(open(process), HasErrc(Errc::kUnsupported));
   }
 }

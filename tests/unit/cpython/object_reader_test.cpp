@@ -55,7 +55,8 @@ TEST_P(EveryObject, ReadsInts) {
 
 TEST_P(EveryObject, FindsItemsOfDicts) {
   std::vector<std::pair<RemoteAddr, RemoteAddr>> items;
-  for (int i = 0; i < 80; ++i) items.emplace_back(str("key" + std::to_string(i)), image_.add_int(i));
+  for (int i = 0; i < 80; ++i)
+    items.emplace_back(str("key" + std::to_string(i)), image_.add_int(i));
   const RemoteAddr dict = image_.add_dict(items);
   EXPECT_EQ(reader_.read_dict(dict)->items.size(), 80u);
   EXPECT_EQ(reader_.find_item(dict, "key79").value(), items[79].second);
@@ -93,7 +94,8 @@ TEST_P(EveryObject, ReadsAttributesOfInstances) {
   constexpr std::size_t kBefore = 64, kBasicSize = 16;
   const InstanceDictKind kind = image_.layout().strategies.instance_dict;
   const RemoteAddr value = str("worker-1");
-  const RemoteAddr shared = image_.add_dict({{str("_target"), image_.none()}, {str("_name"), image_.none()}});
+  const RemoteAddr shared =
+      image_.add_dict({{str("_target"), image_.none()}, {str("_name"), image_.none()}});
   const bool managed = kind != InstanceDictKind::kDictOffset;
   const std::uint64_t flags = kTypeHeapType | (managed ? kTypeManagedDict : 0) |
                               (kind == InstanceDictKind::kInlineValues ? kTypeInlineValues : 0);

@@ -50,8 +50,10 @@ TEST_P(EveryState, ATornThreadListEndsTheWalk) {
   const Interpreter interpreter = must_open(process_);
   process_.image().put(process_.main_thread(), Field::kThreadInterpreter, 0x4141414141414140);
   EXPECT_EQ(interpreter.threads(process_.memory())->size(), 1u);
-  process_.image().put(process_.main_thread(), Field::kThreadInterpreter, process_.interpreter().value);
-  process_.image().put(process_.main_thread(), Field::kThreadNext, process_.worker().value);  // a ring
+  process_.image().put(process_.main_thread(), Field::kThreadInterpreter,
+                       process_.interpreter().value);
+  process_.image().put(process_.main_thread(), Field::kThreadNext,
+                       process_.worker().value);  // a ring
   EXPECT_EQ(interpreter.threads(process_.memory())->size(), 2u);
 }
 
@@ -105,7 +107,8 @@ TEST_P(EveryState, AnArenaThatIsNoLongerMappedIsLeftOut) {
 }
 
 TEST_P(EveryState, WithoutPymallocSaysSo) {
-  EXPECT_THAT(must_open(process_).pymalloc(process_.memory(), process_.map()), HasErrc(Errc::kUnsupported));
+  EXPECT_THAT(must_open(process_).pymalloc(process_.memory(), process_.map()),
+              HasErrc(Errc::kUnsupported));
 }
 
 TEST_P(EveryState, NamesThreads) {
@@ -117,7 +120,8 @@ TEST_P(EveryState, NamesThreads) {
 
 TEST_P(EveryState, NamesNothingWithoutThreading) {
   const Interpreter interpreter = must_open(process_);
-  process_.image().put(process_.interpreter(), Field::kInterpreterModules, process_.image().add_dict({}).value);
+  process_.image().put(process_.interpreter(), Field::kInterpreterModules,
+                       process_.image().add_dict({}).value);
   EXPECT_TRUE(interpreter.thread_names(process_.memory()).empty());
 }
 
@@ -136,15 +140,19 @@ TEST(GcProbe, FindsGenerationsThatABuildMoved) {
   Layout moved = *layout_for(13);
   const std::uint32_t elsewhere = moved.offset(Field::kGcGenerations) + 4;
   moved.slots[static_cast<std::size_t>(Field::kGcGenerations)].offset = elsewhere;
-  PyProcess process(moved);
-  const Interpreter interpreter = must_open(process);
-  EXPECT_EQ(interpreter.layout().offset(Field::kGcGenerations), elsewhere);
-  EXPECT_EQ(interpreter.gc_states(process.memory())->front().generations[1].count, 41);
+  for (const bool published : {true, false}) {  // 3.14.0 to 3.14.4 have no generation0
+    PyProcess process(moved);
+    if (!published) process.image().put(process.gc(), Field::kGcGeneration0, 0);
+    const Interpreter interpreter = must_open(process);
+    EXPECT_EQ(interpreter.layout().offset(Field::kGcGenerations), elsewhere);
+    EXPECT_EQ(interpreter.gc_states(process.memory())->front().generations[1].count, 41);
+  }
 }
 
 TEST(GcProbe, ReadsNothingRatherThanSomethingWrong) {
   PyProcess process(*layout_for(11));
   const RemoteAddr first = process.gc() + process.image().layout().offset(Field::kGcGenerations);
+  process.image().put(process.gc(), Field::kGcGeneration0, 0);
   process.memory().write(first, std::uint64_t{0x1000});
   EXPECT_THAT(must_open(process).gc_states(process.memory()), HasErrc(Errc::kUnsupported));
 }
@@ -152,6 +160,7 @@ TEST(GcProbe, ReadsNothingRatherThanSomethingWrong) {
 TEST(GcProbe, LeavesListsAloneWhileTheyAreSplit) {
   PyProcess process(*layout_for(11));
   const RemoteAddr first = process.gc() + process.image().layout().offset(Field::kGcGenerations);
+  process.image().put(process.gc(), Field::kGcGeneration0, 0);
   process.memory().write(first, std::uint64_t{0x1000});
   process.image().set_collecting(process.interpreter(), true);
   const auto states = must_open(process).gc_states(process.memory());
