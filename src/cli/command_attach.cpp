@@ -90,15 +90,18 @@ Result<ExitCode> run_attach(const AttachOptions& options, bool json, Env& env) {
   request.pid = pid;
   request.sampling = options.sampling;
   TopModel model;
+  sampler::Session* session = nullptr;
   WatchSink watch(options.sampling.fail_on, [&](std::chrono::nanoseconds time) -> Result<Unit> {
     env.out << (json ? json_text(status_json(model, options, pid)) + '\n'
                      : status_text(model, options, time))
             << std::flush;
-    if (env.out.good()) return Unit{};
-    return make_error(Errc::kOutput, "standard output is closed");
+    // A reader that went away has seen enough; main() tells that from a full disk.
+    if (!env.out.good() && session != nullptr) session->stop("standard output closed");
+    return Unit{};
   });
   TeeSink sink({&model, &watch});
-  MEMSPY_TRY(result, run_live(request, sink, watch, env));
+  MEMSPY_TRY(result, run_live(request, sink, watch, env,
+                              [&](sampler::Session& started) { session = &started; }));
   const std::string verdict = report::verdict(model.profile(), options.shape.shape);
   if (json) {
     env.out << json_text(end_json(result, verdict)) << '\n';

@@ -72,7 +72,7 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
                     return checkpoints.on_tick(time);
                   });
   TeeSink sink({&outputs->sink(), &watch});
-  auto result = run_live(options.live, sink, watch, env, [&](const sampler::Session& session) {
+  auto result = run_live(options.live, sink, watch, env, [&](sampler::Session& session) {
     outputs->set_target(session.target().identity.pid, session.target().name);
   });
   progress.clear();

@@ -22,11 +22,11 @@ std::string indented(const std::string& text, std::string_view indent) {
 }
 
 void append_finding(std::string& text, const Finding& finding) {
-  text += fmt::format("{:<5} {:<22} {}\n", attach::finding_level_name(finding.level), finding.check,
-                      indented(finding.evidence, "                             "));
+  text += fmt::format("{:<5} {:<26} {}\n", attach::finding_level_name(finding.level), finding.check,
+                      indented(finding.evidence, "                                 "));
   if (!finding.remedy.empty())
-    text += fmt::format("      try:                   {}\n",
-                        indented(finding.remedy, "                             "));
+    text += fmt::format("      try:                       {}\n",
+                        indented(finding.remedy, "                                 "));
 }
 
 Finding interpreter_finding(const DoctorModel& model) {

@@ -28,7 +28,8 @@ struct LiveResult {
   ProcessRecord target;
 };
 
-using Started = std::function<void(const sampler::Session&)>;
+// Called between the start of a session and its run.
+using Started = std::function<void(sampler::Session&)>;
 
 // `watch` is one of the sinks behind `sink`. kTargetGone when the target ended before anything was
 // measured.

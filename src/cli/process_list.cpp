@@ -8,6 +8,7 @@
 #include "base/byte_units.h"
 #include "cli/hints.h"
 #include "cli/process_facts.h"
+#include "report/display.h"
 
 namespace memspy::cli {
 namespace {
@@ -58,7 +59,7 @@ std::vector<std::string> process_table(const std::vector<ProcessRow>& rows, std:
                               "PYTHON", "RSS", "PSS", "GROWTH/min", "CONTAINER", "COMMAND"));
   for (const ProcessRow& row : rows) lines.push_back(row_text(row));
   for (std::string& line : lines)
-    if (width != 0 && line.size() > width) line.resize(width);
+    if (width != 0) line = report::clip_middle(line, width, /*ascii=*/false);
   return lines;
 }
 

@@ -134,6 +134,7 @@ Result<Unit> RecordOutputs::open_recording() {
   auto writer = recording::Writer::create(recording_path_);
   if (!writer) return std::move(writer).error();
   writer_ = std::move(*writer);
+  created_ = true;
   return Unit{};
 }
 
@@ -149,7 +150,7 @@ Result<Unit> RecordOutputs::displace(const std::string& path) {
 RecordOutputs::~RecordOutputs() {
   if (done_) return;
   writer_.reset();
-  if (!worth_keeping_ && !recording_path_.empty()) remove_recording(recording_path_);
+  if (!worth_keeping_ && created_) remove_recording(recording_path_);
   if (displaced_.empty()) return;
   if (worth_keeping_) {
     remove_recording(displaced_);

@@ -70,6 +70,7 @@ class RecordOutputs {
   std::string displaced_;  // where the recording that --force replaces waits
   std::string written_;    // the path of the last derived output
   bool hidden_ = false;    // the recording is a means only
+  bool created_ = false;   // the recording is ours to remove
   bool worth_keeping_ = false;
   bool done_ = false;
 };

@@ -8,19 +8,6 @@ namespace {
 
 constexpr std::array kRefreshSeconds{0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0};
 
-void edit_filter(int key, TopState& state) {
-  if (key == kKeyEnter) {
-    state.query.filter = state.filter_text;
-    state.editing_filter = false;
-  } else if (key == kKeyEscape) {
-    state.editing_filter = false;
-  } else if (key == kKeyBackspace || key == 127) {
-    if (!state.filter_text.empty()) state.filter_text.pop_back();
-  } else if (key >= ' ' && key < 127) {
-    state.filter_text += static_cast<char>(key);
-  }
-}
-
 void set_thread(TopState& state, const ThreadRecord* thread) {
   state.query.thread.reset();
   state.thread_name.clear();
@@ -55,6 +42,20 @@ void step_refresh(TopState& state, int step) {
 }
 
 }  // namespace
+
+bool edit_filter(int key, TopState& state) {
+  if (key == kKeyEnter || key == kKeyEscape) {
+    if (key == kKeyEnter) state.query.filter = state.filter_text;
+    state.editing_filter = false;
+    return true;
+  }
+  if (key == kKeyBackspace || key == 127) {
+    if (!state.filter_text.empty()) state.filter_text.pop_back();
+  } else if (key >= ' ' && key < 127) {
+    state.filter_text += static_cast<char>(key);
+  }
+  return false;
+}
 
 TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& threads) {
   if (key == kKeyNone || key == kKeyResize) return TopAction::kNone;

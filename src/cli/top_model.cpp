@@ -40,10 +40,10 @@ bool before(const TopRow& a, const TopRow& b, TopSort sort) {
   return false;
 }
 
-bool passes(const TopRow& row, const std::string& filter) {
+bool passes(const std::string& function, const std::string& file, int line,
+            const std::string& filter) {
   if (filter.empty()) return true;
-  const std::string text = fmt::format("{} ({}:{})", row.function, row.file, row.line);
-  return text.find(filter) != std::string::npos;
+  return fmt::format("{} ({}:{})", function, file, line).find(filter) != std::string::npos;
 }
 
 }  // namespace
@@ -161,7 +161,7 @@ std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
     total += static_cast<double>(std::max<std::int64_t>(row.own_bytes, 0));
   std::vector<TopRow> rows;
   for (auto& [key, row] : table) {
-    if (!passes(row, query.filter)) continue;
+    if (!passes(row.function, row.file, row.line, query.filter)) continue;
     row.percent = total > 0 ? 100.0 * static_cast<double>(row.own_bytes) / total : 0;
     rows.push_back(std::move(row));
   }
@@ -173,12 +173,21 @@ std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
   return rows;
 }
 
+bool TopModel::stack_passes(StackId stack, const std::string& filter) const {
+  const auto frames = profile_.stacks.frames_of(stack);
+  return std::any_of(frames.begin(), frames.end(), [&](FrameId id) {
+    const Frame& frame = profile_.stacks.frame(id);
+    return passes(frame.function, frame.file, frame.line, filter);
+  });
+}
+
 std::vector<Frame> TopModel::hottest_stack(const TopQuery& query) const {
   const Key* hottest = nullptr;
   double most = 0;
   const auto rates = now_rates();
   const auto consider = [&](const Key& key, double value) {
     if (key.stack == kNoStack || value <= most || !matches(key, query)) return;
+    if (!stack_passes(key.stack, query.filter)) return;
     most = value;
     hottest = &key;
   };

@@ -85,6 +85,7 @@ class TopModel final : public SampleSink {
   Grown since_baseline(const Key& key, const recording::ProfileValue& value) const;
   void charge(StackId stack, const Grown& grown, double rate, bool by_line,
               std::map<RowKey, TopRow>& table) const;
+  bool stack_passes(StackId stack, const std::string& filter) const;
   bool matches(const Key& key, const TopQuery& query) const {
     return !query.thread || key.thread == *query.thread;
   }

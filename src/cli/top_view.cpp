@@ -9,6 +9,7 @@
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "cli/process_list.h"
+#include "report/display.h"
 
 namespace memspy::cli {
 namespace {
@@ -51,7 +52,7 @@ std::string memory_figures(const TopModel& model) {
 std::string growth_line(const TopModel& model) {
   const auto rate = model.growth_per_minute();
   return fmt::format("growth {}/min  {}", rate ? signed_text(*rate) : "-",
-                     sparkline(model.rss_history(), kSparkWidth));
+                     report::sparkline(model.rss_history(), kSparkWidth, /*ascii=*/false));
 }
 
 std::string evidence_line(const TopModel& model) {
@@ -160,31 +161,6 @@ std::string place_text(const std::string& function, const std::string& file, int
   return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
 }
 
-std::string cut(std::string_view text, std::size_t width) {
-  std::size_t end = 0;
-  for (std::size_t count = 0; end < text.size(); ++count) {
-    std::size_t next = end + 1;
-    while (next < text.size() && (static_cast<unsigned char>(text[next]) & 0xC0) == 0x80) ++next;
-    if (count == width) break;
-    end = next;
-  }
-  return std::string(text.substr(0, end));
-}
-
-std::string sparkline(const std::vector<double>& values, std::size_t width) {
-  static constexpr std::array kBars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  const std::size_t from = values.size() > width ? values.size() - width : 0;
-  if (from == values.size()) return "";
-  const auto begin = values.begin() + static_cast<std::ptrdiff_t>(from);
-  const auto [low, high] = std::minmax_element(begin, values.end());
-  std::string text;
-  for (auto value = begin; value != values.end(); ++value) {
-    const double share = *high > *low ? (*value - *low) / (*high - *low) : 0;
-    text += kBars[static_cast<std::size_t>(share * (kBars.size() - 1) + 0.5)];
-  }
-  return text;
-}
-
 std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
                                    const TopState& state, std::size_t width, std::size_t height) {
   std::vector<ScreenLine> lines = head_lines(model, head, state);
@@ -206,7 +182,7 @@ std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
   }
   lines.resize(height > 0 ? height - 1 : 0);
   lines.push_back({footer(state), LineStyle::kMessage});
-  for (ScreenLine& line : lines) line.text = cut(line.text, width);
+  for (ScreenLine& line : lines) line.text = report::clip_middle(line.text, width, /*ascii=*/false);
   return lines;
 }
 
@@ -265,8 +241,9 @@ std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std:
     lines.push_back({table[i + 1], i == selected ? LineStyle::kSelected : LineStyle::kNormal});
   lines.resize(height > 0 ? height - 1 : 0);
   lines.push_back(
-      {message.empty() ? "↑ ↓ choose  Enter watch it  q quit" : message, LineStyle::kMessage});
-  for (ScreenLine& line : lines) line.text = cut(line.text, width);
+      {message.empty() ? "↑ ↓ choose  Enter watch it  / filter  c clear  q quit" : message,
+       LineStyle::kMessage});
+  for (ScreenLine& line : lines) line.text = report::clip_middle(line.text, width, /*ascii=*/false);
   return lines;
 }
 

@@ -55,9 +55,5 @@ Json process_list_json(const std::vector<ProcessRow>& rows);
 
 // `function (file.py:LINE)`, with the last part of the path.
 std::string place_text(const std::string& function, const std::string& file, int line);
-// One character per value between the smallest and the largest; the last `width` ones.
-std::string sparkline(const std::vector<double>& values, std::size_t width);
-// At most `width` characters (code points) of UTF-8 text.
-std::string cut(std::string_view text, std::size_t width);
 
 }  // namespace memspy::cli

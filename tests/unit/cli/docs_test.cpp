@@ -72,7 +72,9 @@ TEST_F(Docs, man_pages) {
   for (const VerbModel& verb : program_.verbs) {
     const std::string text = verb_man_page(program_, verb);
     EXPECT_THAT(text, HasSubstr(".SH OPTIONS"));
-    if (const auto status = check_with("groff", "-man -Tascii -ww -z", text)) EXPECT_EQ(*status, 0);
+    if (const auto status = check_with("groff", "-man -Tascii -ww -z", text)) {
+      EXPECT_EQ(*status, 0);
+    }
   }
 }
 

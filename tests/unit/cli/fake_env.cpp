@@ -1,5 +1,7 @@
 #include "unit/cli/fake_env.h"
 
+#include <thread>
+
 namespace memspy::testing {
 namespace {
 
@@ -46,7 +48,10 @@ FakeWorld::FakeWorld()
       env{in_, out_, err_, clock, procfs::ProcDir(proc.root(), proc.host_root())} {
   proc.add(4242, {});
   env.wall_now = [] { return std::chrono::seconds(1700000000); };
-  env.sleep = [this](std::chrono::nanoseconds time) { clock.turn(time); };
+  env.sleep = [this](std::chrono::nanoseconds time) {
+    clock.turn(time);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a session's thread may run
+  };
   env.start_session = [this](sampler::SessionOptions options,
                              SampleSink& sink) -> Result<std::unique_ptr<sampler::Session>> {
     script.asked = std::move(options);

@@ -98,7 +98,7 @@ TEST(Parse, help_and_version_go_to_stdout) {
 TEST(Parse, later_verbs_are_not_advertised) {
   FakeWorld world;
   world.run({"--help"});
-  for (const char* verb : {"heap", "snapshot", "leaks", "daemon", "why "})
+  for (const char* verb : {"heap", "snapshot", "leaks", "daemon", "  why"})
     EXPECT_EQ(world.out().find(verb), std::string::npos) << verb;
 }
 
