@@ -28,7 +28,7 @@ std::string escape(std::string_view text, std::string_view special) {
 }
 
 // Inside single quotes of a POSIX-like shell.
-std::string quoted(std::string_view text) {
+std::string quote_word(std::string_view text) {
   std::string out;
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out;
@@ -79,7 +79,7 @@ std::string zsh_action(const OptionModel& option) {
 }
 
 std::string zsh_option(const OptionModel& option) {
-  const std::string description = quoted(escape(option.description, "[]:\\"));
+  const std::string description = quote_word(escape(option.description, "[]:\\"));
   const std::string type = option.choices().empty() ? option.type : "choice";
   std::string text;
   for (const std::string& spelling : option.spellings) {
@@ -155,7 +155,7 @@ std::string zsh_completion(const ProgramModel& program) {
       "  compadd -a pids\n}\n"
       "_memspy() {\n  local -a verbs\n  verbs=(\n";
   for (const VerbModel& verb : program.verbs)
-    text += fmt::format("    '{}:{}'\n", verb.name, quoted(escape(verb.description, ":")));
+    text += fmt::format("    '{}:{}'\n", verb.name, quote_word(escape(verb.description, ":")));
   text +=
       "  )\n"
       "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
