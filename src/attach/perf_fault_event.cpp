@@ -22,7 +22,8 @@ namespace memspy::attach {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kRingBytes = 2 * kPage;  // the control page and one page of records
+constexpr std::size_t kRingBytes = kPage;        // for the last few records
+constexpr std::size_t kTrailBytes = 16 * kPage;  // some 1600 records, between two stops
 
 // <asm/perf_regs.h>: bits of sample_regs_user, and the order in which they come.
 constexpr std::uint64_t kRegisterDi = 1U << 5, kRegisterSp = 1U << 7, kRegisterIp = 1U << 8;
@@ -37,12 +38,18 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
   attr.sample_type = PERF_SAMPLE_ADDR;
   attr.disabled = 1;
   attr.exclude_hv = 1;
-  attr.exclude_kernel = kind == FaultKind::kSignalled ? 1 : 0;
+  attr.exclude_kernel = kind == FaultKind::kSignalled || kind == FaultKind::kTrail ? 1 : 0;
   attr.exclude_user = kind == FaultKind::kSilent ? 1 : 0;
   attr.wakeup_events = 1;
+  if (kind == FaultKind::kTrail) {
+    attr.watermark = 1;
+    attr.wakeup_watermark = UINT32_MAX;
+  }
   if (kind != FaultKind::kSignalled) {
     attr.sample_type |= PERF_SAMPLE_REGS_USER;
-    attr.sample_regs_user = kRegisterDi | kRegisterSp | kRegisterIp;
+    attr.sample_regs_user = kRegisterSp | kRegisterIp;
+    // In user mode it is no call's argument, and differs at every fault.
+    if (kind != FaultKind::kTrail) attr.sample_regs_user |= kRegisterDi;
   }
   return attr;
 }
@@ -70,30 +77,35 @@ Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64
     return make_error(code, "cannot open a page-fault event on thread " + std::to_string(tid.value), err);
   }
   if (kind == FaultKind::kSignalled) MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
-  // May fail beyond perf_event_mlock_kb for an unprivileged user: then there are no addresses.
-  void* ring = ::mmap(nullptr, kRingBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring);
+  // May fail beyond perf_event_mlock_kb for an unprivileged user: then there are no records.
+  const std::size_t data_bytes = kind == FaultKind::kTrail ? kTrailBytes : kRingBytes;
+  void* ring = ::mmap(nullptr, kPage + data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring, data_bytes);
 }
 
 PerfFaultEvent::PerfFaultEvent(PerfFaultEvent&& other) noexcept
     : fd_(std::move(other.fd_)),
       ring_(std::exchange(other.ring_, nullptr)),
+      data_bytes_(other.data_bytes_),
       seen_(other.seen_),
       records_(std::move(other.records_)) {}
 
 PerfFaultEvent& PerfFaultEvent::operator=(PerfFaultEvent&& other) noexcept {
   if (this != &other) {
-    if (ring_ != nullptr) ::munmap(ring_, kRingBytes);
+    unmap();
     fd_ = std::move(other.fd_);
     ring_ = std::exchange(other.ring_, nullptr);
+    data_bytes_ = other.data_bytes_;
     seen_ = other.seen_;
     records_ = std::move(other.records_);
   }
   return *this;
 }
 
-PerfFaultEvent::~PerfFaultEvent() {
-  if (ring_ != nullptr) ::munmap(ring_, kRingBytes);
+PerfFaultEvent::~PerfFaultEvent() { unmap(); }
+
+void PerfFaultEvent::unmap() {
+  if (ring_ != nullptr) ::munmap(ring_, kPage + data_bytes_);
 }
 
 void PerfFaultEvent::enable() { ::ioctl(fd_.get(), PERF_EVENT_IOC_ENABLE, 0); }
@@ -119,16 +131,17 @@ FaultRecord PerfFaultEvent::decode(std::uint64_t at, std::size_t size) const {
   const auto word = [&](std::size_t index) {
     std::uint64_t value = 0;
     if ((index + 1) * sizeof(value) <= size) {
-      std::memcpy(&value, data + (at + index * sizeof(value)) % kPage, sizeof(value));
+      std::memcpy(&value, data + (at + index * sizeof(value)) % data_bytes_, sizeof(value));
     }
     return value;
   };
   FaultRecord record;
   record.address = {word(0)};
   if (word(1) != PERF_SAMPLE_REGS_ABI_NONE) {
-    record.argument = word(2);
-    record.stack = word(3);
-    record.code = word(4);
+    const std::size_t first = size >= 5 * sizeof(std::uint64_t) ? 3 : 2;
+    record.argument = first == 3 ? word(2) : 0;
+    record.stack = word(first);
+    record.code = word(first + 1);
   }
   return record;
 }
@@ -142,7 +155,7 @@ std::span<const FaultRecord> PerfFaultEvent::take_records() {
   std::uint64_t tail = control->data_tail;
   while (tail + sizeof(perf_event_header) <= head) {
     perf_event_header header;  // 8 bytes, aligned: never wraps
-    std::memcpy(&header, data + tail % kPage, sizeof(header));
+    std::memcpy(&header, data + tail % data_bytes_, sizeof(header));
     if (header.size < sizeof(header) || tail + header.size > head) break;
     if (header.type == PERF_RECORD_SAMPLE) {
       records_.push_back(decode(tail + sizeof(header), header.size - sizeof(header)));

@@ -22,6 +22,7 @@ enum class FaultKind {
   kSignalled,
   kSilent,
   kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we could use
+  kTrail,      // records faults of user mode and wakes nobody: where they were taken, without a stack
 };
 
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
@@ -60,10 +61,13 @@ class PerfFaultEvent {
   bool has_ring() const { return ring_ != nullptr; }
 
  private:
-  PerfFaultEvent(UniqueFd fd, void* ring) : fd_(std::move(fd)), ring_(ring) {}
+  PerfFaultEvent(UniqueFd fd, void* ring, std::size_t data_bytes)
+      : fd_(std::move(fd)), ring_(ring), data_bytes_(data_bytes) {}
+  void unmap();
   FaultRecord decode(std::uint64_t at, std::size_t size) const;
   UniqueFd fd_;
-  void* ring_ = nullptr;
+  void* ring_ = nullptr;        // a control page, then the records
+  std::size_t data_bytes_ = 0;  // of records; a power of two
   std::uint64_t seen_ = 0;
   std::vector<FaultRecord> records_;
 };

@@ -249,4 +249,13 @@ std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
   return static_cast<std::uint64_t>(value);
 }
 
+Seizure::Place Seizure::place(Tid tid) const {
+  const auto word = [&](std::size_t offset) {
+    errno = 0;
+    const long value = trace(PTRACE_PEEKUSER, tid, offset, 0);
+    return errno == 0 ? static_cast<std::uint64_t>(value) : 0;
+  };
+  return {word(offsetof(user_regs_struct, rip)), word(offsetof(user_regs_struct, rsp))};
+}
+
 }  // namespace memspy::attach

@@ -22,6 +22,15 @@ bool counts(const Mapping& mapping) {
   return (mapping.readable || mapping.writable) && mapping.path != "[vsyscall]" && mapping.path != "[vvar]";
 }
 
+// The page cache maps neighbours along; shared memory is touched page by page, as anonymous memory is.
+bool page_cache(const Mapping& mapping) {
+  if (mapping.inode == 0) return false;
+  for (const char* prefix : {"/dev/zero", "/SYSV", "/memfd:", "/dev/shm/"}) {
+    if (mapping.path.starts_with(prefix)) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::uint64_t PageLedger::Chunk::weight() const {
@@ -101,7 +110,7 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
     shrink_pages_ += faults;
   }
   const Mapping* mapping = find_mapping(map, page);
-  const bool file = mapping != nullptr && mapping->inode != 0;
+  const bool file = mapping != nullptr && page_cache(*mapping);
   const std::uint64_t pages = faults * (file ? fault_around(chunk, page) : 1);
   chunk.live.push_back({++age_, who, static_cast<std::uint32_t>(std::min<std::uint64_t>(pages, UINT32_MAX)), at});
   ++live_samples_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <sstream>
+#include <vector>
 
 #include "attach/signal_choice.h"
 
@@ -19,9 +20,34 @@ constexpr auto kTimer = 50ms;           // budgets are looked at; also a net und
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kIdentifyPause = 1s;
 constexpr int kTornReads = 3;           // attempts at a stack that changes while it is read
-constexpr std::size_t kMaxCalls = 64;   // places in a thread from which calls touch memory
+constexpr std::size_t kMaxPlaces = 2048;
+constexpr double kTrailRate = 12'000;   // records a second and thread; each costs the target about 0.4 µs
 constexpr std::uint64_t kFirstKernelPeriod = 1;
 constexpr std::uint64_t kProbePeriod = 1U << 30;
+
+std::uint64_t place_key(const attach::FaultRecord& place) {
+  std::uint64_t key = place.code * 0x9e3779b97f4a7c15ULL;
+  key = (key ^ place.stack) * 0xff51afd7ed558ccdULL;
+  return (key ^ place.argument) * 0xc4ceb9fe1a85ec53ULL ^ key >> 29;
+}
+
+// What `records` say of one place: how often, and the newest page.
+struct PlaceCount {
+  attach::FaultRecord newest;
+  std::uint64_t count = 0;
+};
+
+std::vector<PlaceCount> count_places(std::span<const attach::FaultRecord> records) {
+  std::vector<PlaceCount> places;
+  std::unordered_map<std::uint64_t, std::size_t> index;
+  for (const auto& record : records) {
+    const auto [it, fresh] = index.try_emplace(place_key(record), places.size());
+    if (fresh) places.emplace_back();
+    places[it->second].newest = record;
+    ++places[it->second].count;
+  }
+  return places;
+}
 
 }  // namespace
 
@@ -33,6 +59,16 @@ Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
   MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod, SIGURG));
   (void)event;
   return Unit{};
+}
+
+std::optional<StackId> PageFaultEngine::Places::find(const attach::FaultRecord& place) const {
+  const auto it = stacks_.find(place_key(place));
+  return it == stacks_.end() ? std::nullopt : std::optional(it->second);
+}
+
+void PageFaultEngine::Places::learn(const attach::FaultRecord& place, StackId stack) {
+  if (stacks_.size() >= kMaxPlaces) stacks_.clear();  // rare; it is learnt again within seconds
+  stacks_.insert_or_assign(place_key(place), stack);
 }
 
 PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
@@ -138,7 +174,26 @@ void PageFaultEngine::set_periods(Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
     if (thread->target != &target) continue;
     if (thread->user) thread->user->set_period(budgets.stops.jittered_period());
+    if (thread->user && sampling()) follow(*thread, budgets.stops);
     if (thread->kernel) thread->kernel->set_period(budgets.kernel_reads.jittered_period());
+  }
+}
+
+// Between two stops the trail tells where the faults were taken; needed when not every fault stops.
+void PageFaultEngine::follow(Thread& thread, const Budget& stops) {
+  if (stops.period() <= 1) {
+    thread.trail.reset();
+    return;
+  }
+  // Odd, so that it does not beat with buffers of 2^n pages.
+  const auto period = static_cast<std::uint64_t>(stops.fault_rate() / kTrailRate) | 1;
+  if (period >= stops.period()) {
+    thread.trail.reset();
+  } else if (thread.trail) {
+    thread.trail->set_period(period);
+  } else if (auto trail = PerfFaultEvent::open(thread.tid, FaultKind::kTrail, period, 0); trail.has_value()) {
+    thread.trail = std::move(trail).value();
+    thread.trail->enable();
   }
 }
 
@@ -154,8 +209,11 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   if (!ours) return false;
   pending_ = Pending{};
   pending_.begin = begin;
-  if (!thread.thread_id) thread.thread_id = seizure_.fs_base(tid);
   read_stopped(thread);
+  if (thread.trail) {
+    const auto place = seizure_.place(tid);
+    pending_.place = {{}, 0, place.stack, place.code};
+  }
   pending_.faults = thread.user->take_count();
   if (const auto records = thread.user->take_records(); !records.empty()) pending_.address = records.back().address;
   thread.user->set_period(budgets_of(*thread.target).stops.jittered_period());
@@ -165,10 +223,14 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
 void PageFaultEngine::read_stopped(Thread& thread) {
   auto* reader = thread.target->reader();
   pending_.outside = reader == nullptr;
-  if (reader == nullptr || !thread.thread_id) return;
-  const RemoteAddr state = reader->find_thread_state(*thread.thread_id);
+  if (reader == nullptr) return;
+  // Kept only once it has led to a Python state: a program that is starting has no thread pointer yet.
+  const auto thread_id = thread.thread_id ? thread.thread_id : seizure_.fs_base(thread.tid);
+  const RemoteAddr state = thread_id ? reader->find_thread_state(*thread_id) : RemoteAddr{};
   pending_.python = static_cast<bool>(state);
-  if (state) pending_.readable = reader->capture(state, thread.stack).has_value();
+  if (!state) return;
+  thread.thread_id = thread_id;
+  pending_.readable = reader->capture(state, thread.stack).has_value();
 }
 
 void PageFaultEngine::on_resumed(Pid, Tid tid) {
@@ -179,9 +241,37 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) set_periods(budgets, *thread.target);
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  const auto records = thread.trail ? thread.trail->take_records() : std::span<const attach::FaultRecord>{};
   if (rejected(pending_)) return;
-  context_.queue.push(FaultSample{thread.target->index(), thread.index, intern(thread, pending_), pending_.address,
-                                  pending_.faults, false, false});
+  const StackId stack = intern(thread, pending_);
+  if (thread.trail) thread.places.learn(pending_.place, stack);
+  charge(thread.places, records,
+         {thread.target->index(), thread.index, stack, pending_.address, pending_.faults, false, false}, true);
+}
+
+// Shares the faults of a sample out to the places where they were taken. What was taken at a place
+// never sampled goes to the sample's own stack; `known`: that is where it belongs by the rules of
+// sampling, else it is late. The arguments of functions are left out in user mode: they differ at
+// every fault.
+void PageFaultEngine::charge(const Places& places, std::span<const attach::FaultRecord> records,
+                             const FaultSample& now, bool known) {
+  std::uint64_t left = now.faults;
+  for (const PlaceCount& place : count_places(records)) {
+    const auto stack = places.find(place.newest);
+    if (!stack || *stack == now.stack) continue;
+    FaultSample part = now;
+    part.stack = *stack;
+    part.address = place.newest.address;
+    part.faults = std::min(left, now.faults * place.count / records.size());
+    left -= part.faults;
+    if (part.faults > 0) context_.queue.push(part);
+  }
+  if (left == 0) return;
+  FaultSample rest = now;
+  rest.faults = left;
+  rest.late = !known && !(records.empty() ? std::nullopt : places.find(records.back()));
+  if (rest.late) context_.counters.late.fetch_add(1, std::memory_order_relaxed);
+  context_.queue.push(rest);
 }
 
 // --- faults inside a system call: the thread goes on, its Python stack does not move ---
@@ -208,46 +298,12 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   if (budgets.kernel_reads.on_stop(now, now - sample.begin, sample.faults)) set_periods(budgets, *thread.target);
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
-  std::optional<StackId> stack;
-  if (!rejected(sample)) stack = intern(thread, sample);
-  charge_calls(thread, records, sample.faults, stack, confirmed);
-}
-
-// The records since the last time may be of several calls; each stands for its part of the faults. The
-// newest call is the one that `now` was read in, if that is confirmed.
-void PageFaultEngine::charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, std::uint64_t faults,
-                                   std::optional<StackId> now, bool confirmed) {
-  const auto push = [&](RemoteAddr address, std::uint64_t part, std::optional<StackId> stack, bool late) {
-    if (late) context_.counters.late.fetch_add(1, std::memory_order_relaxed);
-    if (!stack) return;
-    context_.queue.push(FaultSample{thread.target->index(), thread.index, *stack, address, part, true, late});
-  };
-  if (records.empty()) {
-    push({}, faults, now, !confirmed);
-    return;
-  }
-  const auto known = [&](const attach::FaultRecord& call) {
-    return std::find_if(thread.calls.begin(), thread.calls.end(), [&](const CallStack& c) { return c.call.same_call(call); });
-  };
-  if (confirmed && now) {
-    if (const auto it = known(records.back()); it != thread.calls.end()) {
-      it->stack = *now;
-    } else {
-      if (thread.calls.size() >= kMaxCalls) thread.calls.erase(thread.calls.begin());
-      thread.calls.push_back({records.back(), *now});
-    }
-  }
-  std::uint64_t left = faults;
-  for (std::size_t begin = 0; begin < records.size();) {
-    std::size_t end = begin + 1;
-    while (end < records.size() && records[end].same_call(records[begin])) ++end;
-    const std::uint64_t part = end == records.size() ? left : std::min(left, faults * (end - begin) / records.size());
-    left -= part;
-    const auto it = known(records[begin]);
-    const bool in_time = it != thread.calls.end();
-    push(records[end - 1].address, part, in_time ? std::optional(it->stack) : now, !in_time);
-    begin = end;
-  }
+  if (rejected(sample)) return;
+  const StackId stack = intern(thread, sample);
+  if (confirmed && !records.empty()) thread.calls.learn(records.back(), stack);
+  const RemoteAddr address = records.empty() ? RemoteAddr{} : records.back().address;
+  charge(thread.calls, records,
+         {thread.target->index(), thread.index, stack, address, sample.faults, true, false}, confirmed);
 }
 
 // Two reads that agree: the chain did not change in between.

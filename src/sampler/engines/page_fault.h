@@ -29,13 +29,17 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
-  // Stacks that were read while a system call was certainly in progress, by the registers that name
-  // the call: what comes to light of such a call too late is charged to the same stack.
-  struct CallStack {
-    attach::FaultRecord call;
-    StackId stack;
+  // Stacks by the place they were read at. A place is an instruction, a stack depth and, inside a
+  // system call, its first argument: far from a stack, but cheap to record for every fault. Faults
+  // at a place that has been sampled are charged to the stack it had last.
+  class Places {
+   public:
+    std::optional<StackId> find(const attach::FaultRecord& place) const;
+    void learn(const attach::FaultRecord& place, StackId stack);
+
+   private:
+    std::unordered_map<std::uint64_t, StackId> stacks_;
   };
-  using CallStacks = std::vector<CallStack>;
 
   struct Thread {
     Tid tid;
@@ -43,10 +47,11 @@ class PageFaultEngine final : public TracingEngine {
     ThreadIndex index;
     int signal = 0;
     std::optional<attach::PerfFaultEvent> user, kernel;
+    std::optional<attach::PerfFaultEvent> trail;  // while not every fault is a sample
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     SteadyTime next_identification{};
     cpython::RawStack stack;                 // of the last sample
-    CallStacks calls;
+    Places calls, places;                    // in system calls, in user mode
   };
   struct Budgets {
     Budget stops;         // of faults in user mode
@@ -57,6 +62,7 @@ class PageFaultEngine final : public TracingEngine {
     SteadyTime begin{};
     std::uint64_t faults = 0;
     RemoteAddr address;
+    attach::FaultRecord place;
     bool readable = false;  // the stack held together
     bool python = false;    // the thread has a Python state
     bool outside = false;   // no interpreter is known (yet)
@@ -81,8 +87,9 @@ class PageFaultEngine final : public TracingEngine {
   void read_stopped(Thread& thread);
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
-  void charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, std::uint64_t faults,
-                    std::optional<StackId> now, bool confirmed);
+  void follow(Thread& thread, const Budget& stops);
+  void charge(const Places& places, std::span<const attach::FaultRecord> records,
+              const FaultSample& now, bool known);
   void identify(Thread& thread);
   bool rejected(const Pending& sample);
   StackId intern(Thread& thread, const Pending& sample);
