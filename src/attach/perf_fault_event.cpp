@@ -24,6 +24,9 @@ namespace {
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kRingBytes = 2 * kPage;  // the control page and one page of records
 
+// <asm/perf_regs.h>: bits of sample_regs_user, and the order in which they come.
+constexpr std::uint64_t kRegisterDi = 1U << 5, kRegisterSp = 1U << 7, kRegisterIp = 1U << 8;
+
 perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
   perf_event_attr attr{};
   attr.size = sizeof(attr);
@@ -37,6 +40,10 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
   attr.exclude_kernel = kind == FaultKind::kSignalled ? 1 : 0;
   attr.exclude_user = kind == FaultKind::kSilent ? 1 : 0;
   attr.wakeup_events = 1;
+  if (kind != FaultKind::kSignalled) {
+    attr.sample_type |= PERF_SAMPLE_REGS_USER;
+    attr.sample_regs_user = kRegisterDi | kRegisterSp | kRegisterIp;
+  }
   return attr;
 }
 
@@ -72,7 +79,7 @@ PerfFaultEvent::PerfFaultEvent(PerfFaultEvent&& other) noexcept
     : fd_(std::move(other.fd_)),
       ring_(std::exchange(other.ring_, nullptr)),
       seen_(other.seen_),
-      addresses_(std::move(other.addresses_)) {}
+      records_(std::move(other.records_)) {}
 
 PerfFaultEvent& PerfFaultEvent::operator=(PerfFaultEvent&& other) noexcept {
   if (this != &other) {
@@ -80,7 +87,7 @@ PerfFaultEvent& PerfFaultEvent::operator=(PerfFaultEvent&& other) noexcept {
     fd_ = std::move(other.fd_);
     ring_ = std::exchange(other.ring_, nullptr);
     seen_ = other.seen_;
-    addresses_ = std::move(other.addresses_);
+    records_ = std::move(other.records_);
   }
   return *this;
 }
@@ -100,27 +107,50 @@ std::uint64_t PerfFaultEvent::take_count() {
 
 void PerfFaultEvent::set_period(std::uint64_t period) { ::ioctl(fd_.get(), PERF_EVENT_IOC_PERIOD, &period); }
 
-std::span<const RemoteAddr> PerfFaultEvent::take_addresses() {
-  addresses_.clear();
+std::uint64_t PerfFaultEvent::peek_count() const {
+  std::uint64_t now = 0;
+  return ::read(fd_.get(), &now, sizeof(now)) == sizeof(now) ? now - seen_ : 0;
+}
+
+// Body of a sample: the address, then (kSilent) the registers' ABI and the registers. `at` is where
+// the body begins; words never wrap, the body may.
+FaultRecord PerfFaultEvent::decode(std::uint64_t at, std::size_t size) const {
+  const auto* data = static_cast<const std::byte*>(ring_) + kPage;
+  const auto word = [&](std::size_t index) {
+    std::uint64_t value = 0;
+    if ((index + 1) * sizeof(value) <= size) {
+      std::memcpy(&value, data + (at + index * sizeof(value)) % kPage, sizeof(value));
+    }
+    return value;
+  };
+  FaultRecord record;
+  record.address = {word(0)};
+  if (word(1) != PERF_SAMPLE_REGS_ABI_NONE) {
+    record.argument = word(2);
+    record.stack = word(3);
+    record.code = word(4);
+  }
+  return record;
+}
+
+std::span<const FaultRecord> PerfFaultEvent::take_records() {
+  records_.clear();
   if (ring_ == nullptr) return {};
   auto* control = static_cast<perf_event_mmap_page*>(ring_);
   const auto* data = static_cast<const std::byte*>(ring_) + kPage;
   const std::uint64_t head = std::atomic_ref(control->data_head).load(std::memory_order_acquire);
   std::uint64_t tail = control->data_tail;
-  // Every record is 8-byte aligned and its header never wraps; its body may.
   while (tail + sizeof(perf_event_header) <= head) {
-    perf_event_header header;
+    perf_event_header header;  // 8 bytes, aligned: never wraps
     std::memcpy(&header, data + tail % kPage, sizeof(header));
     if (header.size < sizeof(header) || tail + header.size > head) break;
-    if (header.type == PERF_RECORD_SAMPLE && header.size >= sizeof(header) + sizeof(std::uint64_t)) {
-      RemoteAddr addr;
-      std::memcpy(&addr.value, data + (tail + sizeof(header)) % kPage, sizeof(addr.value));
-      addresses_.push_back(addr);
+    if (header.type == PERF_RECORD_SAMPLE) {
+      records_.push_back(decode(tail + sizeof(header), header.size - sizeof(header)));
     }
     tail += header.size;
   }
   std::atomic_ref(control->data_tail).store(head, std::memory_order_release);
-  return addresses_;
+  return records_;
 }
 
 }  // namespace memspy::attach

@@ -85,8 +85,8 @@ void apply(const CommonOptions& root, const CommonOptions& verb, Env& env) {
   const bool quiet = root.quiet || verb.quiet;
   env.verbosity = quiet ? -1 : std::min(root.verbose + verb.verbose, 2);
   // NOLINTBEGIN(concurrency-mt-unsafe): before any thread exists
-  env.colour = wants_colour(root.no_color || verb.no_color, env.out_terminal, std::getenv("NO_COLOR"),
-                            std::getenv("CLICOLOR_FORCE"));
+  env.colour = wants_colour(root.no_color || verb.no_color, env.out_terminal,
+                            std::getenv("NO_COLOR"), std::getenv("CLICOLOR_FORCE"));
   // NOLINTEND(concurrency-mt-unsafe)
   init_logging(env.verbosity, env.colour && env.err_terminal);
 }
@@ -122,9 +122,10 @@ int run_checked(std::vector<std::string> args, Env& env) {
 
 }  // namespace
 
-App::App() : root(std::make_unique<CLI::App>("Where the memory of a running CPython process goes, "
-                                             "and why it grows; from outside, without a restart.",
-                                             "memspy")) {}
+App::App()
+    : root(std::make_unique<CLI::App>("Where the memory of a running CPython process goes, "
+                                      "and why it grows; from outside, without a restart.",
+                                      "memspy")) {}
 App::~App() = default;
 
 Verb add_verb(CLI::App& root, const std::string& name, const std::string& description) {
@@ -144,8 +145,8 @@ std::unique_ptr<App> make_app() {
   root.get_formatter()->column_width(30);
   add_common(root, app->common);
   root.require_subcommand(0, 1);
-  for (const auto add : {add_attach, add_record, add_report, add_top, add_dump, add_diff, add_doctor,
-                         add_completions})
+  for (const auto add : {add_attach, add_record, add_report, add_top, add_dump, add_diff,
+                         add_doctor, add_completions})
     app->verbs.push_back(add(root));
   return app;
 }

@@ -6,7 +6,7 @@
 
 namespace memspy::cli {
 
-std::string_view version();     // "0.1.0"
-std::string version_text();     // with commit, build type, compiler and libraries
+std::string_view version();  // "0.1.0"
+std::string version_text();  // with commit, build type, compiler and libraries
 
 }  // namespace memspy::cli

@@ -1,6 +1,6 @@
 // memspy attach: a live session, a status line per interval, the verdict at the end.
-#include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
 
 #include <cmath>
 
@@ -47,10 +47,9 @@ std::string status_text(const TopModel& model, const AttachOptions& options,
                         std::chrono::nanoseconds time) {
   const double rss = model.figure(SeriesColumn::kRssBytes).value_or(0);
   const auto rate = model.growth_per_minute();
-  std::string text = fmt::format(
-      "{:>11}  RSS {:>9}  {:>11}/min", format_duration(time),
-      format_bytes(static_cast<std::uint64_t>(rss)),
-      rate ? format_signed_bytes(std::llround(*rate)) : "-");
+  std::string text = fmt::format("{:>11}  RSS {:>9}  {:>11}/min", format_duration(time),
+                                 format_bytes(static_cast<std::uint64_t>(rss)),
+                                 rate ? format_signed_bytes(std::llround(*rate)) : "-");
   if (const auto row = top_row(model, query_of(options)))
     text += fmt::format("  {} {}", format_signed_bytes(row->own_bytes),
                         place_text(row->function, row->file, row->line));
@@ -91,15 +90,18 @@ Result<ExitCode> run_attach(const AttachOptions& options, bool json, Env& env) {
   request.pid = pid;
   request.sampling = options.sampling;
   TopModel model;
+  sampler::Session* session = nullptr;
   WatchSink watch(options.sampling.fail_on, [&](std::chrono::nanoseconds time) -> Result<Unit> {
     env.out << (json ? json_text(status_json(model, options, pid)) + '\n'
                      : status_text(model, options, time))
             << std::flush;
-    if (env.out.good()) return Unit{};
-    return make_error(Errc::kOutput, "standard output is closed");
+    // A reader that went away has seen enough; main() tells that from a full disk.
+    if (!env.out.good() && session != nullptr) session->stop("standard output closed");
+    return Unit{};
   });
   TeeSink sink({&model, &watch});
-  MEMSPY_TRY(result, run_live(request, sink, watch, env));
+  MEMSPY_TRY(result, run_live(request, sink, watch, env,
+                              [&](sampler::Session& started) { session = &started; }));
   const std::string verdict = report::verdict(model.profile(), options.shape.shape);
   if (json) {
     env.out << json_text(end_json(result, verdict)) << '\n';
@@ -113,7 +115,8 @@ Result<ExitCode> run_attach(const AttachOptions& options, bool json, Env& env) {
 }  // namespace
 
 Verb add_attach(CLI::App& root) {
-  Verb verb = add_verb(root, "attach", "A live session: a line per interval, the verdict at the end");
+  Verb verb =
+      add_verb(root, "attach", "A live session: a line per interval, the verdict at the end");
   const auto options = std::make_shared<AttachOptions>();
   CLI::App& app = *verb.app;
   add_target(app, options->target);

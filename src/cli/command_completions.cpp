@@ -30,7 +30,9 @@ Result<ExitCode> run_completions(const std::string& shell, Env& env) {
 Verb add_completions(CLI::App& root) {
   Verb verb = add_verb(root, "completions", "The completion script for a shell");
   const auto shell = std::make_shared<std::string>();
-  verb.app->add_option("SHELL", *shell, "bash, zsh or fish")->type_name("bash|zsh|fish")->required();
+  verb.app->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->type_name("bash|zsh|fish")
+      ->required();
   verb.run = [shell](Env& env) { return run_completions(*shell, env); };
   return verb;
 }

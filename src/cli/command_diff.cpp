@@ -29,7 +29,8 @@ Result<ExitCode> run_diff(const DiffOptions& options, bool json, Env& env) {
   const report::Diff diff =
       report::diff_profiles(inputs, options.by, options.shape.shape, options.shape.gross);
   env.out << (json ? report::diff_json(diff)
-                   : report::diff_text(diff, report_style(/*to_terminal=*/true, env), options.limit));
+                   : report::diff_text(diff, report_style(/*to_terminal=*/true, env),
+                                       options.limit));
   return ExitCode::kOk;
 }
 

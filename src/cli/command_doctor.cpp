@@ -9,18 +9,10 @@
 namespace memspy::cli {
 namespace {
 
-using attach::FindingLevel;
-
 struct DoctorOptions {
   TargetOptions target;
   std::optional<int> assume_minor;
 };
-
-bool failed(const std::vector<attach::Finding>& findings) {
-  for (const auto& finding : findings)
-    if (finding.level == FindingLevel::kFail) return true;
-  return false;
-}
 
 Result<ExitCode> run_doctor(const DoctorOptions& options, bool json, Env& env) {
   MEMSPY_TRY(pid, resolve_target(options.target, env));
@@ -31,8 +23,9 @@ Result<ExitCode> run_doctor(const DoctorOptions& options, bool json, Env& env) {
   const auto words = env.proc.command_line(pid);
   model.command = one_line_command(words.value_or({}), stat ? stat->comm : "?");
   model.findings = env.diagnose(pid);
-  ExitCode code = failed(model.findings) ? ExitCode::kPermission : ExitCode::kOk;
-  if (code == ExitCode::kOk) {
+  ExitCode code = ExitCode::kOk;
+  const auto access = env.check_access(pid);
+  if (access.has_value()) {
     auto found = env.find_interpreter(pid, options.assume_minor, model.attempts);
     if (found) {
       model.version = found->version();
@@ -42,7 +35,8 @@ Result<ExitCode> run_doctor(const DoctorOptions& options, bool json, Env& env) {
       code = exit_code_for(found.error().code);
     }
   } else {
-    model.refusal = "not looked for: the memory cannot be read";
+    model.refusal = "not looked for: " + describe(access.error());
+    code = exit_code_for(access.error().code);
   }
   if (json) {
     env.out << json_text(doctor_json(model)) << '\n';

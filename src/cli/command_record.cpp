@@ -1,6 +1,6 @@
 // memspy record: sample a process, or launch a command, and write a profile.
-#include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
 
 #include "base/duration.h"
 #include "cli/checkpoint.h"
@@ -43,7 +43,8 @@ Result<Unit> settle_target(RecordOptions& options, Env& env) {
   return Unit{};
 }
 
-Json summary_document(const LiveResult& result, const std::string& path, const RecordOutputs& outputs) {
+Json summary_document(const LiveResult& result, const std::string& path,
+                      const RecordOutputs& outputs) {
   Json json = recording::summary_json(result.summary, result.header.engine);
   json["pid"] = result.target.identity.pid.value;
   json["python_version"] = result.target.python_version;
@@ -64,13 +65,14 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
 
   Progress progress(env, options.live.sampling.duration);
   Checkpoints checkpoints(*outputs, options.checkpoint, env);
-  WatchSink watch(options.live.sampling.fail_on, [&](std::chrono::nanoseconds time) -> Result<Unit> {
-    outputs->set_worth_keeping();
-    progress.on_tick(time, watch);
-    return checkpoints.on_tick(time);
-  });
+  WatchSink watch(options.live.sampling.fail_on,
+                  [&](std::chrono::nanoseconds time) -> Result<Unit> {
+                    outputs->set_worth_keeping();
+                    progress.on_tick(time, watch);
+                    return checkpoints.on_tick(time);
+                  });
   TeeSink sink({&outputs->sink(), &watch});
-  auto result = run_live(options.live, sink, watch, env, [&](const sampler::Session& session) {
+  auto result = run_live(options.live, sink, watch, env, [&](sampler::Session& session) {
     outputs->set_target(session.target().identity.pid, session.target().name);
   });
   progress.clear();
@@ -87,8 +89,9 @@ void add_output(CLI::App& app, RecordOptions& options) {
   for (const sinks::Format& format : sinks::formats())
     formats += (formats.empty() ? "" : "|") + std::string(format.name);
   OutputRequest& output = options.output;
-  app.add_option("-o,--output", output.output,
-                 "Where to; - is stdout; %p pid, %t time, %h host, %n name (memspy-%n-%p-%t.memspy)")
+  app.add_option(
+         "-o,--output", output.output,
+         "Where to; - is stdout; %p pid, %t time, %h host, %n name (memspy-%n-%p-%t.memspy)")
       ->type_name("FILE")
       ->take_last();
   app.add_option("-f,--format", output.format, "What; else by the suffix of -o")
@@ -105,7 +108,8 @@ void add_output(CLI::App& app, RecordOptions& options) {
 }  // namespace
 
 Verb add_record(CLI::App& root) {
-  Verb verb = add_verb(root, "record", "Sample a process, or launch a command, and write a profile");
+  Verb verb =
+      add_verb(root, "record", "Sample a process, or launch a command, and write a profile");
   const auto options = std::make_shared<RecordOptions>();
   CLI::App& app = *verb.app;
   add_target(app, options->target);

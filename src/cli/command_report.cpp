@@ -81,23 +81,28 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
 }  // namespace
 
 Verb add_report(CLI::App& root) {
-  Verb verb = add_verb(root, "report", "A recording as text, tree, annotated source or another format");
+  Verb verb =
+      add_verb(root, "report", "A recording as text, tree, annotated source or another format");
   const auto options = std::make_shared<ReportVerbOptions>();
   CLI::App& app = *verb.app;
   app.add_option("RECORDING", options->recording, "A .memspy file")->type_name("FILE")->required();
   app.add_option("-f,--format", options->format, "What; else by the suffix of -o, else text")
       ->type_name(format_type())
       ->take_last();
-  app.add_option("-o,--output", options->output, "Where to; - is stdout")->type_name("FILE")->take_last();
+  app.add_option("-o,--output", options->output, "Where to; - is stdout")
+      ->type_name("FILE")
+      ->take_last();
   app.add_flag("--force", options->force, "Replace a file that exists");
   add_report_choices(app, options->choices);
-  add_duration(app, "--from", options->from, /*bare_seconds=*/true, "Only from this time of the run on");
+  add_duration(app, "--from", options->from, /*bare_seconds=*/true,
+               "Only from this time of the run on");
   add_duration(app, "--to", options->to, /*bare_seconds=*/true, "Only up to this time of the run");
   app.add_option("--file", options->annotate.only_file, "source: only this file (or its tail)")
       ->type_name("FILE");
   app.add_option("--source-root", options->annotate.source_roots, "source: look for files here too")
       ->type_name("FILE");
-  app.add_option("--context", options->annotate.context, "source: lines around one that grew (5); 0: all")
+  app.add_option("--context", options->annotate.context,
+                 "source: lines around one that grew (5); 0: all")
       ->type_name("N");
   add_json(app, *verb.common);
   verb.run = [options, common = verb.common](Env& env) {

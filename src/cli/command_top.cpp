@@ -27,7 +27,8 @@ Result<ExitCode> run_top(TopOptions options, Env& env) {
 }  // namespace
 
 Verb add_top(CLI::App& root) {
-  Verb verb = add_verb(root, "top", "Full-screen live view of what grows; every process without a PID");
+  Verb verb =
+      add_verb(root, "top", "Full-screen live view of what grows; every process without a PID");
   const auto options = std::make_shared<TopOptions>();
   CLI::App& app = *verb.app;
   add_target(app, options->target);

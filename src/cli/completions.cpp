@@ -6,7 +6,8 @@ namespace memspy::cli {
 namespace {
 
 // Python processes as "pid" lines; the same program text serves all three shells.
-constexpr const char* kPids = "ps -eo pid=,comm= 2>/dev/null | awk '/python|uwsgi|gunicorn/ {print $1}'";
+constexpr const char* kPids =
+    "ps -eo pid=,comm= 2>/dev/null | awk '/python|uwsgi|gunicorn/ {print $1}'";
 
 std::string join(const std::vector<std::string>& words, std::string_view separator) {
   std::string text;
@@ -27,7 +28,7 @@ std::string escape(std::string_view text, std::string_view special) {
 }
 
 // Inside single quotes of a POSIX-like shell.
-std::string quoted(std::string_view text) {
+std::string quote_word(std::string_view text) {
   std::string out;
   for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return out;
@@ -78,11 +79,12 @@ std::string zsh_action(const OptionModel& option) {
 }
 
 std::string zsh_option(const OptionModel& option) {
-  const std::string description = quoted(escape(option.description, "[]:\\"));
+  const std::string description = quote_word(escape(option.description, "[]:\\"));
   const std::string type = option.choices().empty() ? option.type : "choice";
   std::string text;
   for (const std::string& spelling : option.spellings) {
-    text += fmt::format(" \\\n        '({}){}[{}]", join(option.spellings, " "), spelling, description);
+    text +=
+        fmt::format(" \\\n        '({}){}[{}]", join(option.spellings, " "), spelling, description);
     if (!option.type.empty()) text += fmt::format(":{}:{}", type, zsh_action(option));
     text += "'";
   }
@@ -112,8 +114,8 @@ std::string fish_option(const std::string& condition, const OptionModel& option)
   if (!option.positional.empty() && option.takes_file())
     text += fmt::format("complete -c memspy -n '{}' -F\n", condition);
   if (!option.positional.empty() && !option.choices().empty())
-    text += fmt::format("complete -c memspy -n '{}' -a '{}'\n", condition,
-                        join(option.choices(), " "));
+    text +=
+        fmt::format("complete -c memspy -n '{}' -a '{}'\n", condition, join(option.choices(), " "));
   return text;
 }
 
@@ -122,7 +124,9 @@ std::string fish_option(const std::string& condition, const OptionModel& option)
 std::string bash_completion(const ProgramModel& program) {
   std::string text =
       "# bash completion for memspy, made by `memspy completions bash`\n"
-      "_memspy_pids() { " + std::string(kPids) + "; }\n"
+      "_memspy_pids() { " +
+      std::string(kPids) +
+      "; }\n"
       "_memspy() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= i\n"
       "  COMPREPLY=()\n"
@@ -145,15 +149,18 @@ std::string bash_completion(const ProgramModel& program) {
 std::string zsh_completion(const ProgramModel& program) {
   std::string text =
       "#compdef memspy\n# zsh completion for memspy, made by `memspy completions zsh`\n"
-      "_memspy_pids() {\n  local -a pids\n  pids=(${(f)\"$(" + std::string(kPids) + ")\"})\n"
+      "_memspy_pids() {\n  local -a pids\n  pids=(${(f)\"$(" +
+      std::string(kPids) +
+      ")\"})\n"
       "  compadd -a pids\n}\n"
       "_memspy() {\n  local -a verbs\n  verbs=(\n";
   for (const VerbModel& verb : program.verbs)
-    text += fmt::format("    '{}:{}'\n", verb.name, quoted(escape(verb.description, ":")));
-  text += "  )\n"
-          "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
-          "    _describe 'verb' verbs\n    return\n  fi\n"
-          "  local verb=$words[2]\n  shift words\n  (( CURRENT-- ))\n  case $verb in\n";
+    text += fmt::format("    '{}:{}'\n", verb.name, quote_word(escape(verb.description, ":")));
+  text +=
+      "  )\n"
+      "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
+      "    _describe 'verb' verbs\n    return\n  fi\n"
+      "  local verb=$words[2]\n  shift words\n  (( CURRENT-- ))\n  case $verb in\n";
   for (const VerbModel& verb : program.verbs) {
     text += fmt::format("    {})\n      _arguments -s", verb.name);
     for (const OptionModel& option : verb.options) text += zsh_option(option);
@@ -166,7 +173,9 @@ std::string zsh_completion(const ProgramModel& program) {
 std::string fish_completion(const ProgramModel& program) {
   std::string text =
       "# fish completion for memspy, made by `memspy completions fish`\n"
-      "function __memspy_pids\n  " + std::string(kPids) + "\nend\n"
+      "function __memspy_pids\n  " +
+      std::string(kPids) +
+      "\nend\n"
       "complete -c memspy -f\n";
   for (const OptionModel& option : program.options)
     text += fish_option("__fish_use_subcommand", option);

@@ -16,7 +16,7 @@ namespace memspy::cli {
 struct Condition {
   enum class Metric { kRss, kGrowth };
   Metric metric = Metric::kRss;
-  bool above = true;      // > and >=; else < and <=
+  bool above = true;  // > and >=; else < and <=
   bool or_equal = false;
   double bytes = 0;
   std::optional<double> per_seconds;  // growth per this time; absent: growth since the start

@@ -36,7 +36,8 @@ bool known_to_a_verb(const CLI::App& root, const std::string& name) {
   });
 }
 
-void append(std::vector<std::string>& args, const CLI::Option& option, const CLI::ConfigItem& item) {
+void append(std::vector<std::string>& args, const CLI::Option& option,
+            const CLI::ConfigItem& item) {
   const bool flag = option.get_items_expected_max() == 0;
   if (flag && item.inputs.empty()) args.push_back("--" + item.name);
   for (const std::string& input : item.inputs) {

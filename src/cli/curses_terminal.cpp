@@ -1,5 +1,5 @@
-#include <clocale>
 #include <curses.h>
+#include <clocale>
 
 #include "cli/top_keys.h"
 #include "cli/top_terminal.h"
@@ -51,14 +51,21 @@ class CursesTerminal final : public TopTerminal {
     timeout(static_cast<int>(timeout_ms.count()));
     const int key = getch();
     switch (key) {
-      case ERR: return kKeyNone;
-      case KEY_UP: return kKeyUp;
-      case KEY_DOWN: return kKeyDown;
-      case KEY_RESIZE: return kKeyResize;
-      case KEY_BACKSPACE: return kKeyBackspace;
+      case ERR:
+        return kKeyNone;
+      case KEY_UP:
+        return kKeyUp;
+      case KEY_DOWN:
+        return kKeyDown;
+      case KEY_RESIZE:
+        return kKeyResize;
+      case KEY_BACKSPACE:
+        return kKeyBackspace;
       case KEY_ENTER:
-      case '\r': return kKeyEnter;
-      default: return key;
+      case '\r':
+        return kKeyEnter;
+      default:
+        return key;
     }
   }
 
@@ -67,14 +74,19 @@ class CursesTerminal final : public TopTerminal {
 
   attr_t attributes_of(LineStyle style) const {
     switch (style) {
-      case LineStyle::kTitle: return A_BOLD;
+      case LineStyle::kTitle:
+        return A_BOLD;
       case LineStyle::kColumns:
-      case LineStyle::kSelected: return A_REVERSE;
-      case LineStyle::kHot: return colour_ ? static_cast<attr_t>(COLOR_PAIR(kHotPair)) : A_NORMAL;
-      case LineStyle::kDim: return A_DIM;
+      case LineStyle::kSelected:
+        return A_REVERSE;
+      case LineStyle::kHot:
+        return colour_ ? static_cast<attr_t>(COLOR_PAIR(kHotPair)) : A_NORMAL;
+      case LineStyle::kDim:
+        return A_DIM;
       case LineStyle::kMessage:
         return colour_ ? static_cast<attr_t>(COLOR_PAIR(kMessagePair)) : A_NORMAL;
-      case LineStyle::kNormal: break;
+      case LineStyle::kNormal:
+        break;
     }
     return A_NORMAL;
   }

@@ -22,18 +22,19 @@ std::string indented(const std::string& text, std::string_view indent) {
 }
 
 void append_finding(std::string& text, const Finding& finding) {
-  text += fmt::format("{:<5} {:<22} {}\n", attach::finding_level_name(finding.level), finding.check,
-                      indented(finding.evidence, "                             "));
+  text += fmt::format("{:<5} {:<26} {}\n", attach::finding_level_name(finding.level), finding.check,
+                      indented(finding.evidence, "                                 "));
   if (!finding.remedy.empty())
-    text += fmt::format("      try:                   {}\n",
-                        indented(finding.remedy, "                             "));
+    text += fmt::format("      try:                       {}\n",
+                        indented(finding.remedy, "                                 "));
 }
 
 Finding interpreter_finding(const DoctorModel& model) {
   Finding finding{"interpreter", FindingLevel::kOk, "", ""};
   if (model.version) {
-    finding.evidence = fmt::format("CPython {}{}, layout {}", model.version->text(),
-                                   model.version->free_threaded ? " free-threaded" : "", model.layout);
+    finding.evidence =
+        fmt::format("CPython {}{}, layout {}", model.version->text(),
+                    model.version->free_threaded ? " free-threaded" : "", model.layout);
     return finding;
   }
   finding.level = FindingLevel::kFail;
@@ -43,12 +44,15 @@ Finding interpreter_finding(const DoctorModel& model) {
 
 std::string conclusion(const DoctorModel& model) {
   switch (model.level()) {
-    case FindingLevel::kOk: return fmt::format("memspy can see PID {}.", model.pid.value);
+    case FindingLevel::kOk:
+      return fmt::format("memspy can see PID {}.", model.pid.value);
     case FindingLevel::kWarn:
       return fmt::format("memspy can see PID {}, with the limits above.", model.pid.value);
-    case FindingLevel::kFail: break;
+    case FindingLevel::kFail:
+      break;
   }
-  return fmt::format("memspy cannot see PID {}; change the first point that failed.", model.pid.value);
+  return fmt::format("memspy cannot see PID {}; change the first point that failed.",
+                     model.pid.value);
 }
 
 Json finding_json(const Finding& finding) {
@@ -72,8 +76,9 @@ std::string doctor_text(const DoctorModel& model, bool verbose) {
   append_finding(text, interpreter_finding(model));
   if (verbose || !model.version)
     for (const auto& attempt : model.attempts)
-      text += fmt::format("      {} {} in {}: {}\n", attempt.won ? "won:  " : "tried:", attempt.method,
-                          printable(attempt.file), attempt.evidence);
+      text +=
+          fmt::format("      {} {} in {}: {}\n", attempt.won ? "won:  " : "tried:", attempt.method,
+                      printable(attempt.file), attempt.evidence);
   return text + conclusion(model) + '\n';
 }
 

@@ -15,9 +15,9 @@ struct DoctorModel {
   Pid pid;
   std::string command;
   std::vector<attach::Finding> findings;
-  std::optional<cpython::Version> version;   // absent: no interpreter was found
+  std::optional<cpython::Version> version;  // absent: no interpreter was found
   std::string layout;
-  std::string refusal;                       // why not, then
+  std::string refusal;  // why not, then
   std::vector<cpython::LocatorAttempt> attempts;
 
   // The worst of all findings; an interpreter that was not found is a failure.

@@ -97,7 +97,8 @@ std::string dump_text(const DumpModel& model, const DumpStyle& style) {
 Json dump_json(const DumpModel& model, const DumpStyle& style) {
   const sampler::ProcessLook& look = model.look;
   Json json = {{"schema", "memspy.dump/1"}, {"pid", look.pid.value}};
-  json["python"] = {{"version", look.version.text()}, {"free_threaded", look.version.free_threaded}};
+  json["python"] = {{"version", look.version.text()},
+                    {"free_threaded", look.version.free_threaded}};
   json["threads"] = Json::array();
   for (const ThreadLook& thread : look.threads)
     if (shown(thread, style)) json["threads"].push_back(thread_json(model, thread));

@@ -19,7 +19,7 @@ struct DumpModel {
 
 struct DumpStyle {
   bool full_filenames = false;
-  bool gil_only = false;   // only the thread that holds the GIL
+  bool gil_only = false;  // only the thread that holds the GIL
 };
 
 std::string dump_text(const DumpModel& model, const DumpStyle& style);

@@ -23,12 +23,13 @@
 
 namespace memspy::cli {
 
-using StartSession = std::function<Result<std::unique_ptr<sampler::Session>>(
-    sampler::SessionOptions, SampleSink&)>;
+using StartSession =
+    std::function<Result<std::unique_ptr<sampler::Session>>(sampler::SessionOptions, SampleSink&)>;
 using LookAt = std::function<Result<sampler::ProcessLook>(Pid, const sampler::LookOptions&)>;
 using FindInterpreter = std::function<Result<cpython::Interpreter>(
     Pid, std::optional<int> assume_minor, std::vector<cpython::LocatorAttempt>&)>;
 using Diagnose = std::function<std::vector<attach::Finding>(Pid)>;
+using CheckAccess = std::function<Result<Unit>(Pid)>;
 using ListPython = std::function<std::vector<ProcessRow>()>;
 
 struct Env {
@@ -41,18 +42,19 @@ struct Env {
   bool in_terminal = false;
   bool out_terminal = false;
   bool err_terminal = false;
-  bool colour = false;  // of stdout; decided from the terminal, the environment and --no-color
+  bool colour = false;       // of stdout; decided from the terminal, the environment and --no-color
   std::size_t columns = 80;  // of the terminal
-  int verbosity = 0;    // -1 quiet, 0 normal, 1 debug, 2 trace
-  std::vector<std::string> command_line;  // as typed, for the header of a recording
+  int verbosity = 0;         // -1 quiet, 0 normal, 1 debug, 2 trace
+  std::vector<std::string> command_line{};  // as typed, for the header of a recording
 
-  StartSession start_session;
-  LookAt look_at;
-  FindInterpreter find_interpreter;
-  Diagnose diagnose;
-  ListPython list_python;
+  StartSession start_session{};
+  LookAt look_at{};
+  FindInterpreter find_interpreter{};
+  CheckAccess check_access{};
+  Diagnose diagnose{};
+  ListPython list_python{};
   std::function<std::chrono::nanoseconds()> wall_now = wall_clock_now;
-  std::function<void(std::chrono::nanoseconds)> sleep;  // tests do not
+  std::function<void(std::chrono::nanoseconds)> sleep{};  // tests do not
 };
 
 // Of this machine, for names of files.
@@ -61,7 +63,8 @@ std::string host_name();
 // A remark for a person on stderr; nothing with -q.
 void say(Env& env, const std::string& text);
 
-// Whether stdout may carry escape codes: --no-color, then NO_COLOR, then CLICOLOR_FORCE, then the terminal.
+// Whether stdout may carry escape codes: --no-color, then NO_COLOR, then CLICOLOR_FORCE, then the
+// terminal.
 bool wants_colour(bool no_color_flag, bool terminal, const char* no_color, const char* force);
 
 }  // namespace memspy::cli

@@ -22,7 +22,8 @@ constexpr std::array kTable{
         "memspy top lists the Python processes of this host; a PID from inside a container is "
         "another one out here"},
     Row{Errc::kPermission, ExitCode::kPermission, "memspy doctor PID says exactly what to change"},
-    Row{Errc::kUnsupported, ExitCode::kNotPython, "memspy doctor PID lists what was tried and seen"},
+    Row{Errc::kUnsupported, ExitCode::kNotPython,
+        "memspy doctor PID lists what was tried and seen"},
     Row{Errc::kTargetGone, ExitCode::kTargetGone,
         "memspy record -- CMD… starts a command and samples it from birth"},
     Row{Errc::kOutput, ExitCode::kOutput, "choose another place with -o, or make room"},
@@ -59,7 +60,8 @@ std::string_view default_hint(Errc code) { return row_of(code).hint; }
 
 std::string format_error(const Error& error) {
   std::string text = "memspy: " + error.message;
-  if (error.sys != 0) text += std::string(": ") + std::strerror(error.sys);  // NOLINT(concurrency-mt-unsafe)
+  if (error.sys != 0)
+    text += std::string(": ") + std::strerror(error.sys);  // NOLINT(concurrency-mt-unsafe)
   text += '\n';
   std::string why = error.why;
   for (const std::string& noun : error.context) why += (why.empty() ? "while " : "; while ") + noun;
@@ -68,7 +70,9 @@ std::string format_error(const Error& error) {
   return text;
 }
 
-void print_error(std::ostream& err, const Error& error) { err << format_error(error) << std::flush; }
+void print_error(std::ostream& err, const Error& error) {
+  err << format_error(error) << std::flush;
+}
 
 Error usage_error(std::string message, std::string why, std::string hint) {
   Error error = make_error(Errc::kUsage, std::move(message));

@@ -68,7 +68,8 @@ Result<Unit> wait_for(const Condition& condition, Pid pid, Env& env) {
     }
     const double rss = static_cast<double>(statm->rss_bytes());
     if (watch.update(env.clock.now() - start, rss)) {
-      say(env, fmt::format("{} holds: RSS is {}", condition.text, format_bytes(statm->rss_bytes())));
+      say(env,
+          fmt::format("{} holds: RSS is {}", condition.text, format_bytes(statm->rss_bytes())));
       return Unit{};
     }
     env.sleep(kWhenPoll);
@@ -86,11 +87,10 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   options.command_line = env.command_line;
   MEMSPY_TRY(session, env.start_session(std::move(options), sink));
   signals.watch(*session);
-  say(env, fmt::format("sampling {}; engine {}{}", target_text(session->target()),
-                       session->header().engine,
-                       session->header().engine_reason.empty()
-                           ? ""
-                           : ": " + session->header().engine_reason));
+  say(env,
+      fmt::format(
+          "sampling {}; engine {}{}", target_text(session->target()), session->header().engine,
+          session->header().engine_reason.empty() ? "" : ": " + session->header().engine_reason));
   if (started) started(*session);
   auto summary = session->run();
   signals.unwatch();
@@ -108,7 +108,8 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
 ExitCode judge(const RunSummary& summary, const WatchSink& watch, const SamplingOptions& sampling,
                Env& env) {
   if (const auto& at = watch.failed_at()) {
-    say(env, fmt::format("--fail-on {} was met after {}", sampling.fail_on->text, format_duration(*at)));
+    say(env,
+        fmt::format("--fail-on {} was met after {}", sampling.fail_on->text, format_duration(*at)));
     return ExitCode::kFailOn;
   }
   const double all = static_cast<double>(summary.samples + summary.rejected);

@@ -16,10 +16,10 @@
 namespace memspy::cli {
 
 struct LiveRequest {
-  std::optional<Pid> pid;             // else `command` is launched
+  std::optional<Pid> pid;  // else `command` is launched
   std::vector<std::string> command;
   SamplingOptions sampling;
-  bool keep_running = false;          // a launched command is left alone at the end
+  bool keep_running = false;  // a launched command is left alone at the end
 };
 
 struct LiveResult {
@@ -28,7 +28,8 @@ struct LiveResult {
   ProcessRecord target;
 };
 
-using Started = std::function<void(const sampler::Session&)>;
+// Called between the start of a session and its run.
+using Started = std::function<void(sampler::Session&)>;
 
 // `watch` is one of the sinks behind `sink`. kTargetGone when the target ended before anything was
 // measured.

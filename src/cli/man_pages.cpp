@@ -35,9 +35,10 @@ std::string upper(std::string text) {
 }
 
 std::string head(const std::string& name, const std::string& what) {
-  return fmt::format(".\\\" Made from the program's own options; do not edit.\n"
-                     ".TH {} 1 \"\" \"memspy {}\" \"User Commands\"\n.SH NAME\n{} \\- {}\n",
-                     upper(name), version(), troff(name), troff(what));
+  return fmt::format(
+      ".\\\" Made from the program's own options; do not edit.\n"
+      ".TH {} 1 \"\" \"memspy {}\" \"User Commands\"\n.SH NAME\n{} \\- {}\n",
+      upper(name), version(), troff(name), troff(what));
 }
 
 std::string options_section(const std::vector<OptionModel>& options) {
@@ -60,8 +61,9 @@ std::string synopsis(const VerbModel& verb) {
   std::string text = fmt::format(".SH SYNOPSIS\n.B memspy {}\n[\\fIOPTIONS\\fR]", troff(verb.name));
   for (const OptionModel& option : verb.options)
     if (!option.positional.empty()) text += fmt::format(" [\\fI{}\\fR]", troff(option.positional));
-  if (verb.takes_command) text += "\n.br\n\\fBmemspy " + troff(verb.name) +
-                                  "\\fR [\\fIOPTIONS\\fR] \\-\\- \\fICMD\\fR [\\fIARGS\\fR]";
+  if (verb.takes_command)
+    text += "\n.br\n\\fBmemspy " + troff(verb.name) +
+            "\\fR [\\fIOPTIONS\\fR] \\-\\- \\fICMD\\fR [\\fIARGS\\fR]";
   return text + "\n";
 }
 
@@ -80,7 +82,8 @@ std::string program_man_page(const ProgramModel& program) {
   text += ".SH SYNOPSIS\n.B memspy\n\\fIVERB\\fR [\\fIOPTIONS\\fR]\n.SH DESCRIPTION\n" +
           troff(program.description) + "\n.SH VERBS\n";
   for (const VerbModel& verb : program.verbs)
-    text += fmt::format(".TP\n.BR memspy\\-{} (1)\n{}\n", troff(verb.name), troff(verb.description));
+    text +=
+        fmt::format(".TP\n.BR memspy\\-{} (1)\n{}\n", troff(verb.name), troff(verb.description));
   text += options_section(program.options);
   text += ".SH EXIT STATUS\n" + troff(program.footer) + "\n";
   return text + references(program, "");

@@ -7,7 +7,7 @@
 
 namespace memspy::cli {
 
-std::string program_man_page(const ProgramModel& program);                       // memspy(1)
-std::string verb_man_page(const ProgramModel& program, const VerbModel& verb);   // memspy-VERB(1)
+std::string program_man_page(const ProgramModel& program);                      // memspy(1)
+std::string verb_man_page(const ProgramModel& program, const VerbModel& verb);  // memspy-VERB(1)
 
 }  // namespace memspy::cli

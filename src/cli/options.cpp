@@ -154,10 +154,12 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
       refuse("--mode", "\"" + text + "\" is not available in this version; growth is");
     if (text != "growth") refuse("--mode", "\"" + text + "\" is not a mode; growth is");
   });
-  add_text(app, "--engine", "auto|faults|poll|rss", "How growth is seen; auto takes the best allowed",
+  add_text(app, "--engine", "auto|faults|poll|rss",
+           "How growth is seen; auto takes the best allowed",
            [&options](const std::string& text) { set_engine(options.engine, text); });
-  app.add_flag_callback("--rss", [&options] { options.engine = sampler::EngineChoice::kRss; },
-                        "Only the time series, without attaching")
+  app.add_flag_callback(
+         "--rss", [&options] { options.engine = sampler::EngineChoice::kRss; },
+         "Only the time series, without attaching")
       ->excludes("--engine");
   add_duration(app, "--max-pause", options.max_pause, /*bare_seconds=*/false,
                "Never stop a thread for longer than this");

@@ -1,5 +1,8 @@
 #include "cli/ports.h"
 
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
 #include <thread>
 
 #include "cli/process_facts.h"
@@ -19,32 +22,62 @@ ProcessRow row_of(const procfs::PythonProcess& process, const procfs::ProcDir& p
   row.container = process.container.substr(0, kShortId);
   row.command = one_line_command(process.command_line, process.name);
   row.rss_bytes = process.rss_bytes;
-  if (const auto rollup = proc.smaps_rollup(process.identity.pid)) row.pss_bytes = rollup->pss_bytes;
+  if (const auto rollup = proc.smaps_rollup(process.identity.pid))
+    row.pss_bytes = rollup->pss_bytes;
   return row;
+}
+
+// A shell or a supervisor in front of Python is named by mistake: say whom it stands before.
+Error name_python_children(Error error, Pid pid, const procfs::ProcDir& proc) {
+  if (error.code != Errc::kUnsupported) return error;
+  const auto family = procfs::descendants(proc, pid);
+  std::string children;
+  for (const auto& process : procfs::find_python_processes(proc)) {
+    if (std::find(family.begin(), family.end(), process.identity.pid) == family.end()) continue;
+    children += fmt::format("{}{} ({})", children.empty() ? "" : ", ", process.identity.pid.value,
+                            one_line_command(process.command_line, process.name));
+  }
+  if (!children.empty()) error.hint = "one of its children, which are Python: " + children;
+  return error;
 }
 
 }  // namespace
 
 void open_real_ports(Env& env) {
-  env.start_session = sampler::Session::start;
-  env.look_at = sampler::look_at;
   env.sleep = [](std::chrono::nanoseconds time) { std::this_thread::sleep_for(time); };
   const procfs::ProcDir proc = env.proc;
+  env.start_session = [proc](sampler::SessionOptions options,
+                             SampleSink& sink) -> Result<std::unique_ptr<sampler::Session>> {
+    const std::optional<Pid> pid = options.pid;
+    auto session = sampler::Session::start(std::move(options), sink);
+    if (session.has_value() || !pid) return session;
+    return name_python_children(std::move(session).error(), *pid, proc);
+  };
+  env.look_at = [proc](Pid pid,
+                       const sampler::LookOptions& options) -> Result<sampler::ProcessLook> {
+    auto look = sampler::look_at(pid, options);
+    if (look.has_value()) return look;
+    return name_python_children(std::move(look).error(), pid, proc);
+  };
   env.list_python = [proc] {
     std::vector<ProcessRow> rows;
     for (const auto& process : procfs::find_python_processes(proc))
       rows.push_back(row_of(process, proc));
     return rows;
   };
+  env.check_access = [proc](Pid pid) { return attach::check_access(proc, pid); };
   env.diagnose = [proc](Pid pid) { return attach::diagnose(proc, pid); };
-  env.find_interpreter = [proc](Pid pid, std::optional<int> assume_minor,
-                                std::vector<cpython::LocatorAttempt>& attempts)
-      -> Result<cpython::Interpreter> {
+  env.find_interpreter =
+      [proc](Pid pid, std::optional<int> assume_minor,
+             std::vector<cpython::LocatorAttempt>& attempts) -> Result<cpython::Interpreter> {
     sampler::Target target(proc, ProcessIndex{1}, pid, assume_minor);
     auto found = target.find_interpreter();
     attempts = target.attempts();
     if (!found.has_value()) return std::move(found).error();
-    return *target.interpreter();
+    const cpython::Interpreter* interpreter = target.interpreter();
+    if (interpreter == nullptr)
+      return make_error(Errc::kInternal, "no interpreter after its search");
+    return *interpreter;
   };
 }
 

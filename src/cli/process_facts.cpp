@@ -27,7 +27,8 @@ MemoryFacts read_memory_facts(const procfs::ProcDir& proc, Pid pid) {
 std::string memory_line(const MemoryFacts& facts) {
   std::string line;
   const auto add = [&](std::string_view label, const std::optional<std::uint64_t>& bytes) {
-    if (bytes) line += fmt::format("{}{} {}", line.empty() ? "" : ", ", label, format_bytes(*bytes));
+    if (bytes)
+      line += fmt::format("{}{} {}", line.empty() ? "" : ", ", label, format_bytes(*bytes));
   };
   add("RSS", facts.rss_bytes);
   add("PSS", facts.pss_bytes);
@@ -73,7 +74,8 @@ std::string printable(std::string_view text) {
   return out;
 }
 
-std::string one_line_command(const std::vector<std::string>& command_line, const std::string& comm) {
+std::string one_line_command(const std::vector<std::string>& command_line,
+                             const std::string& comm) {
   std::string line;
   for (const std::string& word : command_line) line += (line.empty() ? "" : " ") + word;
   return line.empty() ? "[" + printable(comm) + "]" : printable(line);

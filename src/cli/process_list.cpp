@@ -8,6 +8,7 @@
 #include "base/byte_units.h"
 #include "cli/hints.h"
 #include "cli/process_facts.h"
+#include "report/display.h"
 
 namespace memspy::cli {
 namespace {
@@ -18,11 +19,11 @@ std::string growth_text(const std::optional<double>& per_minute) {
 }
 
 std::string row_text(const ProcessRow& row) {
-  return fmt::format("{:>8} {:<10.10} {:<7} {:>9} {:>9} {:>11}  {:<12.12} {}", row.pid.value, row.user,
-                     row.version.empty() ? "-" : row.version, format_bytes(row.rss_bytes),
+  return fmt::format("{:>8} {:<10.10} {:<7} {:>9} {:>9} {:>11}  {:<12.12} {}", row.pid.value,
+                     row.user, row.version.empty() ? "-" : row.version, format_bytes(row.rss_bytes),
                      row.pss_bytes ? format_bytes(*row.pss_bytes) : "-",
-                     growth_text(row.growth_per_minute), row.container.empty() ? "-" : row.container,
-                     printable(row.command));
+                     growth_text(row.growth_per_minute),
+                     row.container.empty() ? "-" : row.container, printable(row.command));
 }
 
 // The row whose number was typed, counted from 1, or whose PID was.
@@ -58,7 +59,7 @@ std::vector<std::string> process_table(const std::vector<ProcessRow>& rows, std:
                               "PYTHON", "RSS", "PSS", "GROWTH/min", "CONTAINER", "COMMAND"));
   for (const ProcessRow& row : rows) lines.push_back(row_text(row));
   for (std::string& line : lines)
-    if (width != 0 && line.size() > width) line.resize(width);
+    if (width != 0) line = report::clip_middle(line, width, /*ascii=*/false);
   return lines;
 }
 
@@ -76,9 +77,11 @@ Result<Pid> resolve_target(const TargetOptions& options, Env& env) {
   }
   if (env.in_terminal && env.err_terminal) return ask(rows, env);
   std::string list;
-  for (const std::string& line : process_table(rows, 120)) list += (list.empty() ? "" : "\n") + line;
-  return usage_error(fmt::format("no PID was given, and there are {} Python processes", rows.size()),
-                     list, "give one of them with -p PID");
+  for (const std::string& line : process_table(rows, 120))
+    list += (list.empty() ? "" : "\n") + line;
+  return usage_error(
+      fmt::format("no PID was given, and there are {} Python processes", rows.size()), list,
+      "give one of them with -p PID");
 }
 
 }  // namespace memspy::cli

@@ -11,13 +11,13 @@ namespace memspy::cli {
 
 struct ProcessRow {
   Pid pid;
-  std::string user;
-  std::string version;    // "3.11", "" when the file names do not tell
-  std::string container;  // short id, "" on the host
-  std::string command;    // one line
+  std::string user{};
+  std::string version{};    // "3.11", "" when the file names do not tell
+  std::string container{};  // short id, "" on the host
+  std::string command{};    // one line
   std::uint64_t rss_bytes = 0;
-  std::optional<std::uint64_t> pss_bytes;
-  std::optional<double> growth_per_minute;  // known from the second look on
+  std::optional<std::uint64_t> pss_bytes{};
+  std::optional<double> growth_per_minute{};  // known from the second look on
 };
 
 }  // namespace memspy::cli

@@ -129,10 +129,12 @@ Result<Unit> RecordOutputs::open_recording() {
   // A name that needs facts of a process that does not exist yet is given at the end.
   hidden_ = main_.has_value() || sinks::has_expansion(recording_path_);
   if (hidden_) recording_path_ = hidden_path();
-  if (!hidden_ && exists(recording_path_) && request_.force) MEMSPY_CHECK(displace(recording_path_));
+  if (!hidden_ && exists(recording_path_) && request_.force)
+    MEMSPY_CHECK(displace(recording_path_));
   auto writer = recording::Writer::create(recording_path_);
   if (!writer) return std::move(writer).error();
   writer_ = std::move(*writer);
+  created_ = true;
   return Unit{};
 }
 
@@ -148,7 +150,7 @@ Result<Unit> RecordOutputs::displace(const std::string& path) {
 RecordOutputs::~RecordOutputs() {
   if (done_) return;
   writer_.reset();
-  if (!worth_keeping_ && !recording_path_.empty()) remove_recording(recording_path_);
+  if (!worth_keeping_ && created_) remove_recording(recording_path_);
   if (displaced_.empty()) return;
   if (worth_keeping_) {
     remove_recording(displaced_);

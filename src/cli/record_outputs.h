@@ -67,9 +67,10 @@ class RecordOutputs {
   std::optional<sinks::OutputFile> main_, series_;
   std::unique_ptr<recording::Writer> writer_;
   std::string recording_path_;
-  std::string displaced_;          // where the recording that --force replaces waits
-  std::string written_;            // the path of the last derived output
-  bool hidden_ = false;            // the recording is a means only
+  std::string displaced_;  // where the recording that --force replaces waits
+  std::string written_;    // the path of the last derived output
+  bool hidden_ = false;    // the recording is a means only
+  bool created_ = false;   // the recording is ours to remove
   bool worth_keeping_ = false;
   bool done_ = false;
 };

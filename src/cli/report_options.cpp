@@ -9,7 +9,8 @@ void add_by(CLI::App& app, report::GroupBy& by, const std::string& description) 
          "--by",
          [&by](const std::string& text) {
            const auto group = report::find_group(text);
-           if (!group) throw CLI::ValidationError("--by", "\"" + text + "\" is not line, function or file");
+           if (!group)
+             throw CLI::ValidationError("--by", "\"" + text + "\" is not line, function or file");
            by = *group;
          },
          description)
@@ -33,7 +34,8 @@ void add_report_choices(CLI::App& app, ReportChoices& choices) {
            } else if (text == "name") {
              choices.sort = report::SortBy::kName;
            } else {
-             throw CLI::ValidationError("--sort", "\"" + text + "\" is not own, cumulative or name");
+             throw CLI::ValidationError("--sort",
+                                        "\"" + text + "\" is not own, cumulative or name");
            }
          },
          "Order of the rows (own)")
@@ -51,7 +53,8 @@ report::Style report_style(bool to_terminal, const Env& env) {
   return style;
 }
 
-report::ReportOptions report_options(const ReportChoices& choices, bool to_terminal, const Env& env) {
+report::ReportOptions report_options(const ReportChoices& choices, bool to_terminal,
+                                     const Env& env) {
   report::ReportOptions options;
   options.by = choices.by;
   options.sort = choices.sort;

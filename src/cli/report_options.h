@@ -19,6 +19,7 @@ void add_report_choices(CLI::App& app, ReportChoices& choices);
 
 // `to_terminal`: the text goes to stdout, so the terminal's width and colours count.
 report::Style report_style(bool to_terminal, const Env& env);
-report::ReportOptions report_options(const ReportChoices& choices, bool to_terminal, const Env& env);
+report::ReportOptions report_options(const ReportChoices& choices, bool to_terminal,
+                                     const Env& env);
 
 }  // namespace memspy::cli

@@ -20,9 +20,12 @@ constexpr int kPatience = 3;  // the third Ctrl-C ends memspy as if it had no ha
 
 const char* reason_of(int signal) {
   switch (signal) {
-    case SIGINT: return "signal SIGINT";
-    case SIGTERM: return "signal SIGTERM";
-    default: return "signal SIGHUP";
+    case SIGINT:
+      return "signal SIGINT";
+    case SIGTERM:
+      return "signal SIGTERM";
+    default:
+      return "signal SIGHUP";
   }
 }
 

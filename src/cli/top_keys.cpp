@@ -8,19 +8,6 @@ namespace {
 
 constexpr std::array kRefreshSeconds{0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0};
 
-void edit_filter(int key, TopState& state) {
-  if (key == kKeyEnter) {
-    state.query.filter = state.filter_text;
-    state.editing_filter = false;
-  } else if (key == kKeyEscape) {
-    state.editing_filter = false;
-  } else if (key == kKeyBackspace || key == 127) {
-    if (!state.filter_text.empty()) state.filter_text.pop_back();
-  } else if (key >= ' ' && key < 127) {
-    state.filter_text += static_cast<char>(key);
-  }
-}
-
 void set_thread(TopState& state, const ThreadRecord* thread) {
   state.query.thread.reset();
   state.thread_name.clear();
@@ -35,7 +22,8 @@ void step_thread(TopState& state, const std::vector<ThreadRecord>& threads, int 
   if (count == 0) return;
   int at = count;  // all
   for (int i = 0; i < count; ++i)
-    if (state.query.thread && threads[static_cast<std::size_t>(i)].index == *state.query.thread) at = i;
+    if (state.query.thread && threads[static_cast<std::size_t>(i)].index == *state.query.thread)
+      at = i;
   at = (at + step + count + 1) % (count + 1);
   set_thread(state, at == count ? nullptr : &threads[static_cast<std::size_t>(at)]);
 }
@@ -55,6 +43,20 @@ void step_refresh(TopState& state, int step) {
 
 }  // namespace
 
+bool edit_filter(int key, TopState& state) {
+  if (key == kKeyEnter || key == kKeyEscape) {
+    if (key == kKeyEnter) state.query.filter = state.filter_text;
+    state.editing_filter = false;
+    return true;
+  }
+  if (key == kKeyBackspace || key == 127) {
+    if (!state.filter_text.empty()) state.filter_text.pop_back();
+  } else if (key >= ' ' && key < 127) {
+    state.filter_text += static_cast<char>(key);
+  }
+  return false;
+}
+
 TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& threads) {
   if (key == kKeyNone || key == kKeyResize) return TopAction::kNone;
   if (state.editing_filter) {
@@ -72,18 +74,31 @@ TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& 
   }
   switch (key) {
     case 'q':
-    case kKeyEscape: return TopAction::kLeave;
-    case '?': state.help = true; break;
-    case 's': step_sort(state, 1); break;
-    case 'S': step_sort(state, -1); break;
+    case kKeyEscape:
+      return TopAction::kLeave;
+    case '?':
+      state.help = true;
+      break;
+    case 's':
+      step_sort(state, 1);
+      break;
+    case 'S':
+      step_sort(state, -1);
+      break;
     case ' ':
-    case 'p': state.paused = !state.paused; break;
-    case 'r': state.message = "growth counts from now"; return TopAction::kResetBaseline;
+    case 'p':
+      state.paused = !state.paused;
+      break;
+    case 'r':
+      state.message = "growth counts from now";
+      return TopAction::kResetBaseline;
     case '/':
       state.editing_filter = true;
       state.filter_text = state.query.filter;
       break;
-    case 'c': state.query.filter.clear(); break;
+    case 'c':
+      state.query.filter.clear();
+      break;
     case 't':
       if (state.query.thread) {
         set_thread(state, nullptr);
@@ -91,16 +106,34 @@ TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& 
         set_thread(state, &threads.front());
       }
       break;
-    case '<': step_thread(state, threads, -1); break;
-    case '>': step_thread(state, threads, 1); break;
-    case 'L': state.query.by_line = !state.query.by_line; break;
-    case '+': step_refresh(state, 1); break;
-    case '-': step_refresh(state, -1); break;
-    case kKeyUp: state.scroll -= state.scroll > 0 ? 1 : 0; break;
-    case kKeyDown: ++state.scroll; break;
-    case 'h': state.message = "the heap census is not in this version"; break;
-    case 'w': return TopAction::kWriteRecording;
-    default: break;
+    case '<':
+      step_thread(state, threads, -1);
+      break;
+    case '>':
+      step_thread(state, threads, 1);
+      break;
+    case 'L':
+      state.query.by_line = !state.query.by_line;
+      break;
+    case '+':
+      step_refresh(state, 1);
+      break;
+    case '-':
+      step_refresh(state, -1);
+      break;
+    case kKeyUp:
+      state.scroll -= state.scroll > 0 ? 1 : 0;
+      break;
+    case kKeyDown:
+      ++state.scroll;
+      break;
+    case 'h':
+      state.message = "the heap census is not in this version";
+      break;
+    case 'w':
+      return TopAction::kWriteRecording;
+    default:
+      break;
   }
   return TopAction::kNone;
 }

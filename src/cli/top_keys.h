@@ -21,6 +21,9 @@ enum TopKey : int {
 // What the caller has to do beyond drawing anew.
 enum class TopAction { kNone, kLeave, kResetBaseline, kWriteRecording };
 
+// A text that is typed after `/`. True: it is done, `state.query.filter` holds it or is as it was.
+bool edit_filter(int key, TopState& state);
+
 TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& threads);
 
 }  // namespace memspy::cli

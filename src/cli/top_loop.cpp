@@ -13,7 +13,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kSlice{100};            // how soon a signal or the target's end is seen
+constexpr milliseconds kSlice{100};  // how soon a signal or the target's end is seen
 constexpr std::chrono::seconds kListRefresh{2};
 
 enum class Leave { kBack, kSignal };
@@ -50,7 +50,8 @@ class ProcessScreen {
       due_ = true;
     }
     const SteadyTime now = env_->clock.now();
-    if (!due_ && std::chrono::duration<double>(now - drawn_).count() < state_.refresh_seconds) return;
+    if (!due_ && std::chrono::duration<double>(now - drawn_).count() < state_.refresh_seconds)
+      return;
     drawn_ = now;
     due_ = false;
     auto view = session_->view();
@@ -96,25 +97,62 @@ class ListScreen {
         watch_.refresh();
         refreshed = env_->clock.now();
       }
-      selected_ = std::min(selected_, watch_.rows().empty() ? 0 : watch_.rows().size() - 1);
-      terminal_->draw(process_screen(watch_.rows(), selected_, message_, terminal_->width(),
-                                     terminal_->height()));
-      const int key = terminal_->read_key(kSlice);
-      if (key == 'q' || key == kKeyEscape) return;
-      if (key == kKeyEnter && !enter()) return;
-      if (key == kKeyUp && selected_ > 0) --selected_;
-      if (key == kKeyDown) ++selected_;
-      if (key == kKeyUp || key == kKeyDown) message_.clear();
+      draw();
+      if (!press(terminal_->read_key(kSlice))) return;
     }
   }
 
  private:
+  void draw() {
+    shown_ = watch_.rows();
+    std::erase_if(shown_, [&](const ProcessRow& row) {
+      return row.command.find(state_.query.filter) == std::string::npos;
+    });
+    selected_ = std::min(selected_, shown_.empty() ? 0 : shown_.size() - 1);
+    const std::string message =
+        state_.editing_filter ? "filter: " + printable(state_.filter_text) + "_" : state_.message;
+    terminal_->draw(
+        process_screen(shown_, selected_, message, terminal_->width(), terminal_->height()));
+  }
+
+  // False: leave.
+  bool press(int key) {
+    if (key == kKeyNone || key == kKeyResize) return true;
+    if (state_.editing_filter) {
+      edit_filter(key, state_);
+      return true;
+    }
+    state_.message.clear();
+    switch (key) {
+      case 'q':
+      case kKeyEscape:
+        return false;
+      case kKeyEnter:
+        return enter();
+      case kKeyUp:
+        selected_ -= selected_ > 0 ? 1 : 0;
+        break;
+      case kKeyDown:
+        ++selected_;
+        break;
+      case '/':
+        state_.editing_filter = true;
+        state_.filter_text = state_.query.filter;
+        break;
+      case 'c':
+        state_.query.filter.clear();
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
   bool enter() {
-    if (watch_.rows().empty()) return true;
-    const Pid pid = watch_.rows()[selected_].pid;
-    auto session = TopSession::start(pid, options_->sampling, *env_);
+    if (shown_.empty()) return true;
+    auto session = TopSession::start(shown_[selected_].pid, options_->sampling, *env_);
     if (!session) {
-      message_ = describe(session.error()) + ": " + session.error().why;
+      state_.message = describe(session.error()) + ": " + session.error().why;
       return true;
     }
     return ProcessScreen(**session, *terminal_, *options_, *env_).run() == Leave::kBack;
@@ -124,8 +162,9 @@ class ListScreen {
   const TopOptions* options_;
   Env* env_;
   ProcessWatch watch_;
+  std::vector<ProcessRow> shown_;  // those that pass the filter
+  TopState state_;                 // filter and message only
   std::size_t selected_ = 0;
-  std::string message_;
 };
 
 // False when it is time to end: a signal, a closed stdout, or `done`.
@@ -145,7 +184,9 @@ Result<ExitCode> batch_list(const TopOptions& options, Env& env) {
   ProcessWatch watch(env);
   const TopState state = initial_state(options);
   for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
-    if (i > 0 && !wait_refresh(state.refresh_seconds, [] { return false; }, env)) break;
+    if (i > 0 && !wait_refresh(
+                     state.refresh_seconds, [] { return false; }, env))
+      break;
     const auto& rows = watch.refresh();
     if (options.json) {
       env.out << json_text(process_list_json(rows)) << '\n';
@@ -185,7 +226,8 @@ Result<ExitCode> run_top_batch(const TopOptions& options, Env& env) {
   MEMSPY_TRY(session, TopSession::start(*options.target.pid, options.sampling, env));
   const TopState state = initial_state(options);
   for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
-    const bool on = wait_refresh(state.refresh_seconds, [&] { return session->ended(); }, env);
+    const bool on = wait_refresh(
+        state.refresh_seconds, [&] { return session->ended(); }, env);
     if (!env.out.good()) break;
     print(*session, options, state, env);
     if (!on) break;

@@ -6,17 +6,16 @@
 #include <set>
 
 #include "base/duration.h"
+#include "recording/shaped.h"
 
 namespace memspy::cli {
 namespace {
 
-constexpr std::chrono::seconds kNowWindow{5};    // smooths a rate that a person reads
+constexpr std::chrono::seconds kNowWindow{5};  // smooths a rate that a person reads
 constexpr std::chrono::seconds kRateWindow{60};
 constexpr ProcessIndex kFirst{1};
 
-using RowKey = std::pair<std::string, int>;  // "function\0file", line
-
-RowKey row_key(const Frame& frame, bool by_line) {
+std::pair<std::string, int> row_key(const Frame& frame, bool by_line) {
   std::string name = frame.function;
   name += '\0';
   name += frame.file;
@@ -25,28 +24,38 @@ RowKey row_key(const Frame& frame, bool by_line) {
 
 bool before(const TopRow& a, const TopRow& b, TopSort sort) {
   switch (sort) {
-    case TopSort::kNow: return a.now_bytes_per_second > b.now_bytes_per_second;
-    case TopSort::kOwn: return a.own_bytes > b.own_bytes;
-    case TopSort::kCumulative: return a.cumulative_bytes > b.cumulative_bytes;
-    case TopSort::kSamples: return a.samples > b.samples;
-    case TopSort::kFunction: return a.function < b.function;
-    case TopSort::kFile: return std::tie(a.file, a.line) < std::tie(b.file, b.line);
+    case TopSort::kNow:
+      return a.now_bytes_per_second > b.now_bytes_per_second;
+    case TopSort::kOwn:
+      return a.own_bytes > b.own_bytes;
+    case TopSort::kCumulative:
+      return a.cumulative_bytes > b.cumulative_bytes;
+    case TopSort::kSamples:
+      return a.samples > b.samples;
+    case TopSort::kFunction:
+      return a.function < b.function;
+    case TopSort::kFile:
+      return std::tie(a.file, a.line) < std::tie(b.file, b.line);
   }
   return false;
 }
 
-bool passes(const TopRow& row, const std::string& filter) {
+bool passes(const std::string& function, const std::string& file, int line,
+            const std::string& filter) {
   if (filter.empty()) return true;
-  const std::string text = fmt::format("{} ({}:{})", row.function, row.file, row.line);
-  return text.find(filter) != std::string::npos;
+  return fmt::format("{} ({}:{})", function, file, line).find(filter) != std::string::npos;
 }
 
 }  // namespace
 
 Result<Unit> TopModel::on_header(const RunHeader& header) { return profile_.on_header(header); }
-Result<Unit> TopModel::on_process(const ProcessRecord& record) { return profile_.on_process(record); }
+Result<Unit> TopModel::on_process(const ProcessRecord& record) {
+  return profile_.on_process(record);
+}
 Result<Unit> TopModel::on_thread(const ThreadRecord& record) { return profile_.on_thread(record); }
-Result<Unit> TopModel::on_frame(FrameId id, const Frame& frame) { return profile_.on_frame(id, frame); }
+Result<Unit> TopModel::on_frame(FrameId id, const Frame& frame) {
+  return profile_.on_frame(id, frame);
+}
 Result<Unit> TopModel::on_stack(StackId id, const StackTable::Node& node) {
   return profile_.on_stack(id, node);
 }
@@ -60,7 +69,8 @@ Result<Unit> TopModel::on_point(const SeriesPoint& point) {
   if (point.process != kFirst) return Unit{};
   now_ = std::max(now_, point.time);
   for (std::size_t i = 0; i < kSeriesColumnCount; ++i)
-    if (point.values[i]) last_.values[i] = point.values[i];  // dear figures come seldom: keep the last
+    if (point.values[i])
+      last_.values[i] = point.values[i];  // dear figures come seldom: keep the last
   if (const auto rss = point[SeriesColumn::kRssBytes]) rss_.emplace_back(point.time, *rss);
   while (rss_.size() > kHistory) rss_.pop_front();
   return Unit{};
@@ -81,7 +91,8 @@ Result<Unit> TopModel::on_tick_end(std::chrono::nanoseconds time) {
 
 void TopModel::reset_baseline() {
   baseline_ = profile_.growth;
-  baseline_unattributed_ += unattributed_bytes();
+  baseline_unattributed_ = 0;
+  baseline_unattributed_ = unattributed_bytes();
   baseline_time_ = now_;
   recent_.clear();
 }
@@ -89,6 +100,8 @@ void TopModel::reset_baseline() {
 std::int64_t TopModel::unattributed_bytes() const {
   std::int64_t sum = -baseline_unattributed_;
   for (const auto& [process, bytes] : profile_.unattributed) sum += bytes;
+  for (const auto& [key, value] : profile_.growth)
+    if (key.stack == kNoStack) sum += since_baseline(key, value).bytes;
   return sum;
 }
 
@@ -101,46 +114,54 @@ std::map<TopModel::Key, double> TopModel::now_rates() const {
   return rates;
 }
 
+TopModel::Grown TopModel::since_baseline(const Key& key,
+                                         const recording::ProfileValue& value) const {
+  const auto base = baseline_.find(key);
+  if (base == baseline_.end()) return {value.net_bytes(), value.samples};
+  return {value.net_bytes() - base->second.net_bytes(), value.samples - base->second.samples};
+}
+
+void TopModel::charge(StackId stack, const Grown& grown, double rate, bool by_line,
+                      std::map<RowKey, TopRow>& table) const {
+  std::set<TopRow*> seen;  // a recursive function counts once
+  TopRow* row = nullptr;
+  for (const FrameId id : profile_.stacks.frames_of(stack)) {
+    const Frame& frame = profile_.stacks.frame(id);
+    row = &table[row_key(frame, by_line)];
+    if (row->function.empty()) {
+      row->function = frame.function;
+      row->file = frame.file;
+      row->line = by_line ? frame.line : 0;
+    }
+    if (seen.insert(row).second) row->cumulative_bytes += grown.bytes;
+  }
+  if (row == nullptr) return;  // the innermost frame's
+  row->own_bytes += grown.bytes;
+  row->samples += grown.samples;
+  row->now_bytes_per_second += rate;
+}
+
 std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
   std::map<RowKey, TopRow> table;
   const auto rates = now_rates();
-  double total = 0;
   for (const auto& [key, value] : profile_.growth) {
     if (key.stack == kNoStack || !matches(key, query)) continue;
-    const auto base = baseline_.find(key);
-    const bool has_base = base != baseline_.end();
-    const std::int64_t bytes = value.net_bytes() - (has_base ? base->second.net_bytes() : 0);
-    const std::uint64_t samples = value.samples - (has_base ? base->second.samples : 0);
+    const Grown grown = since_baseline(key, value);
     const auto rate = rates.find(key);
-    if (bytes == 0 && samples == 0 && rate == rates.end()) continue;
-    total += static_cast<double>(std::max<std::int64_t>(bytes, 0));
-    std::set<TopRow*> seen;  // a recursive function counts once
-    const auto frames = profile_.stacks.frames_of(key.stack);
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-      const Frame& frame = profile_.stacks.frame(frames[i]);
-      TopRow& row = table[row_key(frame, query.by_line)];
-      if (row.function.empty()) {
-        row.function = frame.function;
-        row.file = frame.file;
-        row.line = query.by_line ? frame.line : 0;
-      }
-      if (seen.insert(&row).second) row.cumulative_bytes += bytes;
-      if (i + 1 != frames.size()) continue;
-      row.own_bytes += bytes;
-      row.samples += samples;
-      if (rate != rates.end()) row.now_bytes_per_second += rate->second;
-    }
+    if (grown.bytes == 0 && grown.samples == 0 && rate == rates.end()) continue;
+    charge(key.stack, grown, rate != rates.end() ? rate->second : 0, query.by_line, table);
   }
-  const std::int64_t rest = query.thread ? 0 : unattributed_bytes();
-  if (rest != 0) {
-    TopRow& row = table[{"[unattributed]", 0}];
-    row.function = "[unattributed]";
+  if (const std::int64_t rest = query.thread ? 0 : unattributed_bytes(); rest != 0) {
+    TopRow& row = table[{recording::kUnattributed, 0}];
+    row.function = recording::kUnattributed;
     row.own_bytes = row.cumulative_bytes = rest;
-    total += static_cast<double>(std::max<std::int64_t>(rest, 0));
   }
+  double total = 0;
+  for (const auto& [key, row] : table)
+    total += static_cast<double>(std::max<std::int64_t>(row.own_bytes, 0));
   std::vector<TopRow> rows;
   for (auto& [key, row] : table) {
-    if (!passes(row, query.filter)) continue;
+    if (!passes(row.function, row.file, row.line, query.filter)) continue;
     row.percent = total > 0 ? 100.0 * static_cast<double>(row.own_bytes) / total : 0;
     rows.push_back(std::move(row));
   }
@@ -152,22 +173,28 @@ std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
   return rows;
 }
 
+bool TopModel::stack_passes(StackId stack, const std::string& filter) const {
+  const auto frames = profile_.stacks.frames_of(stack);
+  return std::any_of(frames.begin(), frames.end(), [&](FrameId id) {
+    const Frame& frame = profile_.stacks.frame(id);
+    return passes(frame.function, frame.file, frame.line, filter);
+  });
+}
+
 std::vector<Frame> TopModel::hottest_stack(const TopQuery& query) const {
   const Key* hottest = nullptr;
   double most = 0;
   const auto rates = now_rates();
   const auto consider = [&](const Key& key, double value) {
     if (key.stack == kNoStack || value <= most || !matches(key, query)) return;
+    if (!stack_passes(key.stack, query.filter)) return;
     most = value;
     hottest = &key;
   };
   for (const auto& [key, rate] : rates) consider(key, rate);
   if (hottest == nullptr)
-    for (const auto& [key, value] : profile_.growth) {
-      const auto base = baseline_.find(key);
-      const auto before_it = base != baseline_.end() ? base->second.net_bytes() : 0;
-      consider(key, static_cast<double>(value.net_bytes() - before_it));
-    }
+    for (const auto& [key, value] : profile_.growth)
+      consider(key, static_cast<double>(since_baseline(key, value).bytes));
   std::vector<Frame> frames;
   if (hottest == nullptr) return frames;
   for (const FrameId id : profile_.stacks.frames_of(hottest->stack))

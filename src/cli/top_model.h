@@ -20,18 +20,18 @@ inline constexpr int kTopSortCount = 6;
 
 struct TopQuery {
   TopSort sort = TopSort::kNow;
-  bool by_line = true;                    // else by function
-  std::optional<ThreadIndex> thread;      // only this one
-  std::string filter;                     // part of "function (file:line)"; "" for all
+  bool by_line = true;                // else by function
+  std::optional<ThreadIndex> thread;  // only this one
+  std::string filter;                 // part of "function (file:line)"; "" for all
 };
 
 struct TopRow {
   std::string function, file;
-  int line = 0;                           // 0 by function
-  double now_bytes_per_second = 0;        // own, over the last seconds
-  std::int64_t own_bytes = 0;             // net growth charged to this very line
-  std::int64_t cumulative_bytes = 0;      // and to what it called
-  double percent = 0;                     // own, of all growth
+  int line = 0;                       // 0 by function
+  double now_bytes_per_second = 0;    // own, over the last seconds
+  std::int64_t own_bytes = 0;         // net growth charged to this very line
+  std::int64_t cumulative_bytes = 0;  // and to what it called
+  double percent = 0;                 // own, of all growth
   std::uint64_t samples = 0;
 };
 
@@ -62,7 +62,8 @@ class TopModel final : public SampleSink {
   std::optional<std::chrono::seconds> time_to_limit() const;
   std::vector<double> rss_history() const;  // oldest first, at most kHistory points
   std::int64_t unattributed_bytes() const;
-  std::optional<double> figure(SeriesColumn column) const;  // of the first process, as last measured
+  std::optional<double> figure(
+      SeriesColumn column) const;  // of the first process, as last measured
 
   const recording::Profile& profile() const { return profile_; }
   std::chrono::nanoseconds now() const { return now_; }
@@ -76,6 +77,15 @@ class TopModel final : public SampleSink {
     Key key;
     std::int64_t bytes;
   };
+  struct Grown {
+    std::int64_t bytes = 0;
+    std::uint64_t samples = 0;
+  };
+  using RowKey = std::pair<std::string, int>;  // "function\0file", line
+  Grown since_baseline(const Key& key, const recording::ProfileValue& value) const;
+  void charge(StackId stack, const Grown& grown, double rate, bool by_line,
+              std::map<RowKey, TopRow>& table) const;
+  bool stack_passes(StackId stack, const std::string& filter) const;
   bool matches(const Key& key, const TopQuery& query) const {
     return !query.thread || key.thread == *query.thread;
   }

@@ -21,8 +21,8 @@ std::string temporary_path() {
 std::chrono::nanoseconds uptime_of(const procfs::ProcDir& proc, const ProcessIdentity& identity) {
   const auto uptime = proc.setting("uptime");
   if (!uptime) return {};
-  const double started = static_cast<double>(identity.start_ticks) /
-                         static_cast<double>(sysconf(_SC_CLK_TCK));
+  const double started =
+      static_cast<double>(identity.start_ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
   const double seconds = std::strtod(uptime->c_str(), nullptr) - started;
   return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
@@ -45,6 +45,8 @@ Result<std::unique_ptr<TopSession>> TopSession::start(Pid pid, const SamplingOpt
   options.pid = pid;
   options.command_line = env.command_line;
   MEMSPY_TRY(session, env.start_session(std::move(options), *top->tee_));
+  top->target_ = session->target();
+  top->engine_ = session->header().engine;
   top->session_ = std::move(session);
   top->thread_ = std::thread([self = top.get()] { self->run(); });
   return top;
@@ -71,10 +73,8 @@ TopSession::~TopSession() {
 }
 
 TopHead TopSession::head() const {
-  const ProcessRecord& target = session_->target();
-  return {target.identity.pid, one_line_command(target.command_line, target.name),
-          target.python_version, session_->header().engine,
-          uptime_of(env_->proc, target.identity)};
+  return {target_.identity.pid, one_line_command(target_.command_line, target_.name),
+          target_.python_version, engine_, uptime_of(env_->proc, target_.identity)};
 }
 
 std::string TopSession::ended_by() {
@@ -90,10 +90,9 @@ std::optional<Error> TopSession::error() {
 Result<std::string> TopSession::write_recording() const {
   if (recording_path_.empty())
     return make_error(Errc::kOutput, "there is no room for a recording in $TMPDIR");
-  const ProcessRecord& target = session_->target();
   const std::string path = sinks::expand_output_name(
       "memspy-%n-%p-%t.memspy",
-      {target.identity.pid, env_->wall_now(), host_name(), target.name});
+      {target_.identity.pid, env_->wall_now(), host_name(), target_.name});
   MEMSPY_TRY(reader, recording::Reader::open(recording_path_));
   MEMSPY_TRY(writer, recording::Writer::create(path));
   MEMSPY_CHECK(reader.replay(*writer));

@@ -53,6 +53,8 @@ class TopSession {
   std::string recording_path_;  // "" when there is none
   std::optional<TeeSink> tee_;
   std::unique_ptr<sampler::Session> session_;
+  ProcessRecord target_;  // as at the start: the session's own belongs to its thread
+  std::string engine_;
   std::string ended_by_;
   std::optional<Error> error_;
   std::atomic<bool> ended_{false};

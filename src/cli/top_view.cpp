@@ -9,6 +9,7 @@
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "cli/process_list.h"
+#include "report/display.h"
 
 namespace memspy::cli {
 namespace {
@@ -51,7 +52,7 @@ std::string memory_figures(const TopModel& model) {
 std::string growth_line(const TopModel& model) {
   const auto rate = model.growth_per_minute();
   return fmt::format("growth {}/min  {}", rate ? signed_text(*rate) : "-",
-                     sparkline(model.rss_history(), kSparkWidth));
+                     report::sparkline(model.rss_history(), kSparkWidth, /*ascii=*/false));
 }
 
 std::string evidence_line(const TopModel& model) {
@@ -86,9 +87,9 @@ const std::string& columns_line() {
 }
 
 std::string row_line(const TopRow& row) {
-  return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}", signed_text(row.now_bytes_per_second),
-                     format_signed_bytes(row.own_bytes), row.percent,
-                     format_signed_bytes(row.cumulative_bytes), row.samples,
+  return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}",
+                     signed_text(row.now_bytes_per_second), format_signed_bytes(row.own_bytes),
+                     row.percent, format_signed_bytes(row.cumulative_bytes), row.samples,
                      place_text(row.function, row.file, row.line));
 }
 
@@ -122,7 +123,8 @@ std::string footer(const TopState& state) {
 
 constexpr std::array kHelp{
     "q Esc      quit, or back to the list of processes",
-    "1 … 6      sort by growth/s, own, cumulative, samples, function, file;  s S  the next, the last",
+    "1 … 6      sort by growth/s, own, cumulative, samples, function, file;  s S  the next, the "
+    "last",
     "Space p    pause the view; sampling goes on",
     "r          reset the baseline: growth counts from now",
     "/          show only what contains a text;  c  all again",
@@ -136,14 +138,10 @@ constexpr std::array kHelp{
 };
 
 Json row_json(const TopRow& row) {
-  return {{"function", row.function},
-          {"file", row.file},
-          {"line", row.line},
-          {"growth_bytes_per_second", row.now_bytes_per_second},
-          {"own_bytes", row.own_bytes},
-          {"cumulative_bytes", row.cumulative_bytes},
-          {"percent", row.percent},
-          {"samples", row.samples}};
+  return {{"function", row.function},   {"file", row.file},
+          {"line", row.line},           {"growth_bytes_per_second", row.now_bytes_per_second},
+          {"own_bytes", row.own_bytes}, {"cumulative_bytes", row.cumulative_bytes},
+          {"percent", row.percent},     {"samples", row.samples}};
 }
 
 template <typename T>
@@ -163,33 +161,8 @@ std::string place_text(const std::string& function, const std::string& file, int
   return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
 }
 
-std::string cut(std::string_view text, std::size_t width) {
-  std::size_t end = 0;
-  for (std::size_t count = 0; end < text.size(); ++count) {
-    std::size_t next = end + 1;
-    while (next < text.size() && (static_cast<unsigned char>(text[next]) & 0xC0) == 0x80) ++next;
-    if (count == width) break;
-    end = next;
-  }
-  return std::string(text.substr(0, end));
-}
-
-std::string sparkline(const std::vector<double>& values, std::size_t width) {
-  static constexpr std::array kBars{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  const std::size_t from = values.size() > width ? values.size() - width : 0;
-  if (from == values.size()) return "";
-  const auto begin = values.begin() + static_cast<std::ptrdiff_t>(from);
-  const auto [low, high] = std::minmax_element(begin, values.end());
-  std::string text;
-  for (auto value = begin; value != values.end(); ++value) {
-    const double share = *high > *low ? (*value - *low) / (*high - *low) : 0;
-    text += kBars[static_cast<std::size_t>(share * (kBars.size() - 1) + 0.5)];
-  }
-  return text;
-}
-
-std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, const TopState& state,
-                                   std::size_t width, std::size_t height) {
+std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
+                                   const TopState& state, std::size_t width, std::size_t height) {
   std::vector<ScreenLine> lines = head_lines(model, head, state);
   const std::size_t body = height > lines.size() + 1 ? height - lines.size() - 1 : 0;
   std::vector<ScreenLine> below;
@@ -202,14 +175,14 @@ std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, c
     const auto rows = model.rows(state.query);
     const std::size_t from = std::min(state.scroll, rows.empty() ? 0 : rows.size() - 1);
     for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
-      lines.push_back({row_line(rows[i]), rows[i].now_bytes_per_second > 0 ? LineStyle::kHot
-                                                                           : LineStyle::kNormal});
+      lines.push_back({row_line(rows[i]),
+                       rows[i].now_bytes_per_second > 0 ? LineStyle::kHot : LineStyle::kNormal});
     lines.resize(std::max(lines.size(), height > below.size() + 1 ? height - below.size() - 1 : 0));
     lines.insert(lines.end(), below.begin(), below.end());
   }
   lines.resize(height > 0 ? height - 1 : 0);
   lines.push_back({footer(state), LineStyle::kMessage});
-  for (ScreenLine& line : lines) line.text = cut(line.text, width);
+  for (ScreenLine& line : lines) line.text = report::clip_middle(line.text, width, /*ascii=*/false);
   return lines;
 }
 
@@ -267,9 +240,10 @@ std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std:
   for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
     lines.push_back({table[i + 1], i == selected ? LineStyle::kSelected : LineStyle::kNormal});
   lines.resize(height > 0 ? height - 1 : 0);
-  lines.push_back({message.empty() ? "↑ ↓ choose  Enter watch it  q quit" : message,
-                   LineStyle::kMessage});
-  for (ScreenLine& line : lines) line.text = cut(line.text, width);
+  lines.push_back(
+      {message.empty() ? "↑ ↓ choose  Enter watch it  / filter  c clear  q quit" : message,
+       LineStyle::kMessage});
+  for (ScreenLine& line : lines) line.text = report::clip_middle(line.text, width, /*ascii=*/false);
   return lines;
 }
 

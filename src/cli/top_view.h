@@ -27,10 +27,10 @@ struct TopState {
   bool paused = false;
   bool help = false;
   bool editing_filter = false;
-  std::string filter_text;        // while it is typed
-  std::string thread_name;        // of query.thread
-  std::string message;            // the last answer to a key; "" for none
-  std::string ended_by;           // the target is gone; the last screen stays
+  std::string filter_text;  // while it is typed
+  std::string thread_name;  // of query.thread
+  std::string message;      // the last answer to a key; "" for none
+  std::string ended_by;     // the target is gone; the last screen stays
   std::size_t scroll = 0;
   double refresh_seconds = 1;
 };
@@ -41,8 +41,8 @@ struct TopHead {
   std::chrono::nanoseconds uptime{};  // of the process; 0 when not known
 };
 
-std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head, const TopState& state,
-                                   std::size_t width, std::size_t height);
+std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
+                                   const TopState& state, std::size_t width, std::size_t height);
 // The same as plain text for --batch: header, table of `rows` rows, hottest stack.
 std::string top_text(const TopModel& model, const TopHead& head, const TopState& state,
                      std::size_t rows);
@@ -55,9 +55,5 @@ Json process_list_json(const std::vector<ProcessRow>& rows);
 
 // `function (file.py:LINE)`, with the last part of the path.
 std::string place_text(const std::string& function, const std::string& file, int line);
-// One character per value between the smallest and the largest; the last `width` ones.
-std::string sparkline(const std::vector<double>& values, std::size_t width);
-// At most `width` characters (code points) of UTF-8 text.
-std::string cut(std::string_view text, std::size_t width);
 
 }  // namespace memspy::cli

@@ -129,7 +129,12 @@ Result<Unit> Replay::emit_point(const Statement& row, const PointColumns& column
   const auto take = [&](SeriesColumn column) { return point[column].value_or(0); };
   if (const double bytes = take(SeriesColumn::kRssBytes); bytes > 0) {
     auto& rss = rss_[point.process.value];
-    if (!std::exchange(rss.seen, true)) rss.start = bytes;
+    if (!std::exchange(rss.seen, true)) {
+      // The first point may come a tick after the begin: what grew until then is on it.
+      rss.start = std::max(0.0, bytes - take(SeriesColumn::kAttributedBytes) -
+                                    take(SeriesColumn::kUnattributedBytes));
+    }
+    rss.reconciled = rss.reconciled || point[SeriesColumn::kAttributedBytes].has_value();
     rss.end = bytes;
     rss.peak = std::max(rss.peak, bytes);
   }
@@ -232,10 +237,12 @@ RunSummary Replay::reconstructed() const {
   const auto size = [](double value) {
     return value > 0 && value < 9e18 ? static_cast<std::uint64_t>(value) : 0;
   };
+  bool reconciled = !rss_.empty();
   for (const auto& [process, rss] : rss_) {
     summary.rss_start_bytes += size(rss.start);
     summary.rss_end_bytes += size(rss.end);
     summary.rss_peak_bytes += size(rss.peak);
+    reconciled = reconciled && rss.reconciled;
   }
   summary.attributed_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, attributed_));
   for (const auto& [process, rest] : unattributed_) {
@@ -243,6 +250,11 @@ RunSummary Replay::reconstructed() const {
     if (rest < 0) summary.shrink_bytes += ~static_cast<std::uint64_t>(rest) + 1;
   }
   summary.growth_bytes = summary.attributed_bytes + summary.unattributed_bytes;
+  // What was given back of memory from before the run is in no record of its own, only in RSS.
+  const std::uint64_t before = summary.rss_start_bytes + summary.growth_bytes;
+  if (reconciled && before > summary.rss_end_bytes) {
+    summary.shrink_bytes = std::max(summary.shrink_bytes, before - summary.rss_end_bytes);
+  }
   summary.ended_by = "not known: the recording has no end";
   return summary;
 }

@@ -55,7 +55,7 @@ class Replay {
   // For a run without a summary.
   struct Rss {
     double start = 0, end = 0, peak = 0;
-    bool seen = false;
+    bool seen = false, reconciled = false;
   };
   std::map<std::uint32_t, Rss> rss_;
   std::map<std::uint32_t, std::int64_t> unattributed_;

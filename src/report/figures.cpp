@@ -25,10 +25,17 @@ struct RssRange {
 // process.
 void add_rss_of_points(const Profile& profile, RunFigures& figures) {
   std::map<ProcessIndex, RssRange> ranges;
+  bool reconciled = true;
   for (const auto& point : profile.points) {
     const auto& rss = point[SeriesColumn::kRssBytes];
     if (!rss.has_value() || !(*rss >= 0) || *rss > 1e18) continue;
     const auto [it, fresh] = ranges.try_emplace(point.process, RssRange{*rss, *rss, *rss});
+    if (fresh && (!profile.window.from.has_value() || point.time > *profile.window.from)) {
+      // No point before this one: what grew until then is on it.
+      it->second.start = std::max(0.0, *rss - point[SeriesColumn::kAttributedBytes].value_or(0) -
+                                           point[SeriesColumn::kUnattributedBytes].value_or(0));
+    }
+    reconciled = reconciled && point[SeriesColumn::kAttributedBytes].has_value();
     it->second.end = *rss;
     it->second.peak = std::max(it->second.peak, *rss);
   }
@@ -36,6 +43,11 @@ void add_rss_of_points(const Profile& profile, RunFigures& figures) {
     figures.rss_start_bytes += static_cast<std::uint64_t>(range.start);
     figures.rss_end_bytes += static_cast<std::uint64_t>(range.end);
     figures.rss_peak_bytes += static_cast<std::uint64_t>(range.peak);
+  }
+  // What was given back of memory from before is in no record of its own, only in RSS.
+  const std::uint64_t before = figures.rss_start_bytes + figures.growth_bytes;
+  if (reconciled && !ranges.empty() && before > figures.rss_end_bytes) {
+    figures.shrink_bytes = std::max(figures.shrink_bytes, before - figures.rss_end_bytes);
   }
 }
 

@@ -33,6 +33,7 @@ const ProcessRecord* Collector::first() const {
 }
 
 Result<Unit> Collector::take_events() {
+  for (auto& [index, window] : windows_) window.begin_batch();
   for (const Event& event : context_.queue.drain()) MEMSPY_CHECK(apply(event));
   if (const std::uint64_t dropped = context_.queue.dropped(); dropped != reported_drops_) {
     Gap gap;

@@ -53,8 +53,10 @@ Result<ProcessLook> Look::take() {
   look_.pid = pid;
   look_.name = proc_.comm(pid, Tid{pid.value}).value_or("");
   look_.command_line = proc_.command_line(pid).value_or({});
-  look_.version = target_.interpreter()->version();
-  look_.layout_source = target_.interpreter()->layout().source;
+  const cpython::Interpreter* interpreter = target_.interpreter();
+  if (interpreter == nullptr) return make_error(Errc::kInternal, "no interpreter after its search");
+  look_.version = interpreter->version();
+  look_.layout_source = interpreter->layout().source;
   look_.attempts = target_.attempts();
   MEMSPY_TRY(tids, proc_.threads(pid));
   std::vector<bool> running;

@@ -1,31 +1,31 @@
 #include "sampler/proc_page_tables.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include "base/unique_fd.h"
+#include "procfs/pagemap.h"
 
 namespace memspy::sampler {
 namespace {
 
 class ProcPageTables final : public PageTables {
  public:
-  ProcPageTables(const procfs::ProcDir& proc, Pid pid)
-      : pagemap_(::open(proc.path(pid, "pagemap").c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ProcPageTables(const procfs::ProcDir& proc, Pid pid) : pagemap_(procfs::Pagemap::open(proc, pid)) {}
 
   bool read_present(RemoteAddr start, std::vector<bool>& present) override {
+    if (!pagemap_.has_value()) return false;
     entries_.resize(present.size());
-    const auto bytes = static_cast<ssize_t>(entries_.size() * sizeof(std::uint64_t));
-    const auto at = static_cast<off_t>(start.value / kPageBytes * sizeof(std::uint64_t));
-    if (!pagemap_.valid() || ::pread(pagemap_.get(), entries_.data(), static_cast<std::size_t>(bytes), at) != bytes) return false;
-    for (std::size_t i = 0; i < entries_.size(); ++i) present[i] = (entries_[i] >> 63) != 0;
+    const auto got = pagemap_->read(start, entries_);
+    if (!got.has_value() || *got != entries_.size()) return false;
+    for (std::size_t i = 0; i < entries_.size(); ++i) present[i] = procfs::page_present(entries_[i]);
     return true;
   }
 
-  std::optional<bool> is_huge(RemoteAddr) override { return std::nullopt; }
+  std::optional<bool> is_huge(RemoteAddr chunk_start) override {
+    if (!pagemap_.has_value()) return std::nullopt;
+    const auto huge = pagemap_->is_huge(chunk_start);
+    return huge.has_value() ? std::optional<bool>(*huge) : std::nullopt;
+  }
 
  private:
-  UniqueFd pagemap_;
+  Result<procfs::Pagemap> pagemap_;
   std::vector<std::uint64_t> entries_;
 };
 

@@ -41,6 +41,8 @@ class ProcessWindow {
   // `copied`: the process is a fork that shares its baseline with its parent.
   void begin(std::uint64_t rss_bytes, bool copied);
   void add(const FaultSample& sample);
+  // A new batch of samples begins: mappings may have changed since the last one.
+  void begin_batch() { map_stale_ = true; }
   void fork() { ledger_.note_fork(); }
   // Sampling has ended at this RSS; 0: the last known stands. The memory can still be looked at.
   void end(std::uint64_t rss_bytes);

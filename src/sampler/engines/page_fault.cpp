@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
+#include <sstream>
 
 #include "attach/signal_choice.h"
 
@@ -17,6 +19,7 @@ constexpr auto kTimer = 50ms;           // budgets are looked at; also a net und
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kIdentifyPause = 1s;
 constexpr int kTornReads = 3;           // attempts at a stack that changes while it is read
+constexpr std::size_t kMaxCalls = 64;   // places in a thread from which calls touch memory
 constexpr std::uint64_t kFirstKernelPeriod = 1;
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
@@ -154,7 +157,7 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   if (!thread.thread_id) thread.thread_id = seizure_.fs_base(tid);
   read_stopped(thread);
   pending_.faults = thread.user->take_count();
-  if (const auto addresses = thread.user->take_addresses(); !addresses.empty()) pending_.address = addresses.back();
+  if (const auto records = thread.user->take_records(); !records.empty()) pending_.address = records.back().address;
   thread.user->set_period(budgets_of(*thread.target).stops.jittered_period());
   return true;
 }
@@ -175,7 +178,10 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Thread& thread = *threads_.at(tid);
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) set_periods(budgets, *thread.target);
-  push_sample(thread, pending_, false, false);
+  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  if (rejected(pending_)) return;
+  context_.queue.push(FaultSample{thread.target->index(), thread.index, intern(thread, pending_), pending_.address,
+                                  pending_.faults, false, false});
 }
 
 // --- faults inside a system call: the thread goes on, its Python stack does not move ---
@@ -186,17 +192,62 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   Thread& thread = *it->second;
   Pending sample;
   sample.begin = std::chrono::steady_clock::now();
+  const std::uint64_t before = thread.kernel->peek_count();
   sample.readable = read_running(thread);
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
+  // Faults while the stack was read: the call was in progress. That is proof even where the last
+  // record is older.
+  bool confirmed = thread.kernel->peek_count() > before;
+  const auto records = thread.kernel->take_records();
   sample.faults = thread.kernel->take_count();
-  if (const auto addresses = thread.kernel->take_addresses(); !addresses.empty()) sample.address = addresses.back();
   if (sample.faults == 0) return;
-  const bool late = !still_in_call(thread);
+  if (!confirmed && !records.empty()) confirmed = in_call(thread, records.back());
   Budgets& budgets = budgets_of(*thread.target);
   const auto now = std::chrono::steady_clock::now();
   if (budgets.kernel_reads.on_stop(now, now - sample.begin, sample.faults)) set_periods(budgets, *thread.target);
-  push_sample(thread, sample, true, late);
+  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
+  std::optional<StackId> stack;
+  if (!rejected(sample)) stack = intern(thread, sample);
+  charge_calls(thread, records, sample.faults, stack, confirmed);
+}
+
+// The records since the last time may be of several calls; each stands for its part of the faults. The
+// newest call is the one that `now` was read in, if that is confirmed.
+void PageFaultEngine::charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, std::uint64_t faults,
+                                   std::optional<StackId> now, bool confirmed) {
+  const auto push = [&](RemoteAddr address, std::uint64_t part, std::optional<StackId> stack, bool late) {
+    if (late) context_.counters.late.fetch_add(1, std::memory_order_relaxed);
+    if (!stack) return;
+    context_.queue.push(FaultSample{thread.target->index(), thread.index, *stack, address, part, true, late});
+  };
+  if (records.empty()) {
+    push({}, faults, now, !confirmed);
+    return;
+  }
+  const auto known = [&](const attach::FaultRecord& call) {
+    return std::find_if(thread.calls.begin(), thread.calls.end(), [&](const CallStack& c) { return c.call.same_call(call); });
+  };
+  if (confirmed && now) {
+    if (const auto it = known(records.back()); it != thread.calls.end()) {
+      it->stack = *now;
+    } else {
+      if (thread.calls.size() >= kMaxCalls) thread.calls.erase(thread.calls.begin());
+      thread.calls.push_back({records.back(), *now});
+    }
+  }
+  std::uint64_t left = faults;
+  for (std::size_t begin = 0; begin < records.size();) {
+    std::size_t end = begin + 1;
+    while (end < records.size() && records[end].same_call(records[begin])) ++end;
+    const std::uint64_t part = end == records.size() ? left : std::min(left, faults * (end - begin) / records.size());
+    left -= part;
+    const auto it = known(records[begin]);
+    const bool in_time = it != thread.calls.end();
+    push(records[end - 1].address, part, in_time ? std::optional(it->stack) : now, !in_time);
+    begin = end;
+  }
 }
 
 // Two reads that agree: the chain did not change in between.
@@ -219,10 +270,17 @@ bool PageFaultEngine::read_running(Thread& thread) {
   return false;
 }
 
-// More kernel faults since the stack was read, or blocked in a call: the stack belongs to it.
-bool PageFaultEngine::still_in_call(const Thread& thread) const {
-  const auto call = context_.proc.syscall(thread.target->pid(), thread.tid);
-  return call.has_value() && !call->starts_with("running");
+// Blocked in the very call, or again at the same place: "NR ARG0 … ARG5 SP PC", in hexadecimal but
+// for the number. A thread that runs prints "running".
+bool PageFaultEngine::in_call(const Thread& thread, const attach::FaultRecord& call) const {
+  const auto text = context_.proc.syscall(thread.target->pid(), thread.tid);
+  if (!text.has_value() || text->starts_with("running")) return false;
+  std::istringstream words(*text);
+  std::int64_t number = 0;
+  std::array<std::uint64_t, 8> values{};
+  words >> number >> std::hex;
+  for (auto& value : values) words >> value;
+  return words && values[0] == call.argument && values[6] == call.stack && values[7] == call.code;
 }
 
 void PageFaultEngine::identify(Thread& thread) {
@@ -247,18 +305,12 @@ StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
   return interner_.python_stack(target.index(), *target.reader(), thread.stack);
 }
 
-void PageFaultEngine::push_sample(Thread& thread, const Pending& sample, bool in_kernel, bool late) {
-  auto& counters = context_.counters;
-  counters.samples.fetch_add(1, std::memory_order_relaxed);
-  if (in_kernel) counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
-  if (late) counters.late.fetch_add(1, std::memory_order_relaxed);
-  if (sample.python && !sample.outside && !sample.readable) {
-    counters.rejected.fetch_add(1, std::memory_order_relaxed);
-    counters.rejected_faults.fetch_add(sample.faults, std::memory_order_relaxed);
-    return;
-  }
-  const StackId stack = intern(thread, sample);
-  context_.queue.push(FaultSample{thread.target->index(), thread.index, stack, sample.address, sample.faults, in_kernel, late});
+// A Python thread whose stack did not hold together: its faults stay unattributed, and are counted.
+bool PageFaultEngine::rejected(const Pending& sample) {
+  if (sample.readable || sample.outside || !sample.python) return false;
+  context_.counters.rejected.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.rejected_faults.fetch_add(sample.faults, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace memspy::sampler

@@ -8,7 +8,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <unordered_map>
+#include <vector>
 
 #include "attach/perf_fault_event.h"
 #include "sampler/budget.h"
@@ -26,6 +29,14 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
+  // Stacks that were read while a system call was certainly in progress, by the registers that name
+  // the call: what comes to light of such a call too late is charged to the same stack.
+  struct CallStack {
+    attach::FaultRecord call;
+    StackId stack;
+  };
+  using CallStacks = std::vector<CallStack>;
+
   struct Thread {
     Tid tid;
     Target* target = nullptr;
@@ -35,6 +46,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     SteadyTime next_identification{};
     cpython::RawStack stack;                 // of the last sample
+    CallStacks calls;
   };
   struct Budgets {
     Budget stops;         // of faults in user mode
@@ -68,9 +80,11 @@ class PageFaultEngine final : public TracingEngine {
   void set_periods(Budgets& budgets, const Target& target);
   void read_stopped(Thread& thread);
   bool read_running(Thread& thread);
-  bool still_in_call(const Thread& thread) const;
+  bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
+  void charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, std::uint64_t faults,
+                    std::optional<StackId> now, bool confirmed);
   void identify(Thread& thread);
-  void push_sample(Thread& thread, const Pending& sample, bool in_kernel, bool late);
+  bool rejected(const Pending& sample);
   StackId intern(Thread& thread, const Pending& sample);
 
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ using attach::ThreadOrigin;
 
 constexpr auto kStartUpTime = 2s;     // an interpreter that is starting is ready by then
 constexpr auto kStartUpPause = 10ms;
+constexpr int kTracerNice = -15;
 constexpr auto kReleaseTime = 5ms;    // for signals on their way when sampling ends
 
 // Keys of our own descriptors; engines use thread ids, which are positive and small.
@@ -35,6 +37,10 @@ UniqueFd child_signal_fd() {
   sigaddset(&set, SIGCHLD);
   return UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
+
+// A thread that stands still should wait for the tracer only, and not for the tracer's turn. Takes
+// privileges; without them the stops are as long as the host is busy.
+void ask_for_priority() { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kTracerNice); }
 
 }  // namespace
 
@@ -82,6 +88,7 @@ Result<Unit> TracingEngine::find_interpreter(Pid pid) {
 // --- the loop ---
 
 void TracingEngine::run() {
+  ask_for_priority();
   sampling_ = true;
   for (const auto& [pid, target] : roster_.processes()) push_edge(*target, WindowEdge::Kind::kBegins);
   begin();

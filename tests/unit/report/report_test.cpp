@@ -125,6 +125,26 @@ TEST(Evidence, IsOneLine) {
   EXPECT_THAT(evidence_line(f), HasSubstr("no growth"));
 }
 
+// Memory from before the run that is given back stands in no record, only in RSS.
+TEST(Figures, AWindowFindsItsShrinkInTheSeries) {
+  Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}});
+  profile.window.from = std::chrono::seconds(10);
+  profile.last_time = std::chrono::seconds(40);
+  for (const int second : {10, 40}) {
+    SeriesPoint point;
+    point.process.value = 1;
+    point.time = std::chrono::seconds(second);
+    point[SeriesColumn::kRssBytes] = static_cast<double>((second == 10 ? 100 : 110) * kMiB);
+    point[SeriesColumn::kAttributedBytes] = static_cast<double>(5 * kMiB);
+    profile.points.push_back(point);
+  }
+  const RunFigures f = run_figures(profile);
+  EXPECT_EQ(f.rss_start_bytes, 100 * kMiB);
+  EXPECT_EQ(f.growth_bytes, 30 * kMiB);
+  EXPECT_EQ(f.shrink_bytes, 20 * kMiB);
+  EXPECT_EQ(f.duration, std::chrono::seconds(30));
+}
+
 TEST(Loss, IsOnTheFirstLine) {
   Profile profile = run_of({{{py("f", 1)}, 50 * kMiB}});
   EXPECT_EQ(loss_line(profile), "");

@@ -1,0 +1,115 @@
+#include "unit/cli/fake_env.h"
+
+#include <thread>
+
+namespace memspy::testing {
+namespace {
+
+class FakeSession final : public sampler::Session {
+ public:
+  FakeSession(SessionScript& script, SampleSink& sink) : script_(&script), sink_(&sink) {
+    header_ = sample_header();
+    target_.index = {1};
+    target_.identity = {Pid{4242}, 1001};
+    target_.name = "python3";
+    target_.command_line = {"python3", "/srv/app/app.py"};
+    target_.python_version = "3.11.7";
+  }
+  Result<RunSummary> run() override {
+    if (script_->run_error) return *script_->run_error;
+    RunSummary summary = sample_summary();
+    summary.ended_by = script_->ended_by;
+    summary.rejected = script_->rejected;
+    if (script_->tell_nothing) {
+      summary.samples = 0;
+      MEMSPY_CHECK(sink_->on_header(header_));
+    } else {
+      MEMSPY_CHECK(tell_unfinished_run(*sink_));
+    }
+    MEMSPY_CHECK(sink_->finish(summary));
+    return summary;
+  }
+  void stop(const char* reason) override { script_->ended_by = reason; }
+  const RunHeader& header() const override { return header_; }
+  const ProcessRecord& target() const override { return target_; }
+  std::optional<Pid> launched() const override { return script_->launched; }
+
+ private:
+  SessionScript* script_;
+  SampleSink* sink_;
+  RunHeader header_;
+  ProcessRecord target_;
+};
+
+}  // namespace
+
+FakeWorld::FakeWorld()
+    : look(sample_look()),
+      env{in_, out_, err_, clock, procfs::ProcDir(proc.root(), proc.host_root())} {
+  proc.add(4242, {});
+  env.wall_now = [] { return std::chrono::seconds(1700000000); };
+  env.sleep = [this](std::chrono::nanoseconds time) {
+    clock.turn(time);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // a session's thread may run
+  };
+  env.start_session = [this](sampler::SessionOptions options,
+                             SampleSink& sink) -> Result<std::unique_ptr<sampler::Session>> {
+    script.asked = std::move(options);
+    ++script.started;
+    if (script.start_error) return *script.start_error;
+    return std::unique_ptr<sampler::Session>(std::make_unique<FakeSession>(script, sink));
+  };
+  env.look_at = [this](Pid, const sampler::LookOptions&) -> Result<sampler::ProcessLook> {
+    if (look_error) return *look_error;
+    return look;
+  };
+  env.list_python = [this] { return rows; };
+  env.check_access = [](Pid) -> Result<Unit> { return Unit{}; };
+  env.diagnose = [](Pid) {
+    return std::vector<attach::Finding>{
+        {"yama", attach::FindingLevel::kOk, "kernel.yama.ptrace_scope is 0", ""},
+        {"page faults (kernel)", attach::FindingLevel::kWarn, "kernel.perf_event_paranoid is 2",
+         "sysctl kernel.perf_event_paranoid=1"}};
+  };
+  env.find_interpreter =
+      [](Pid, std::optional<int>,
+         std::vector<cpython::LocatorAttempt>& attempts) -> Result<cpython::Interpreter> {
+    attempts = {{"symbol _PyRuntime", "/usr/bin/python3.11", false, "no such symbol (stripped)"}};
+    return make_error(Errc::kUnsupported, "no CPython found in PID 4242");
+  };
+}
+
+int FakeWorld::run(std::vector<std::string> args) {
+  out_.str("");
+  err_.str("");
+  return cli::run_memspy(std::move(args), env);
+}
+
+sampler::ProcessLook sample_look() {
+  sampler::ProcessLook look;
+  look.pid = {4242};
+  look.name = "python3";
+  look.command_line = {"python3", "/srv/app/app.py", "--evil=\x1b[31m"};
+  look.version = {3, 11, 7, 0x030b07f0, false, false};
+  look.layout_source = "3.11 x86-64 (static table)";
+  look.paused = std::chrono::microseconds(180);
+  sampler::ThreadLook main;
+  main.tid = {4242};
+  main.name = "MainThread";
+  main.gil = main.python = true;
+  main.frames = {{"load", "/srv/app/app.py", 12, FrameKind::kPython},
+                 {"<module>", "/srv/app/app.py", 40, FrameKind::kPython}};
+  main.locals = {{{"rows", "[{'id': 1}, …]"}, {"self", "<app.Loader at 0x7f00>"}}, {}};
+  sampler::ThreadLook worker;
+  worker.tid = {4243};
+  worker.name = "worker-1";
+  worker.python = true;
+  worker.error = "the frame chain did not hold together";
+  sampler::ThreadLook native;
+  native.tid = {4244};
+  native.name = "grpc_timer";
+  look.threads = {main, worker, native};
+  return look;
+}
+
+}  // namespace memspy::testing

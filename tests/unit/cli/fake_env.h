@@ -1,0 +1,61 @@
+// A world for commands: streams in memory, a /proc of files, a clock that is turned by sleeping,
+// and a session that tells the sample run.
+#pragma once
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "cli/app.h"
+#include "cli/env.h"
+#include "support/fake_proc_dir.h"
+#include "support/sample_run.h"
+
+namespace memspy::testing {
+
+class TurnedClock final : public Clock {
+ public:
+  SteadyTime now() const override { return now_; }
+  void turn(std::chrono::nanoseconds time) { now_ += time; }
+
+ private:
+  SteadyTime now_{};
+};
+
+// What a fake session does, and what it was asked.
+struct SessionScript {
+  std::optional<Error> start_error, run_error;
+  std::string ended_by = "duration";
+  bool tell_nothing = false;  // the target was gone at once
+  std::uint64_t rejected = 3;
+  std::optional<Pid> launched;
+  sampler::SessionOptions asked;
+  int started = 0;
+};
+
+class FakeWorld {
+ public:
+  FakeWorld();
+  // Runs a command line; the exit code.
+  int run(std::vector<std::string> args);
+  std::string out() const { return out_.str(); }
+  std::string err() const { return err_.str(); }
+  void type(const std::string& text) { in_.str(text); }
+
+  FakeProcDir proc;
+  TurnedClock clock;
+  SessionScript script;
+  std::vector<cli::ProcessRow> rows;
+  std::optional<Error> look_error;
+  sampler::ProcessLook look;
+  cli::Env env;
+
+ private:
+  std::istringstream in_;
+  std::ostringstream out_, err_;
+};
+
+// The look of the golden files: three threads of a small service.
+sampler::ProcessLook sample_look();
+
+}  // namespace memspy::testing

@@ -1,0 +1,262 @@
+// record and attach over a fake session: files, exit codes, what is kept when something fails.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "cli/json_text.h"
+#include "cli/signals.h"
+#include "support/result_matchers.h"
+#include "unit/cli/fake_env.h"
+
+namespace memspy::cli {
+namespace {
+
+using memspy::testing::FakeWorld;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+class Record : public ::testing::Test {
+ protected:
+  Record() { fs::create_directories(folder_); }
+  ~Record() override { fs::remove_all(folder_); }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  static std::string text(const std::string& path) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+  }
+  std::vector<std::string> files() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder_))
+      names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  static Json last_line(const std::string& out) {
+    const auto end = out.find_last_not_of('\n');
+    const auto start = out.rfind('\n', end);
+    return Json::parse(out.substr(start == std::string::npos ? 0 : start + 1));
+  }
+
+  fs::path folder_ = fs::temp_directory_path() / ("memspy-record-" + std::to_string(::getpid()));
+  FakeWorld world_;
+};
+
+using Files = std::vector<std::string>;
+
+TEST_F(Record, writes_the_format_of_the_suffix_and_nothing_else) {
+  EXPECT_EQ(
+      world_.run({"record", "4242", "-o", path("out.folded"), "--timeseries", path("out.csv")}), 0)
+      << world_.err();
+  EXPECT_EQ(files(), (Files{"out.csv", "out.folded"}));
+  EXPECT_THAT(text(path("out.folded")), HasSubstr("<module> (app.py:40);load (app.py:12) "));
+  EXPECT_THAT(text(path("out.csv")), HasSubstr("time_seconds"));
+  EXPECT_THAT(world_.err(), HasSubstr("wrote " + path("out.folded")));
+  EXPECT_THAT(world_.err(), HasSubstr("795 samples"));
+  EXPECT_EQ(world_.out(), "");
+}
+
+TEST_F(Record, a_live_output_is_what_report_derives) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("a.folded")}), 0);
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("b.memspy")}), 0) << world_.err();
+  EXPECT_EQ(world_.run({"report", path("b.memspy"), "-o", path("b.folded")}), 0) << world_.err();
+  EXPECT_EQ(text(path("a.folded")), text(path("b.folded")));
+  EXPECT_EQ(files(), (Files{"a.folded", "b.folded", "b.memspy"}));
+}
+
+TEST_F(Record, json_is_the_last_line_of_stdout) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", "-", "--json"}), 0) << world_.err();
+  EXPECT_THAT(world_.out(), HasSubstr("load (app.py:12) "));
+  const Json json = last_line(world_.out());
+  EXPECT_EQ(json["schema"], "memspy.record/1");
+  for (const char* key : {"engine", "duration_seconds", "samples", "rejected", "growth_bytes",
+                          "attributed_bytes", "unattributed_bytes", "shrink_bytes",
+                          "stopped_seconds", "pause_us", "rss_bytes", "ended_by"})
+    EXPECT_TRUE(json.contains(key)) << key;
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(Record, expands_names) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("%n-%p.memspy")}), 0) << world_.err();
+  EXPECT_EQ(world_.run({"record", "-o", path("x-%p.memspy"), "--", "true"}), 0) << world_.err();
+  EXPECT_EQ(files(), (Files{"python3-4242.memspy", "x-4242.memspy"}));
+}
+
+TEST_F(Record, refuses_a_file_that_exists_before_attaching) {
+  for (const char* name : {"a.folded", "a.memspy"}) {
+    std::ofstream(path(name)) << "precious";
+    EXPECT_EQ(world_.run({"record", "4242", "-o", path(name)}), 7);
+    EXPECT_THAT(world_.err(), HasSubstr("--force"));
+    EXPECT_EQ(text(path(name)), "precious");
+  }
+  EXPECT_EQ(world_.script.started, 0);
+  EXPECT_EQ(files(), (Files{"a.folded", "a.memspy"}));
+}
+
+TEST_F(Record, force_replaces_only_when_there_is_something_better) {
+  std::ofstream(path("a.memspy")) << "precious";
+  world_.script.start_error = make_error(Errc::kPermission, "no");
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("a.memspy"), "--force"}), 4);
+  EXPECT_EQ(text(path("a.memspy")), "precious");
+  world_.script.start_error.reset();
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("a.memspy"), "--force"}), 0) << world_.err();
+  EXPECT_EQ(files(), (Files{"a.memspy"}));
+  EXPECT_EQ(world_.run({"report", path("a.memspy")}), 0);
+}
+
+TEST_F(Record, a_folder_that_is_not_there_is_exit_7_before_attaching) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("no/out.folded")}), 7);
+  EXPECT_EQ(world_.script.started, 0);
+}
+
+TEST_F(Record, a_refused_target_leaves_no_file) {
+  world_.script.start_error = make_error(Errc::kAlreadyTraced, "PID 4242 is traced by gdb (PID 9)");
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded")}), 9);
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(Record, a_target_gone_before_a_sample_is_exit_6) {
+  world_.script.tell_nothing = true;
+  world_.script.ended_by = "target exit 0";
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded")}), 6);
+  EXPECT_THAT(world_.err(), HasSubstr("ended before the first good sample"));
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(Record, a_target_gone_after_a_sample_is_exit_0) {
+  world_.script.ended_by = "target killed by SIGKILL";
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded"), "--json"}), 0);
+  EXPECT_EQ(last_line(world_.out())["ended_by"], "target killed by SIGKILL");
+}
+
+TEST_F(Record, a_run_that_fails_keeps_and_names_the_recording) {
+  world_.script.run_error = make_error(Errc::kOutput, "the disk is full");
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded")}), 7);
+  // Nothing was measured, so there is nothing to keep.
+  EXPECT_TRUE(files().empty());
+}
+
+TEST_F(Record, an_output_that_cannot_be_derived_keeps_and_names_the_recording) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", "/dev/full", "-f", "folded"}), 7);
+  EXPECT_THAT(world_.err(), HasSubstr("the recording is kept in "));
+  const auto start = world_.err().find("kept in ") + 8;
+  const std::string kept = world_.err().substr(start, world_.err().find('\n', start) - start);
+  EXPECT_EQ(world_.run({"report", kept, "-o", path("again.folded")}), 0) << world_.err();
+  fs::remove(kept);
+}
+
+TEST_F(Record, fail_on_and_max_error_have_their_exit_codes) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("a.folded"), "--fail-on", "rss>120MiB"}), 8);
+  EXPECT_THAT(world_.err(), HasSubstr("--fail-on rss>120MiB was met after 2"));
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("b.folded"), "--fail-on", "rss>2GiB"}), 0);
+  world_.script.rejected = 5000;
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("c.folded")}), 10);
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("d.folded"), "--max-error", "90"}), 0);
+  EXPECT_EQ(files(), (Files{"a.folded", "b.folded", "c.folded", "d.folded"}));
+}
+
+TEST_F(Record, checkpoints_write_valid_outputs_on_the_way) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded"), "--checkpoint", "1s"}), 0)
+      << world_.err();
+  EXPECT_THAT(world_.err(), HasSubstr("checkpoint after 1"));
+  EXPECT_EQ(files(), (Files{"out.folded"}));
+}
+
+TEST_F(Record, when_waits_for_the_condition) {
+  world_.proc.write(4242, "statm", "100000 90000 10 10 0 100 0\n");
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("a.folded"), "--when", "rss>300MiB"}), 0)
+      << world_.err();
+  EXPECT_THAT(world_.err(), HasSubstr("rss>300MiB holds"));
+  world_.proc.remove(4242);
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("b.folded"), "--when", "rss>300GiB"}), 6);
+}
+
+TEST_F(Record, quiet_says_nothing) {
+  EXPECT_EQ(world_.run({"record", "4242", "-q", "-o", path("a.folded")}), 0);
+  EXPECT_EQ(world_.err(), "");
+}
+
+TEST(Attach, prints_a_line_per_interval_and_the_verdict) {
+  FakeWorld world;
+  EXPECT_EQ(world.run({"attach", "4242"}), 0) << world.err();
+  EXPECT_THAT(world.out(), HasSubstr("RSS   131 MiB"));
+  EXPECT_THAT(world.out(), HasSubstr("load (app.py:12)"));
+  EXPECT_THAT(world.err(), HasSubstr("795 samples"));
+}
+
+TEST(Attach, json_lines_end_with_the_verdict) {
+  FakeWorld world;
+  EXPECT_EQ(world.run({"attach", "4242", "--json"}), 0);
+  std::istringstream lines(world.out());
+  std::string line;
+  Json last;
+  int count = 0;
+  for (; std::getline(lines, line); ++count) {
+    last = Json::parse(line);
+    EXPECT_EQ(last["schema"], "memspy.attach/1");
+  }
+  EXPECT_EQ(count, 3);
+  EXPECT_EQ(last["event"], "end");
+  EXPECT_FALSE(last["verdict"].get<std::string>().empty());
+}
+
+TEST(Diff, compares_two_recordings) {
+  FakeWorld world;
+  const auto folder = fs::temp_directory_path() / ("memspy-diff-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  const std::string a = folder / "a.memspy", b = folder / "b.memspy";
+  EXPECT_EQ(world.run({"record", "4242", "-o", a}), 0);
+  EXPECT_EQ(world.run({"record", "4242", "-o", b}), 0);
+  EXPECT_EQ(world.run({"diff", a, b}), 0) << world.err();
+  EXPECT_THAT(world.out(), HasSubstr("load"));
+  EXPECT_EQ(world.run({"diff", a, b, "--json"}), 0);
+  EXPECT_EQ(Json::parse(world.out())["schema"], "memspy.diff/1");
+  EXPECT_EQ(world.run({"diff", a, "/etc/passwd"}), 1);
+  fs::remove_all(folder);
+}
+
+class StopSession final : public sampler::Session {
+ public:
+  Result<RunSummary> run() override { return RunSummary{}; }
+  void stop(const char* reason) override { stopped = reason; }
+  const RunHeader& header() const override { return header_; }
+  const ProcessRecord& target() const override { return target_; }
+  std::optional<Pid> launched() const override { return std::nullopt; }
+  const char* stopped = nullptr;
+
+ private:
+  RunHeader header_;
+  ProcessRecord target_;
+};
+
+TEST(Signals, stop_the_session_that_is_watched) {
+  SignalScope scope;
+  StopSession session;
+  scope.watch(session);
+  ::raise(SIGTERM);
+  EXPECT_STREQ(session.stopped, "signal SIGTERM");
+  EXPECT_STREQ(SignalScope::stop_reason(), "signal SIGTERM");
+}
+
+TEST(Signals, one_that_came_early_stops_at_once) {
+  SignalScope scope;
+  ::raise(SIGHUP);
+  StopSession session;
+  scope.watch(session);
+  EXPECT_STREQ(session.stopped, "signal SIGHUP");
+}
+
+TEST(Signals, sigusr1_asks_for_a_checkpoint_once) {
+  SignalScope scope;
+  EXPECT_FALSE(SignalScope::take_checkpoint_request());
+  ::raise(SIGUSR1);
+  EXPECT_TRUE(SignalScope::take_checkpoint_request());
+  EXPECT_FALSE(SignalScope::take_checkpoint_request());
+}
+
+}  // namespace
+}  // namespace memspy::cli
