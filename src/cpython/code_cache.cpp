@@ -26,12 +26,16 @@ Error corrupt(RemoteAddr code, std::string_view why) {
   return make_error(Errc::kCorrupt, fmt::format("no code object at {:#x}: {}", code.value, why));
 }
 Error unreadable(RemoteAddr code, std::string_view what) {
-  return make_error(Errc::kUnreadable, fmt::format("{} of the code object at {:#x}", what, code.value));
+  return make_error(Errc::kUnreadable,
+                    fmt::format("{} of the code object at {:#x}", what, code.value));
 }
 
 std::size_t hash_of(const CodeText& text) {
-  std::size_t hash = std::hash<std::string>{}(text.function) ^ (std::hash<std::string>{}(text.file) << 1);
-  const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3ULL; };  // FNV-1a
+  std::size_t hash =
+      std::hash<std::string>{}(text.function) ^ (std::hash<std::string>{}(text.file) << 1);
+  const auto mix = [&hash](std::uint64_t value) {
+    hash = (hash ^ value) * 0x100000001b3ULL;
+  };  // FNV-1a
   mix(static_cast<std::uint32_t>(text.first_line));
   for (const std::byte byte : text.line_table) mix(std::to_integer<std::uint64_t>(byte));
   return hash;
@@ -65,13 +69,13 @@ struct CodeCache::Head {
 
 CodeCache::CodeCache(const Layout& layout, const MemoryReader& memory, RemoteAddr code_type)
     : layout_(&layout), memory_(&memory), details_(memory), code_type_(code_type) {
-  constexpr Field kFields[] = {Field::kCodeConsts, Field::kCodeFirstLine, Field::kCodeFilename,
-                               Field::kCodeName, Field::kCodeQualname, Field::kCodeLineTable,
-                               Field::kCodeBytecode, Field::kCodeFirstTraceable, Field::kObjectType,
-                               Field::kVarObjectSize};
+  constexpr Field kFields[] = {
+      Field::kCodeConsts,   Field::kCodeFirstLine, Field::kCodeFilename, Field::kCodeName,
+      Field::kCodeQualname, Field::kCodeLineTable, Field::kCodeBytecode, Field::kCodeFirstTraceable,
+      Field::kObjectType,   Field::kVarObjectSize};
   for (const Field field : kFields) head_size_ = std::max(head_size_, end_of(layout, field));
-  // From co_argcount to the line table lie, in every version, the fields set at creation, among them
-  // all names, and nothing that changes later.
+  // From co_argcount to the line table lie, in every version, the fields set at creation, among
+  // them all names, and nothing that changes later.
   constant_begin_ = layout.offset(Field::kCodeArgCount);
   const std::size_t end = end_of(layout, Field::kCodeLineTable);
   const std::size_t room = sizeof(Entry::fingerprint) - sizeof(std::uint64_t);
@@ -95,7 +99,8 @@ void CodeCache::take_fingerprint(std::span<const std::byte> bytes, Entry& entry)
   const std::uint64_t consts = field_of(bytes, slot(Field::kCodeConsts));
   std::memcpy(entry.fingerprint.data(), &consts, sizeof(consts));
   if (constant_begin_ + constant_size_ > bytes.size()) return;
-  std::memcpy(entry.fingerprint.data() + sizeof(consts), bytes.data() + constant_begin_, constant_size_);
+  std::memcpy(entry.fingerprint.data() + sizeof(consts), bytes.data() + constant_begin_,
+              constant_size_);
 }
 
 bool CodeCache::is_current(const Entry& entry, const MemoryCopy& copy, RemoteAddr code) const {
@@ -109,7 +114,8 @@ bool CodeCache::is_current(const Entry& entry, const MemoryCopy& copy, RemoteAdd
 
 Result<Unit> CodeCache::check_type(RemoteAddr type, RemoteAddr code) {
   if (code_type_ && type == code_type_) return Unit{};
-  if (code_type_ || !is_plausible(type)) return corrupt(code, fmt::format("type {:#x}", type.value));
+  if (code_type_ || !is_plausible(type))
+    return corrupt(code, fmt::format("type {:#x}", type.value));
   MEMSPY_TRY(name, read_pointer(*memory_, *layout_, type, Field::kTypeName));
   MEMSPY_TRY(text, read_c_string(*memory_, name, sizeof("code")));
   if (text != "code") return corrupt(code, fmt::format("type \"{}\"", text));
@@ -193,9 +199,11 @@ Result<Unit> CodeCache::finish(const Head& head) {
   };
   MEMSPY_TRY(function, decode(head.name_shape, head.name_bytes));
   MEMSPY_TRY(file, decode(head.file_shape, head.file_bytes));
-  const auto table = details_.find(head.line_table + layout_->offset(Field::kBytesData), head.table_bytes);
+  const auto table =
+      details_.find(head.line_table + layout_->offset(Field::kBytesData), head.table_bytes);
   if (table.size() != head.table_bytes) return unreadable(head.address, "the line table");
-  CodeText text{std::move(function), std::move(file), head.first_line, {table.begin(), table.end()}};
+  CodeText text{
+      std::move(function), std::move(file), head.first_line, {table.begin(), table.end()}};
   MEMSPY_TRY(index, intern(std::move(text)));
   Entry& entry = entries_[head.address];
   entry = head.entry;
@@ -210,7 +218,8 @@ Result<std::uint32_t> CodeCache::intern(CodeText text) {
     if (same(texts_[it->second], text)) return it->second;
   }
   if (text_bytes_ > kMaxTextBytes) {
-    return make_error(Errc::kUnsupported, fmt::format("more than {} bytes of code names", kMaxTextBytes));
+    return make_error(Errc::kUnsupported,
+                      fmt::format("more than {} bytes of code names", kMaxTextBytes));
   }
   text_bytes_ += size_of(text);
   const auto index = static_cast<std::uint32_t>(texts_.size());
@@ -246,9 +255,10 @@ std::int32_t CodeCache::line(std::uint32_t text, std::int32_t instruction) const
   if (lines_.size() >= kMaxLines) lines_.clear();
   const CodeText& code = texts_[text];
   // A table that was cut says nothing about where its last line ends.
-  const std::int32_t line = code.line_table.size() < kMaxLineTable
-                                ? line_of(layout_->strategies.line_table, code.line_table, code.first_line, instruction)
-                                : 0;
+  const std::int32_t line =
+      code.line_table.size() < kMaxLineTable
+          ? line_of(layout_->strategies.line_table, code.line_table, code.first_line, instruction)
+          : 0;
   lines_.emplace(key, line);
   return line;
 }

@@ -1,6 +1,6 @@
 // Code objects by address: what a stack needs of them, read once. An address can be reused by
-// another code object when its own was freed, so an entry is used only after its fingerprint (fields
-// that never change during the life of a code object) was compared with what is there now.
+// another code object when its own was freed, so an entry is used only after its fingerprint
+// (fields that never change during the life of a code object) was compared with what is there now.
 #pragma once
 
 #include <array>
@@ -28,8 +28,8 @@ class CodeCache {
  public:
   // What the walk needs of the code object at an address.
   struct Entry {
-    std::uint32_t text = 0;             // index of its CodeText
-    std::int64_t bytecode_size = 0;     // bytes
+    std::uint32_t text = 0;          // index of its CodeText
+    std::int64_t bytecode_size = 0;  // bytes
     // A frame before this byte offset is not set up yet; up to 3.10 there is no such rule.
     std::int64_t first_traceable = std::numeric_limits<std::int64_t>::min();
     std::array<std::byte, 128> fingerprint{};
@@ -73,7 +73,8 @@ class CodeCache {
   const MemoryReader* memory_;
   MemoryCopy details_;  // names, files and line tables being loaded
   std::size_t head_size_ = 0;
-  std::size_t constant_begin_ = 0, constant_size_ = 0;  // of the part that goes into the fingerprint
+  // The part of a code object that goes into the fingerprint.
+  std::size_t constant_begin_ = 0, constant_size_ = 0;
   RemoteAddr code_type_;
   std::vector<CodeText> texts_;
   std::size_t text_bytes_ = 0;

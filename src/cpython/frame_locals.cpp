@@ -42,7 +42,8 @@ class LocalsReader {
 Result<Unit> LocalsReader::append_names(RemoteAddr tuple, std::vector<std::string>& names) const {
   MEMSPY_TRY(count, read_field(memory_, layout_, tuple, Field::kVarObjectSize));
   if (count + names.size() > kMaxLocals || count > kMaxLocals) {
-    return make_error(Errc::kCorrupt, fmt::format("{} names of variables at {:#x}", count, tuple.value));
+    return make_error(Errc::kCorrupt,
+                      fmt::format("{} names of variables at {:#x}", count, tuple.value));
   }
   std::vector<std::uint64_t> items(count);
   if (count == 0) return Unit{};
@@ -61,7 +62,8 @@ Result<std::vector<std::string>> LocalsReader::names_of(RemoteAddr code) const {
   const Field together[] = {Field::kCodeLocalsPlusNames};
   const Field apart[] = {Field::kCodeVarNames, Field::kCodeCellVars, Field::kCodeFreeVars};
   const bool one_list = layout_.has(Field::kCodeLocalsPlusNames);
-  for (const Field field : one_list ? std::span<const Field>(together) : std::span<const Field>(apart)) {
+  for (const Field field :
+       one_list ? std::span<const Field>(together) : std::span<const Field>(apart)) {
     MEMSPY_TRY(tuple, read_pointer(memory_, layout_, code, field));
     if (!tuple) continue;
     MEMSPY_CHECK(append_names(tuple, names));

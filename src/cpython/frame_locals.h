@@ -1,5 +1,5 @@
-// The local variables of a frame, by name, with bounded representations. For `dump`: reads as much as
-// it needs, one object after another.
+// The local variables of a frame, by name, with bounded representations. For `dump`: reads as much
+// as it needs, one object after another.
 #pragma once
 
 #include <cstddef>

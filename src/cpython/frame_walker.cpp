@@ -10,7 +10,8 @@ namespace memspy::cpython {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::size_t kMaxReach = 4 * kPage;  // a chunk of frames is 16 KiB unless a frame is larger
+constexpr std::size_t kMaxReach =
+    4 * kPage;  // a chunk of frames is 16 KiB unless a frame is larger
 constexpr std::uint64_t kStackRefTags = 3;
 constexpr std::uint64_t kOwnedByGenerator = 1;
 constexpr std::uint64_t kNoHiddenFrames = 0xff;
@@ -106,7 +107,8 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
       at_root = first_hidden_owner_ == kNoHiddenFrames;
       const RemoteAddr code{field_of(bytes, code_) & reference_mask_};
       if (!is_plausible(code)) return broken("no code object", frame);
-      out.frames.push_back({frame, code, field_of(bytes, instruction_), owner == kOwnedByGenerator});
+      out.frames.push_back(
+          {frame, code, field_of(bytes, instruction_), owner == kOwnedByGenerator});
     }
     frame = RemoteAddr{field_of(bytes, previous_)};
   }

@@ -1,5 +1,5 @@
-// Follows the chain of frames of one thread, from the innermost out. Frames are looked up in what was
-// copied in advance; where the chain leaves it, more is copied and the walk goes on.
+// Follows the chain of frames of one thread, from the innermost out. Frames are looked up in what
+// was copied in advance; where the chain leaves it, more is copied and the walk goes on.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace memspy::cpython {
 
-// Deeper stacks are cut at the outer end. sys.setrecursionlimit() allows more, people do not read more.
+// Deeper stacks are cut at the outer end. sys.setrecursionlimit() allows more, people do not read
+// more.
 inline constexpr std::size_t kMaxFrameDepth = 4096;
 
 struct WalkedFrame {
@@ -22,7 +23,7 @@ struct WalkedFrame {
 };
 
 struct FrameChainCopy {
-  std::vector<RemoteAddr> visited;  // every frame of the chain, also those of the interpreter itself
+  std::vector<RemoteAddr> visited;  // all frames of the chain, also the interpreter's own
   std::vector<WalkedFrame> frames;  // those that run Python code, innermost first
   bool truncated = false;           // kMaxFrameDepth reached
 };
@@ -38,7 +39,8 @@ class FrameWalker {
   Result<Unit> walk(MemoryCopy& copy, RemoteAddr innermost, FrameChainCopy& out) const;
 
  private:
-  std::span<const std::byte> read_frame(MemoryCopy& copy, RemoteAddr frame, std::size_t& reach) const;
+  std::span<const std::byte> read_frame(MemoryCopy& copy, RemoteAddr frame,
+                                        std::size_t& reach) const;
 
   Slot previous_, code_, instruction_, owner_;
   std::uint64_t reference_mask_ = ~std::uint64_t{0};  // what of a reference is an address

@@ -22,7 +22,7 @@ enum class Struct : std::uint8_t {
   kFrame,        // PyFrameObject up to 3.10, _PyInterpreterFrame from 3.11
   kFrameObject,  // PyFrameObject from 3.11
   kCode, kObject, kVarObject, kType, kHeapType, kUnicode, kBytes, kLong, kFloat, kTuple, kList,
-  kDict, kDictKeys, kDictValues, kSet, kModule, kCell,
+  kDict, kDictKeys, kDictValues, kSet, kModule, kCell, kFunction,
   kGc, kGcHead, kGcGeneration, kGcStats, kGcStatsBuffers, kGcOldBuffer,
   kObmalloc, kArena, kPool,
   kCount
@@ -94,7 +94,7 @@ enum class Field : std::uint16_t {
   kDictValuesCapacity, kDictValuesSize, kDictValuesEmbedded, kDictValuesValid,  // 3.13+
   kDictValuesItems,                                        // 3.11+; before, an array of PyObject*
   kSetFill, kSetUsed, kSetMask, kSetTable,
-  kModuleDict, kModuleName, kCellContents,
+  kModuleDict, kModuleName, kCellContents, kFunctionQualname,
   // struct _gc_runtime_state (3.7+)
   kGcEnabled, kGcCollecting, kGcGenerations, kGcGeneration0, kGcPermanentGeneration,
   kGcStatistics,                       // GcStatsKind

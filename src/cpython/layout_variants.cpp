@@ -20,6 +20,7 @@ bool is_object(Struct of) {
     case Struct::kSet:
     case Struct::kModule:
     case Struct::kCell:
+    case Struct::kFunction:
     case Struct::kFrameObject:
       return true;
     default:

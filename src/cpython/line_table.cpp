@@ -74,7 +74,8 @@ class LocationCursor {
 
  private:
   static constexpr unsigned kMore = 0x40, kPayload = 0x3f, kPayloadBits = 6;
-  static constexpr unsigned kMaxShift = 32;  // line numbers are C ints; more digits are not followed
+  static constexpr unsigned kMaxShift =
+      32;  // line numbers are C ints; more digits are not followed
 
   std::span<const std::byte> table_;
   std::size_t next_ = 0;

@@ -1,6 +1,6 @@
-// Pieces of a target's memory, copied in batches and looked at afterwards. While a thread is stopped
-// the number of system calls and of pages is what costs (about 1.2 µs a call and 0.3 µs a piece), so
-// pieces near each other become one.
+// Pieces of a target's memory, copied in batches and looked at afterwards. While a thread is
+// stopped the number of system calls and of pages is what costs (about 1.2 µs a call and 0.3 µs a
+// piece), so pieces near each other become one.
 #pragma once
 
 #include <cstddef>
@@ -49,9 +49,9 @@ class MemoryCopy {
   const MemoryReader* memory_;
   std::vector<Wanted> wanted_;
   std::vector<ReadRequest> requests_;
-  std::vector<Piece> pieces_;     // batch by batch; within one sorted and disjoint
+  std::vector<Piece> pieces_;         // batch by batch; within one sorted and disjoint
   std::vector<std::size_t> batches_;  // index of the first piece of each
-  std::vector<std::byte> bytes_;  // never shrinks: growing anew would clear it each time
+  std::vector<std::byte> bytes_;      // never shrinks: growing anew would clear it each time
   std::size_t used_ = 0;
   mutable std::size_t last_found_ = 0;  // lookups follow a chain, so mostly hit the same piece
 };

@@ -15,11 +15,11 @@ namespace memspy::cpython {
 namespace {
 
 constexpr int kMaxDepth = 3;
-constexpr std::size_t kMaxItems = 10;         // shown of one container
-constexpr std::size_t kMaxObjects = 200;      // looked at for one representation
-constexpr std::uint64_t kMaxIntDigits = 64;   // of 30 bits: some 570 decimal digits
+constexpr std::size_t kMaxItems = 10;                       // shown of one container
+constexpr std::size_t kMaxObjects = 200;                    // looked at for one representation
+constexpr std::uint64_t kMaxIntDigits = 64;                 // of 30 bits: some 570 decimal digits
 constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 40;  // of a container; more is none
-constexpr std::uint64_t kMaxSetSlots = 1024;  // looked at to find the first items
+constexpr std::uint64_t kMaxSetSlots = 1024;                // looked at to find the first items
 constexpr std::size_t kMaxNameCharacters = 256;
 constexpr std::size_t kMaxTypes = 4096;  // remembered
 
@@ -65,21 +65,29 @@ ObjectRepr::KnownType ObjectRepr::read_type(RemoteAddr type) {
     std::string_view name;
     Kind kind;
   };
-  constexpr Builtin kBuiltins[] = {
-      {"NoneType", Kind::kNone},   {"bool", Kind::kBool},         {"int", Kind::kInt},
-      {"float", Kind::kFloat},     {"str", Kind::kStr},           {"bytes", Kind::kBytes},
-      {"tuple", Kind::kTuple},     {"list", Kind::kList},         {"dict", Kind::kDict},
-      {"set", Kind::kSet},         {"frozenset", Kind::kFrozenSet}, {"function", Kind::kFunction},
-      {"module", Kind::kModule},   {"type", Kind::kType},         {"cell", Kind::kCell}};
+  constexpr Builtin kBuiltins[] = {{"NoneType", Kind::kNone},
+                                   {"bool", Kind::kBool},
+                                   {"int", Kind::kInt},
+                                   {"float", Kind::kFloat},
+                                   {"str", Kind::kStr},
+                                   {"bytes", Kind::kBytes},
+                                   {"tuple", Kind::kTuple},
+                                   {"list", Kind::kList},
+                                   {"dict", Kind::kDict},
+                                   {"set", Kind::kSet},
+                                   {"frozenset", Kind::kFrozenSet},
+                                   {"function", Kind::kFunction},
+                                   {"module", Kind::kModule},
+                                   {"type", Kind::kType},
+                                   {"cell", Kind::kCell}};
   struct Base {
     std::uint64_t flag;
     Kind kind;
   };
-  constexpr Base kBases[] = {
-      {kTypeLongSubclass, Kind::kInt},     {kTypeListSubclass, Kind::kList},
-      {kTypeTupleSubclass, Kind::kTuple},  {kTypeBytesSubclass, Kind::kBytes},
-      {kTypeUnicodeSubclass, Kind::kStr},  {kTypeDictSubclass, Kind::kDict},
-      {kTypeTypeSubclass, Kind::kType}};
+  constexpr Base kBases[] = {{kTypeLongSubclass, Kind::kInt},    {kTypeListSubclass, Kind::kList},
+                             {kTypeTupleSubclass, Kind::kTuple}, {kTypeBytesSubclass, Kind::kBytes},
+                             {kTypeUnicodeSubclass, Kind::kStr}, {kTypeDictSubclass, Kind::kDict},
+                             {kTypeTypeSubclass, Kind::kType}};
   const auto info = objects_.read_type(type);
   if (!info) return {"?", Kind::kOther, false};
   KnownType known{full_name(*info), Kind::kOther, false};
@@ -175,6 +183,7 @@ Result<Unit> ObjectRepr::print_value(RemoteAddr object, Kind kind, int depth) {
       out_ += fmt::format("<class '{}'>", type_name(object));
       return Unit{};
     case Kind::kFunction:
+      return print_function(object);
     case Kind::kCell:
     case Kind::kOther:
       return corrupt("nothing to show", object);
@@ -320,6 +329,14 @@ Result<Unit> ObjectRepr::print_module(RemoteAddr object) {
   if (type_of(name).kind != Kind::kStr) return corrupt("module without a name", object);
   MEMSPY_TRY(text, objects_.read_str(name, kMaxNameCharacters));
   out_ += fmt::format("<module {}>", str_repr(text));
+  return Unit{};
+}
+
+Result<Unit> ObjectRepr::print_function(RemoteAddr object) {
+  MEMSPY_TRY(name, read_pointer(*memory_, *layout_, object, Field::kFunctionQualname));
+  if (type_of(name).kind != Kind::kStr) return corrupt("function without a name", object);
+  MEMSPY_TRY(text, objects_.read_str(name, kMaxNameCharacters));
+  out_ += fmt::format("<function {} at {:#x}>", text, object.value);
   return Unit{};
 }
 

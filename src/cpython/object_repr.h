@@ -1,5 +1,5 @@
-// Short representations of objects in a target, for people: close to repr(), never longer than asked
-// for, and never an error. What cannot be decoded is shown as `<type at 0x…>`.
+// Short representations of objects in a target, for people: close to repr(), never longer than
+// asked for, and never an error. What cannot be decoded is shown as `<type at 0x…>`.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,22 @@ class ObjectRepr {
  private:
   // Which of the types that are decoded; subclasses of some are shown as `Type(value)`.
   enum class Kind : std::uint8_t {
-    kOther, kNone, kBool, kInt, kFloat, kStr, kBytes, kTuple, kList, kDict, kSet, kFrozenSet,
-    kFunction, kModule, kType, kCell
+    kOther,
+    kNone,
+    kBool,
+    kInt,
+    kFloat,
+    kStr,
+    kBytes,
+    kTuple,
+    kList,
+    kDict,
+    kSet,
+    kFrozenSet,
+    kFunction,
+    kModule,
+    kType,
+    kCell
   };
   struct KnownType {
     std::string name;
@@ -51,6 +65,7 @@ class ObjectRepr {
   Result<Unit> print_dict(RemoteAddr object, int depth);
   Result<Unit> print_set(RemoteAddr object, int depth);
   Result<Unit> print_module(RemoteAddr object);
+  Result<Unit> print_function(RemoteAddr object);
   void print_opaque(RemoteAddr object);
   bool full() const { return out_.size() >= cap_ || objects_left_ == 0; }
   std::size_t room() const { return out_.size() < cap_ ? cap_ - out_.size() : 0; }

@@ -25,7 +25,8 @@ constexpr unsigned kWatchfulCaptures = 1000;
 // Counts what costs: calls, not requests.
 class CountingMemory final : public MemoryReader {
  public:
-  CountingMemory(const MemoryReader& below, std::uint64_t& calls) : below_(&below), calls_(&calls) {}
+  CountingMemory(const MemoryReader& below, std::uint64_t& calls)
+      : below_(&below), calls_(&calls) {}
   std::size_t read_some(RemoteAddr addr, std::span<std::byte> out) const override {
     ++*calls_;
     return below_->read_some(addr, out);
@@ -50,7 +51,7 @@ struct ThreadMemory {
   std::optional<ThreadView> view;
   std::vector<RemoteAddr> visited;
   std::vector<ShownCode> shown;  // innermost first
-  std::vector<RemoteAddr> checks;  // code objects compared with this sample although in the same place
+  std::vector<RemoteAddr> checks;  // code compared this time although it is in the same place
   std::size_t next_check = 0;
   unsigned watchful = 0;
 };
@@ -124,7 +125,8 @@ void StackReader::Impl::speculate(RemoteAddr state, ThreadMemory& last) {
   if (last.view) views.want_behind(copy, *last.view);
   walker.want(copy, last.visited, last.shown.empty() ? RemoteAddr{} : last.shown.front().frame);
   last.checks.clear();
-  const std::size_t count = last.watchful > 0 ? last.shown.size() : std::min(kChecksPerCapture, last.shown.size());
+  const std::size_t count =
+      last.watchful > 0 ? last.shown.size() : std::min(kChecksPerCapture, last.shown.size());
   for (std::size_t i = 0; i < count; ++i) {
     last.checks.push_back(last.shown[last.next_check++ % last.shown.size()].code);
   }
@@ -185,8 +187,9 @@ Result<Unit> StackReader::Impl::emit(RawStack& out) const {
     if (entry == nullptr) return make_error(Errc::kInternal, "a code object is not in the cache");
     const std::int64_t offset = instructions.offset(frame);
     if (offset < kNotStarted || offset >= entry->bytecode_size) {
-      return make_error(Errc::kCorrupt, fmt::format("frame {:#x} is at offset {} of {} bytes of code",
-                                                    frame.frame.value, offset, entry->bytecode_size));
+      return make_error(Errc::kCorrupt,
+                        fmt::format("frame {:#x} is at offset {} of {} bytes of code",
+                                    frame.frame.value, offset, entry->bytecode_size));
     }
     if (!frame.generator && offset < entry->first_traceable) continue;
     out.frames.push_back({frame.frame, entry->text, static_cast<std::int32_t>(offset)});
@@ -207,8 +210,8 @@ ThreadMemory& StackReader::Impl::memory_of(RemoteAddr state) {
   return last_samples[state];
 }
 
-// A thread state that ended, while its thread may have another one: PyGILState_Ensure makes a new one
-// each time, and a new thread often gets the pthread_self() of one that ended.
+// A thread state that ended, while its thread may have another one: PyGILState_Ensure makes a new
+// one each time, and a new thread often gets the pthread_self() of one that ended.
 Result<Unit> StackReader::Impl::capture_again(RemoteAddr stale, RawStack& out) {
   const std::uint64_t thread_id = threads.thread_id_of(stale);
   last_samples.erase(stale);
@@ -228,9 +231,11 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   speculate(state, last);
   const auto view = current_view(state);
   if (!view && !again) return capture_again(state, out);
-  if (!view) return make_error(Errc::kCorrupt, fmt::format("{:#x} is no thread state", state.value));
+  if (!view)
+    return make_error(Errc::kCorrupt, fmt::format("{:#x} is no thread state", state.value));
   const auto innermost = views.innermost_frame(copy, *view);
-  if (!innermost) return make_error(Errc::kUnreadable, fmt::format("_PyCFrame at {:#x}", view->anchor.value));
+  if (!innermost)
+    return make_error(Errc::kUnreadable, fmt::format("_PyCFrame at {:#x}", view->anchor.value));
   MEMSPY_CHECK(walker.walk(copy, *innermost, chain));
   MEMSPY_CHECK(check_codes(last));
   MEMSPY_CHECK(emit(out));
@@ -266,14 +271,16 @@ Result<Unit> StackReader::capture(RemoteAddr thread_state, RawStack& out) {
 
 Frame StackReader::resolve(const RawFrame& raw) const {
   const CodeText& code = impl_->codes.text(raw.code);
-  return {code.function, code.file, impl_->codes.line(raw.code, raw.instruction), FrameKind::kPython};
+  return {code.function, code.file, impl_->codes.line(raw.code, raw.instruction),
+          FrameKind::kPython};
 }
 
 void StackReader::resolve(const RawStack& raw, std::vector<Frame>& out) const {
   for (const RawFrame& frame : raw.frames) out.push_back(resolve(frame));
 }
 
-Result<std::vector<LocalVariable>> StackReader::locals(const RawFrame& frame, std::size_t repr_cap) {
+Result<std::vector<LocalVariable>> StackReader::locals(const RawFrame& frame,
+                                                       std::size_t repr_cap) {
   return read_locals(impl_->interpreter.layout(), impl_->memory, frame.frame, repr_cap);
 }
 

@@ -24,7 +24,8 @@ struct TextShape {
 // Bytes from the start of a string that tell the shape of all but the shortest strings.
 std::size_t text_head_size(const Layout& layout);
 // `head`: the bytes at `addr`. kCorrupt when they cannot be a string's.
-Result<TextShape> text_shape(const Layout& layout, RemoteAddr addr, std::span<const std::byte> head);
+Result<TextShape> text_shape(const Layout& layout, RemoteAddr addr,
+                             std::span<const std::byte> head);
 
 // To UTF-8. kCorrupt for NUL and for what is no code point: a name or a path has neither. Lone
 // surrogates, which stand for bytes of a path that are not text, become U+FFFD.

@@ -104,8 +104,8 @@ bool ThreadIndex::runs_python(const ThreadState& state) {
   return frame && *frame;
 }
 
-// One thread may have a state in several interpreters, and be in one of them: the one that holds the
-// GIL, else the newest one entered, whose frames are on top of the others' on the C stack.
+// One thread may have a state in several interpreters, and be in one of them: the one that holds
+// the GIL, else the newest one entered, whose frames are on top of the others' on the C stack.
 RemoteAddr ThreadIndex::choose(std::uint64_t thread_id) {
   const auto [first, last] = by_thread_.equal_range(thread_id);
   if (first == last) return {};

@@ -29,8 +29,8 @@ ThreadViewReader::ThreadViewReader(const Layout& layout, const Anchors& anchors)
       through_cframe_(layout.strategies.frame_chain == FrameChain::kCFrame) {
   if (layout.strategies.gc_place == GcPlace::kStatics) process_wide_flag_ = anchors.gc_collecting;
   if (layout.strategies.gc_place == GcPlace::kRuntime) {
-    process_wide_flag_ = anchors.runtime + layout.offset(Field::kRuntimeGc) +
-                         layout.offset(Field::kGcCollecting);
+    process_wide_flag_ =
+        anchors.runtime + layout.offset(Field::kRuntimeGc) + layout.offset(Field::kGcCollecting);
   }
   const Field fields[] = {Field::kThreadPrev, Field::kThreadInterpreter, Field::kThreadThreadId};
   head_size_ = std::size_t{anchor_.offset} + anchor_.width;
@@ -83,8 +83,8 @@ bool ThreadViewReader::is_linked(const MemoryCopy& copy, RemoteAddr state,
 std::optional<RemoteAddr> ThreadViewReader::innermost_frame(const MemoryCopy& copy,
                                                             const ThreadView& view) const {
   if (!through_cframe_ || !view.anchor) return view.anchor;
-  const auto bytes = copy.find(view.anchor + layout_->offset(Field::kCFrameCurrentFrame),
-                               sizeof(std::uint64_t));
+  const auto bytes =
+      copy.find(view.anchor + layout_->offset(Field::kCFrameCurrentFrame), sizeof(std::uint64_t));
   if (bytes.empty()) return std::nullopt;
   return RemoteAddr{field_of(bytes, {0, sizeof(std::uint64_t)})};
 }

@@ -27,7 +27,8 @@ class Image {
  public:
   explicit Image(int minor) : py_(cpython::layout_for(minor).value()) {
     const RemoteAddr interpreter = py_.add_interpreter(0);
-    begin_ = py_.allocate(1);  // what comes before is the runtime and the interpreter: mostly unused
+    begin_ =
+        py_.allocate(1);  // what comes before is the runtime and the interpreter: mostly unused
     thread_ = py_.add_thread(interpreter, kThreadId);
     py_.add_thread(interpreter, kThreadId + 1);
     push_frames();
@@ -49,8 +50,8 @@ class Image {
     look(reader);
     look(reader);
     restore();
-    // A string that was damaged without a trace in its code object may be remembered, but the frames
-    // and instructions are those of the chain.
+    // A string that was damaged without a trace in its code object may be remembered, but the
+    // frames and instructions are those of the chain.
     if (look(reader) == "rejected") std::abort();
     cpython::StackReader fresh(*python_, py_.memory());
     if (look(fresh) != before) std::abort();
@@ -96,7 +97,7 @@ void Image::push_frames() {
       py_.add_tuple({py_.add_bool(true), py_.add_bytes("bytes"), py_.add_module("os")}),
       py_.add_object(type, 64),
       py_.add_digits({1, 2, 3, 4}, true),
-      py_.add_cell(py_.add_str("in a cell"))};
+      py_.add_cell(py_.add_function("in.a.cell"))};
   if (py_.layout().strategies.first_hidden_owner != 0xff) {
     FrameSpec root;
     root.owner = 3;
@@ -123,7 +124,8 @@ void Image::edit(const std::uint8_t* what) {
   const auto [start, length] = ranges()[what[2] >> 7];
   const RemoteAddr byte = start + where % (length - 8);
   const RemoteAddr word{byte.value & ~std::uint64_t{7}};
-  constexpr std::uint64_t kSpecial[] = {0, ~std::uint64_t{0}, std::uint64_t{1} << 63, 0x7fffffff, 1, 0x1000};
+  constexpr std::uint64_t kSpecial[] = {
+      0, ~std::uint64_t{0}, std::uint64_t{1} << 63, 0x7fffffff, 1, 0x1000};
   switch (what[2] % 4) {
     case 0:
       return py_.memory().write(byte, what[3]);

@@ -13,8 +13,8 @@ using cpython::Struct;
 
 constexpr RemoteAddr kHeap{0x7f0000000000}, kFrameStack{0x7f1000000000};
 constexpr std::size_t kHeapSize = std::size_t{4} << 20, kFrameStackSize = std::size_t{1} << 20;
-constexpr std::size_t kUnit = 2;              // bytes of a code unit
-constexpr std::uint64_t kStackRefTag = 1;     // a deferred reference (3.14+)
+constexpr std::size_t kUnit = 2;           // bytes of a code unit
+constexpr std::uint64_t kStackRefTag = 1;  // a deferred reference (3.14+)
 constexpr std::size_t kWord = sizeof(std::uint64_t);
 
 template <typename T>
@@ -40,7 +40,8 @@ PyImageBuilder::PyImageBuilder(cpython::Layout layout)
 RemoteAddr PyImageBuilder::allocate(std::size_t size) {
   const RemoteAddr at = heap_next_;
   heap_next_ = at + (size + 31) / 16 * 16;  // a gap, so that reads past the end are not lucky
-  if (heap_next_.value > kHeap.value + kHeapSize) throw std::logic_error("PyImageBuilder: heap full");
+  if (heap_next_.value > kHeap.value + kHeapSize)
+    throw std::logic_error("PyImageBuilder: heap full");
   return at;
 }
 
@@ -60,7 +61,8 @@ std::uint64_t PyImageBuilder::get(RemoteAddr base, Field field) const {
   const auto slot = layout_.find(field);
   std::uint64_t value = 0;
   if (slot) {
-    memory_.read_some(base + slot->offset, std::as_writable_bytes(std::span(&value, 1)).first(slot->width));
+    memory_.read_some(base + slot->offset,
+                      std::as_writable_bytes(std::span(&value, 1)).first(slot->width));
   }
   return value;
 }
@@ -107,7 +109,8 @@ void PyImageBuilder::set_collecting(RemoteAddr interpreter, bool collecting) {
   if (layout_.strategies.gc_place == cpython::GcPlace::kRuntime) {
     put(runtime_ + layout_.offset(Field::kRuntimeGc), Field::kGcCollecting, collecting ? 1 : 0);
   } else if (layout_.strategies.gc_place == cpython::GcPlace::kInterpreter) {
-    put(interpreter + layout_.offset(Field::kInterpreterGc), Field::kGcCollecting, collecting ? 1 : 0);
+    put(interpreter + layout_.offset(Field::kInterpreterGc), Field::kGcCollecting,
+        collecting ? 1 : 0);
   }
 }
 
@@ -116,7 +119,8 @@ RemoteAddr PyImageBuilder::frame_anchor(RemoteAddr thread) const {
     case cpython::FrameChain::kFrameObjects:
       return thread + layout_.offset(Field::kThreadFrame);
     case cpython::FrameChain::kCFrame:
-      return RemoteAddr{get(thread, Field::kThreadCFrame)} + layout_.offset(Field::kCFrameCurrentFrame);
+      return RemoteAddr{get(thread, Field::kThreadCFrame)} +
+             layout_.offset(Field::kCFrameCurrentFrame);
     case cpython::FrameChain::kCurrentFrame:
       break;
   }
@@ -125,8 +129,10 @@ RemoteAddr PyImageBuilder::frame_anchor(RemoteAddr thread) const {
 
 RemoteAddr PyImageBuilder::push_frame(RemoteAddr thread, const FrameSpec& spec) {
   constexpr std::size_t kStackSlots = 4;
-  const bool stacked = layout_.strategies.frame_chain != cpython::FrameChain::kFrameObjects && !spec.on_heap;
-  const std::size_t size = layout_.offset(Field::kFrameLocalsPlus) + kWord * (spec.values.size() + kStackSlots);
+  const bool stacked =
+      layout_.strategies.frame_chain != cpython::FrameChain::kFrameObjects && !spec.on_heap;
+  const std::size_t size =
+      layout_.offset(Field::kFrameLocalsPlus) + kWord * (spec.values.size() + kStackSlots);
   RemoteAddr frame;
   if (stacked) {
     frame = stack_next_;
@@ -143,7 +149,8 @@ RemoteAddr PyImageBuilder::push_frame(RemoteAddr thread, const FrameSpec& spec) 
   if (spec.code) set_instruction(frame, spec.instruction);
   for (std::size_t i = 0; i < spec.values.size(); ++i) {
     const std::uint64_t value = spec.values[i].value;
-    memory_.write(frame + layout_.offset(Field::kFrameLocalsPlus) + kWord * i, value == 0 ? 0 : value | tag);
+    memory_.write(frame + layout_.offset(Field::kFrameLocalsPlus) + kWord * i,
+                  value == 0 ? 0 : value | tag);
   }
   memory_.write(anchor, frame.value);
   return frame;
@@ -158,7 +165,8 @@ void PyImageBuilder::pop_frame(RemoteAddr thread) {
 
 void PyImageBuilder::set_instruction(RemoteAddr frame, std::int32_t unit) {
   const std::uint64_t code = get(frame, Field::kFrameCode) & ~std::uint64_t{3};
-  const auto bytes = static_cast<std::uint64_t>(static_cast<std::int64_t>(unit) * std::int64_t{kUnit});
+  const auto bytes =
+      static_cast<std::uint64_t>(static_cast<std::int64_t>(unit) * std::int64_t{kUnit});
   switch (layout_.strategies.instruction) {
     case cpython::InstructionKind::kByteOffset:
       return put(frame, Field::kFrameInstruction, unit < 0 ? ~std::uint64_t{0} : bytes);
@@ -220,7 +228,8 @@ void PyImageBuilder::put_variable_names(RemoteAddr code, const CodeSpec& spec) {
 void PyImageBuilder::fill_code(RemoteAddr code, const CodeSpec& spec) {
   put(code, Field::kCodeFilename, add_str(std::string_view(spec.file)).value);
   put(code, Field::kCodeName, add_str(std::string_view(spec.name)).value);
-  put(code, Field::kCodeQualname, add_str(std::string_view(spec.qualname.empty() ? spec.name : spec.qualname)).value);
+  put(code, Field::kCodeQualname,
+      add_str(std::string_view(spec.qualname.empty() ? spec.name : spec.qualname)).value);
   put(code, Field::kCodeFirstLine, static_cast<std::uint32_t>(spec.first_line));
   put(code, Field::kCodeLineTable, add_bytes(line_table(spec.instructions)).value);
   put(code, Field::kCodeFirstTraceable, static_cast<std::uint32_t>(spec.first_traceable));
@@ -271,7 +280,8 @@ RemoteAddr PyImageBuilder::add_object(RemoteAddr type, std::size_t size) {
   return object;
 }
 
-RemoteAddr PyImageBuilder::new_object(std::string_view type_name, std::size_t size, std::uint64_t flags) {
+RemoteAddr PyImageBuilder::new_object(std::string_view type_name, std::size_t size,
+                                      std::uint64_t flags) {
   RemoteAddr found = type(type_name);
   if (!found) found = add_type(type_name, flags);
   return add_object(found, size);

@@ -15,12 +15,12 @@ namespace memspy::testing {
 
 struct CodeSpec {
   std::string name = "f";
-  std::string qualname;            // 3.11+; "": the name
+  std::string qualname;  // 3.11+; "": the name
   std::string file = "/srv/app.py";
   std::int32_t first_line = 10;
-  std::int32_t instructions = 20;  // units of two bytes; line of unit i: first_line + i
+  std::int32_t instructions = 20;    // units of two bytes; line of unit i: first_line + i
   std::int32_t first_traceable = 0;  // units (3.11+)
-  std::int32_t args = 0;           // positional arguments, the first of `locals`
+  std::int32_t args = 0;             // positional arguments, the first of `locals`
   std::vector<std::string> locals, cells, frees;
 };
 
@@ -38,13 +38,13 @@ class PyImageBuilder {
 
   FakeMemory& memory() { return memory_; }
   const cpython::Layout& layout() const { return layout_; }
-  RemoteAddr runtime() const { return runtime_; }               // 0 on 3.6
+  RemoteAddr runtime() const { return runtime_; }  // 0 on 3.6
   RemoteAddr interpreters_head() const { return interpreters_head_; }
 
   // New interpreters and threads come first in their lists, as in CPython.
   RemoteAddr add_interpreter(std::int64_t id);
   RemoteAddr add_thread(RemoteAddr interpreter, std::uint64_t thread_id);
-  void remove_thread(RemoteAddr thread);                        // unlinks; the bytes stay
+  void remove_thread(RemoteAddr thread);  // unlinks; the bytes stay
   void set_collecting(RemoteAddr interpreter, bool collecting);
 
   RemoteAddr add_code(const CodeSpec& spec);
@@ -69,9 +69,10 @@ class PyImageBuilder {
   RemoteAddr add_cell(RemoteAddr contents);
   RemoteAddr add_bool(bool value);
   RemoteAddr add_module(std::string_view name);
+  RemoteAddr add_function(std::string_view qualname);
   RemoteAddr add_class(std::string_view module, std::string_view qualname, std::uint64_t flags = 0);
   RemoteAddr none() const { return none_; }
-  RemoteAddr type(std::string_view name) const;                 // of those made so far
+  RemoteAddr type(std::string_view name) const;  // of those made so far
 
   void put(RemoteAddr base, cpython::Field field, std::uint64_t value);  // nothing when absent
   std::uint64_t get(RemoteAddr base, cpython::Field field) const;
@@ -83,7 +84,7 @@ class PyImageBuilder {
   void put_variable_names(RemoteAddr code, const CodeSpec& spec);
   RemoteAddr add_names(const std::vector<std::string>& names);
   std::string line_table(std::int32_t instructions) const;
-  RemoteAddr frame_anchor(RemoteAddr thread) const;             // address of the innermost frame's pointer
+  RemoteAddr frame_anchor(RemoteAddr thread) const;  // address of the innermost frame's pointer
   std::uint64_t word(RemoteAddr at) const;
 
   cpython::Layout layout_;

@@ -26,7 +26,10 @@ std::u32string decode(std::string_view utf8) {
   std::u32string text;
   for (std::size_t i = 0; i < utf8.size();) {
     const auto lead = static_cast<unsigned char>(utf8[i++]);
-    char32_t c = lead < 0x80 ? lead : lead < 0xe0 ? lead & 0x1fU : lead < 0xf0 ? lead & 0xfU : lead & 7U;
+    char32_t c = lead < 0x80   ? lead
+                 : lead < 0xe0 ? lead & 0x1fU
+                 : lead < 0xf0 ? lead & 0xfU
+                               : lead & 7U;
     for (int tail = lead < 0x80 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : 3; tail > 0; --tail) {
       c = c << 6 | (static_cast<unsigned char>(utf8[i++]) & 0x3fU);
     }
@@ -46,12 +49,14 @@ RemoteAddr PyImageBuilder::add_str(std::u32string_view text) {
   const auto data = width == 1   ? as_units<std::uint8_t>(text)
                     : width == 2 ? as_units<std::uint16_t>(text)
                                  : as_units<std::uint32_t>(text);
-  const std::size_t head = layout_.offset(ascii ? Field::kUnicodeAsciiData : Field::kUnicodeCompactData);
+  const std::size_t head =
+      layout_.offset(ascii ? Field::kUnicodeAsciiData : Field::kUnicodeCompactData);
   const RemoteAddr str = new_object("str", head + data.size(), cpython::kTypeUnicodeSubclass);
   put(str, Field::kUnicodeLength, text.size());
   std::uint32_t state = width << cpython::kUnicodeStateKindShift | cpython::kUnicodeStateCompact;
   if (ascii) state |= cpython::kUnicodeStateAscii;
-  if (layout_.strategies.unicode == cpython::UnicodeKind::kReadyBit) state |= cpython::kUnicodeStateReady;
+  if (layout_.strategies.unicode == cpython::UnicodeKind::kReadyBit)
+    state |= cpython::kUnicodeStateReady;
   put(str, Field::kUnicodeState, state);
   memory_.write_bytes(str + head, data);
   return str;
@@ -59,7 +64,8 @@ RemoteAddr PyImageBuilder::add_str(std::u32string_view text) {
 
 RemoteAddr PyImageBuilder::add_bytes(std::string_view bytes) {
   const std::size_t head = layout_.offset(Field::kBytesData);
-  const RemoteAddr object = new_object("bytes", head + bytes.size() + 1, cpython::kTypeBytesSubclass);
+  const RemoteAddr object =
+      new_object("bytes", head + bytes.size() + 1, cpython::kTypeBytesSubclass);
   put(object, Field::kVarObjectSize, bytes.size());
   memory_.write_bytes(object + head, std::as_bytes(std::span(bytes)));
   return object;
@@ -81,7 +87,8 @@ RemoteAddr PyImageBuilder::add_digits(const std::vector<std::uint32_t>& digits, 
     const std::uint64_t sign = digits.empty() ? 1 : negative ? 2 : 0;
     put(object, Field::kLongTag, digits.size() << 3 | sign);
   } else {
-    put(object, Field::kVarObjectSize, negative ? ~std::uint64_t{digits.size()} + 1 : digits.size());
+    put(object, Field::kVarObjectSize,
+        negative ? ~std::uint64_t{digits.size()} + 1 : digits.size());
   }
   memory_.write_bytes(object + head, std::as_bytes(std::span(digits)));
   return object;
@@ -97,14 +104,17 @@ RemoteAddr PyImageBuilder::add_float(double value) {
 
 RemoteAddr PyImageBuilder::add_tuple(const std::vector<RemoteAddr>& items) {
   const std::size_t head = layout_.offset(Field::kTupleItems);
-  const RemoteAddr object = new_object("tuple", head + kWord * items.size(), cpython::kTypeTupleSubclass);
+  const RemoteAddr object =
+      new_object("tuple", head + kWord * items.size(), cpython::kTypeTupleSubclass);
   put(object, Field::kVarObjectSize, items.size());
-  for (std::size_t i = 0; i < items.size(); ++i) memory_.write(object + head + kWord * i, items[i].value);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    memory_.write(object + head + kWord * i, items[i].value);
   return object;
 }
 
 RemoteAddr PyImageBuilder::add_list(const std::vector<RemoteAddr>& items) {
-  const RemoteAddr object = new_object("list", layout_.size(Struct::kList), cpython::kTypeListSubclass);
+  const RemoteAddr object =
+      new_object("list", layout_.size(Struct::kList), cpython::kTypeListSubclass);
   const RemoteAddr array = allocate(kWord * (items.size() + 1));
   put(object, Field::kVarObjectSize, items.size());
   put(object, Field::kListItems, array.value);
@@ -116,7 +126,8 @@ RemoteAddr PyImageBuilder::add_list(const std::vector<RemoteAddr>& items) {
 RemoteAddr PyImageBuilder::add_dict(const std::vector<std::pair<RemoteAddr, RemoteAddr>>& items) {
   std::uint64_t log2_size = 3;
   while ((std::uint64_t{1} << log2_size) * 2 / 3 < items.size()) ++log2_size;
-  const std::uint64_t size = std::uint64_t{1} << log2_size;  // at most 256 entries: indices of one byte
+  const std::uint64_t size = std::uint64_t{1}
+                             << log2_size;  // at most 256 entries: indices of one byte
   const std::size_t entries = layout_.offset(Field::kDictKeysIndices) + size;
   const RemoteAddr keys = allocate(entries + 3 * kWord * size);
   put(keys, Field::kDictKeysRefcount, 1);
@@ -129,7 +140,8 @@ RemoteAddr PyImageBuilder::add_dict(const std::vector<std::pair<RemoteAddr, Remo
     memory_.write(entry + kWord, items[i].first.value);
     memory_.write(entry + 2 * kWord, items[i].second.value);
   }
-  const RemoteAddr object = new_object("dict", layout_.size(Struct::kDict), cpython::kTypeDictSubclass);
+  const RemoteAddr object =
+      new_object("dict", layout_.size(Struct::kDict), cpython::kTypeDictSubclass);
   put(object, Field::kDictUsed, items.size());
   put(object, Field::kDictKeys, keys.value);
   return object;
@@ -167,6 +179,12 @@ RemoteAddr PyImageBuilder::add_bool(bool value) {
 RemoteAddr PyImageBuilder::add_module(std::string_view name) {
   const RemoteAddr object = new_object("module", layout_.size(Struct::kModule));
   put(object, Field::kModuleName, add_str(name).value);
+  return object;
+}
+
+RemoteAddr PyImageBuilder::add_function(std::string_view qualname) {
+  const RemoteAddr object = new_object("function", layout_.size(Struct::kFunction));
+  put(object, Field::kFunctionQualname, add_str(qualname).value);
   return object;
 }
 

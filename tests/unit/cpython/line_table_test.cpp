@@ -47,7 +47,8 @@ class GoldenLines : public ::testing::TestWithParam<int> {};
 TEST_P(GoldenLines, EqualThoseOfCPython) {
   const int minor = GetParam();
   const LineTableKind kind = layout_for(minor).value().strategies.line_table;
-  std::ifstream file(std::string(MEMSPY_GOLDEN_DIR) + "/line_tables/3." + std::to_string(minor) + ".txt");
+  std::ifstream file(std::string(MEMSPY_GOLDEN_DIR) + "/line_tables/3." + std::to_string(minor) +
+                     ".txt");
   std::size_t codes = 0;
   for (std::string text; std::getline(file, text);) {
     if (text.starts_with('#')) continue;
@@ -82,9 +83,12 @@ TEST(LineTable, EmptyAndCutTablesAreNoError) {
   EXPECT_EQ(line_of(LineTableKind::kLnotab, {}, 7, 0), 7);
   EXPECT_EQ(line_of(LineTableKind::kLineTable, {}, 7, 0), 0);
   EXPECT_EQ(line_of(LineTableKind::kLocationTable, {}, 7, 0), 0);
-  EXPECT_EQ(line_of(LineTableKind::kLocationTable, from_hex("f0"), 7, 0), 7);      // its varints are missing
-  EXPECT_EQ(line_of(LineTableKind::kLocationTable, from_hex("f0ffff"), 7, 0), 0);  // -(2^11-1): no line
-  EXPECT_EQ(line_of(LineTableKind::kLocationTable, from_hex("0102"), 7, 0), 0);    // no entry begins here
+  EXPECT_EQ(line_of(LineTableKind::kLocationTable, from_hex("f0"), 7, 0),
+            7);  // its varints are missing
+  EXPECT_EQ(line_of(LineTableKind::kLocationTable, from_hex("f0ffff"), 7, 0),
+            0);  // -(2^11-1): no line
+  EXPECT_EQ(line_of(LineTableKind::kLocationTable, from_hex("0102"), 7, 0),
+            0);  // no entry begins here
 }
 
 TEST(LineTable, LinesOutsideOfAnIntAreNoLines) {
@@ -99,7 +103,9 @@ TEST(LineTable, AnyBytesGiveALineOrNone) {
     Bytes table(random() % 200);
     for (std::byte& byte : table) byte = static_cast<std::byte>(random());
     for (const LineTableKind kind : kKinds) {
-      EXPECT_GE(line_of(kind, table, static_cast<std::int32_t>(random()), static_cast<std::int32_t>(random() % 400)), 0);
+      EXPECT_GE(line_of(kind, table, static_cast<std::int32_t>(random()),
+                        static_cast<std::int32_t>(random() % 400)),
+                0);
     }
   }
 }

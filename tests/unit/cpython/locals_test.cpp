@@ -52,8 +52,14 @@ TEST_P(LocalsTest, AreNamedInTheOrderOfTheCode) {
   spec.frees = {"free"};
   FrameSpec frame;
   frame.code = py().add_code(spec);
-  frame.values = {py().none(), py().add_int(0), py().add_int(-7), {}, py().add_cell(py().add_int(1)),
-                  py().add_cell({}), py().add_int(2), py().add_cell(py().add_str("f"))};
+  frame.values = {py().none(),
+                  py().add_int(0),
+                  py().add_int(-7),
+                  {},
+                  py().add_cell(py().add_int(1)),
+                  py().add_cell({}),
+                  py().add_int(2),
+                  py().add_cell(py().add_str("f"))};
   const auto locals = image_.reader->locals({py().push_frame(image_.thread, frame)}, 100);
   ASSERT_THAT(locals, IsOk());
   std::string text;
@@ -86,8 +92,9 @@ TEST_P(LocalsTest, Containers) {
   EXPECT_EQ(shown(py().add_list(ints(3))), "[0, 1, 2]");
   EXPECT_EQ(shown(py().add_list(ints(20))), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …]");
   EXPECT_EQ(shown(py().add_dict({})), "{}");
-  EXPECT_EQ(shown(py().add_dict({{py().add_str("k"), py().add_int(1)}, {py().add_int(2), py().none()}})),
-            "{'k': 1, 2: None}");
+  EXPECT_EQ(
+      shown(py().add_dict({{py().add_str("k"), py().add_int(1)}, {py().add_int(2), py().none()}})),
+      "{'k': 1, 2: None}");
   EXPECT_EQ(shown(py().add_set({})), "set()");
   EXPECT_EQ(shown(py().add_set(ints(2))), "{0, 1}");
   RemoteAddr nested = py().add_int(1);
@@ -109,6 +116,8 @@ TEST_P(LocalsTest, OtherObjectsByTypeAndAddress) {
   EXPECT_EQ(shown(instance), at("pkg.mod.Outer.Inner", instance));
   EXPECT_EQ(shown(type), "<class 'pkg.mod.Outer.Inner'>");
   EXPECT_EQ(shown(py().add_module("os.path")), "<module 'os.path'>");
+  const RemoteAddr function = py().add_function("C.f");
+  EXPECT_EQ(shown(function), at("function C.f", function));
   const RemoteAddr lock = py().add_object(py().add_type("_thread.lock"), 32);
   EXPECT_EQ(shown(lock), at("_thread.lock", lock));
   const RemoteAddr point = py().add_tuple(ints(2));

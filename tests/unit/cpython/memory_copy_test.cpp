@@ -23,7 +23,8 @@ class MemoryCopyTest : public ::testing::Test {
 };
 
 TEST_F(MemoryCopyTest, NeighboursAreOnePiece) {
-  for (const std::uint64_t at : {0x800ULL, 0x10ULL, 0x10ULL, 0xff8ULL, 0x1100ULL}) copy_.want(kBase + at, 8);
+  for (const std::uint64_t at : {0x800ULL, 0x10ULL, 0x10ULL, 0xff8ULL, 0x1100ULL})
+    copy_.want(kBase + at, 8);
   copy_.fetch();
   EXPECT_EQ(memory_.reads, 1u);
   EXPECT_EQ(word(0x10), 0x10u);

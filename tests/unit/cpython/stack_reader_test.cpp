@@ -7,19 +7,20 @@
 namespace memspy::cpython {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::CodeSpec;
 using testing::FrameSpec;
 using testing::HasErrc;
+using ::testing::HasSubstr;
 using testing::IsOk;
 
 class StackReaderTest : public ::testing::TestWithParam<int> {
  protected:
   StackImage image_{GetParam()};
 };
-INSTANTIATE_TEST_SUITE_P(AllVersions, StackReaderTest, ::testing::Range(6, 16), [](const auto& version) {
-  return "Python3_" + std::to_string(version.param);
-});
+INSTANTIATE_TEST_SUITE_P(AllVersions, StackReaderTest, ::testing::Range(6, 16),
+                         [](const auto& version) {
+                           return "Python3_" + std::to_string(version.param);
+                         });
 
 // What only some versions have.
 class HiddenFrames : public StackReaderTest {};
@@ -211,7 +212,8 @@ TEST_P(StackReaderTest, TheInstructionLiesInTheCode) {
 TEST_P(StackReaderTest, NamesThatAreNoTextAreCorrupt) {
   const RemoteAddr code = image_.code("f");
   image_.push(code);
-  const Field name = image_.layout().has(Field::kCodeQualname) ? Field::kCodeQualname : Field::kCodeName;
+  const Field name =
+      image_.layout().has(Field::kCodeQualname) ? Field::kCodeQualname : Field::kCodeName;
   for (const Field field : {name, Field::kCodeFilename}) {
     const std::uint64_t good = image_.builder.get(code, field);
     image_.builder.put(code, field, image_.builder.add_str(std::u32string_view(U"a\0b", 3)).value);

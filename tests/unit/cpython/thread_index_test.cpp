@@ -20,9 +20,10 @@ class ThreadIndexTest : public ::testing::TestWithParam<int> {
   }
   StackImage image_{GetParam()};
 };
-INSTANTIATE_TEST_SUITE_P(AllVersions, ThreadIndexTest, ::testing::Range(6, 16), [](const auto& version) {
-  return "Python3_" + std::to_string(version.param);
-});
+INSTANTIATE_TEST_SUITE_P(AllVersions, ThreadIndexTest, ::testing::Range(6, 16),
+                         [](const auto& version) {
+                           return "Python3_" + std::to_string(version.param);
+                         });
 
 TEST_P(ThreadIndexTest, FindsTheStateOfAThread) {
   const RemoteAddr other = image_.add_thread(image_.interpreter, kOther);
