@@ -57,6 +57,14 @@ def state(pid):
     return status(pid).get("State", "")[:1]
 
 
+def until_listening(pid):
+    """Waits until the main thread is in read(0): what it said last it said on the way there."""
+    def listens():
+        with contextlib.suppress(OSError):
+            return pathlib.Path(f"/proc/{pid}/syscall").read_text().startswith("0 0x0 ")
+    eventually(listens, f"{pid} listens on its standard input")
+
+
 class Target:
     """A process that speaks one JSON object per line and hears one command per line."""
 

@@ -11,13 +11,19 @@ def shape(thread):
 class Dump(harness.PythonCase):
     maxDiff = None
 
+    def parked(self, *arguments):
+        """The target, once every thread is where it says it is."""
+        target = self.script(self.python, "stacks.py", *arguments)
+        harness.until_listening(target.pid)
+        return target
+
     def dump(self, target, *arguments):
         run = self.run_memspy("dump", "-p", target.pid, "--json", *arguments)
         self.assert_untouched(target.pid)
         return run.json()
 
     def test_every_stack_equals_the_interpreters_own_view(self):
-        target = self.script(self.python, "stacks.py")
+        target = self.parked()
         seen = self.dump(target)
         self.assertEqual(seen["schema"], "memspy.dump/1")
         self.assertEqual(seen["pid"], target.pid)
@@ -32,14 +38,14 @@ class Dump(harness.PythonCase):
         self.assertFalse([thread for thread in seen["threads"] if thread["gil"]])
 
     def test_threads_have_their_python_names(self):
-        target = self.script(self.python, "stacks.py")
+        target = self.parked()
         names = {thread["tid"]: thread["name"] for thread in self.dump(target)["threads"]}
         for truth in target.ready["threads"]:
             with self.subTest(thread=truth["name"]):
                 self.assertEqual(names.get(truth["tid"]), truth["name"])
 
     def test_the_holder_of_the_gil(self):
-        target = self.script(self.python, "stacks.py", "--spin")
+        target = self.parked("--spin")
         spinner = target.ready["spinner"]
         low, high = target.ready["spin_lines"]
         for _ in range(5):
@@ -51,7 +57,7 @@ class Dump(harness.PythonCase):
             self.assertTrue(low <= line <= high, line)
 
     def test_text(self):
-        target = self.script(self.python, "stacks.py")
+        target = self.parked()
         run = self.run_memspy("dump", target.pid)
         self.assertIn(f"Process {target.pid}", run.out)
         self.assertIn(".".join(map(str, target.ready["version"])), run.out)
@@ -60,7 +66,7 @@ class Dump(harness.PythonCase):
         self.assertNotIn("\x1b", run.out)
 
     def test_locals(self):
-        target = self.script(self.python, "stacks.py")
+        target = self.parked()
         threads = {thread["name"]: thread for thread in self.dump(target, "-l")["threads"]}
         frame = next(frame for frame in threads["recursion"]["frames"]
                      if frame["function"] == "recurse")

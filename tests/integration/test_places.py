@@ -17,6 +17,7 @@ class PlacesCase(harness.Case):
         """memspy finds the interpreter: its stack in a dump, and its growing line in a profile."""
         ready = target.hear("ready")
         outer = self.outer_pid(target)
+        harness.until_listening(outer)
         dump = self.run_memspy("dump", "-p", outer, "--json", prefix=prefix, **popen).json()
         main = next(thread for thread in dump["threads"] if thread["name"] == "MainThread")
         self.assertEqual(main["frames"][0]["function"], "hear")

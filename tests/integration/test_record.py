@@ -72,10 +72,15 @@ class Record(harness.PythonCase):
         self.assertEqual(times, sorted(times))
         self.assert_close(points[-1]["rss_bytes"] - points[0]["rss_bytes"], grown, "series", run)
 
-    def test_polling_finds_the_same_line(self):
+    def test_polling_charges_the_common_path(self):
+        """Between two looks only the common prefix of both stacks is known: the growing function, or
+        one of its callers."""
         ready, grown, folded, run = self.record("--engine", "poll", megabytes=45)
-        self.assert_top_line(ready, folded, run)
+        path = ("main", "grow", "handle_request", "remember")
         self.assert_close(folded.total(), grown, "sum of the profile", run)
+        by_function = folded.by_function(ready["file"], path)
+        on_the_path = sum(by_function.get(name, 0) for name in path)
+        self.assertGreater(on_the_path, 0.9 * grown, f"{by_function}\n{run}")
         self.assertEqual(run.json()["engine"], "poll")
 
     def test_memory_given_back_is_subtracted(self):

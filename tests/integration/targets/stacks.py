@@ -143,19 +143,22 @@ def look():
     frames = sys._current_frames()
     threads = []
     for thread in threading.enumerate():
-        if thread.name == "spin" or thread is threading.current_thread():
+        if thread is threading.current_thread():
             continue
         threads.append({"name": thread.name, "tid": TIDS[thread.ident],
                         "frames": frames_of(frames[thread.ident])})
     return threads
 
 
-def wait():
+def wait(with_spinner):
     """The main thread's stack while memspy looks: this function, at the marked line."""
     threads = look()
     own = frames_of(sys._getframe())
     own[0]["line"] = talk.marked(__file__, "waits here")
     threads.append({"name": threading.current_thread().name, "tid": talk.tid(), "frames": own})
+    if with_spinner:  # last: from now on this thread has to fight for the GIL
+        threading.Thread(target=start_spinning, name="spin", daemon=True).start()
+        ARRIVED.acquire()
     first = spin.__code__.co_firstlineno
     talk.say("ready", pid=os.getpid(), threads=threads, spinner=TIDS.get("spin"),
              spin_lines=[first, first + 3], version=list(sys.version_info[:3]))
@@ -172,19 +175,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--spin", action="store_true")
     options = parser.parse_args()
-    shapes = list(SHAPES)
-    for name, function in shapes:
+    for name, function in SHAPES:
         threading.Thread(target=function, name=name, daemon=True).start()
-    if options.spin:
-        threading.Thread(target=start_spinning, name="spin", daemon=True).start()
-        shapes.append(None)
-    for _ in shapes:
+    for _ in SHAPES:
         ARRIVED.acquire()
     # A thread that has announced itself still has one call to go; it holds still when its state does.
     for thread_id in list(TIDS.values()):
-        if thread_id != TIDS.get("spin"):
-            until_asleep(thread_id)
-    wait()
+        until_asleep(thread_id)
+    wait(options.spin)
 
 
 def until_asleep(thread_id):
