@@ -28,7 +28,7 @@ constexpr std::uint64_t kProbePeriod = 1U << 30;
 std::uint64_t place_key(const attach::FaultRecord& place) {
   std::uint64_t key = place.code * 0x9e3779b97f4a7c15ULL;
   key = (key ^ place.stack) * 0xff51afd7ed558ccdULL;
-  return (key ^ place.argument) * 0xc4ceb9fe1a85ec53ULL ^ key >> 29;
+  return key ^ key >> 29;
 }
 
 // What `records` say of one place: how often, and the newest page.
@@ -66,9 +66,33 @@ std::optional<StackId> PageFaultEngine::Places::find(const attach::FaultRecord& 
   return it == stacks_.end() ? std::nullopt : std::optional(it->second);
 }
 
-void PageFaultEngine::Places::learn(const attach::FaultRecord& place, StackId stack) {
+std::optional<FaultSample> PageFaultEngine::Places::learn(const attach::FaultRecord& place, StackId stack) {
   if (stacks_.size() >= kMaxPlaces) stacks_.clear();  // rare; it is learnt again within seconds
-  stacks_.insert_or_assign(place_key(place), stack);
+  const std::uint64_t key = place_key(place);
+  stacks_.insert_or_assign(key, stack);
+  const auto it = waiting_.find(key);
+  if (it == waiting_.end()) return std::nullopt;
+  FaultSample sample = it->second;
+  waiting_.erase(it);
+  sample.stack = stack;
+  return sample;
+}
+
+void PageFaultEngine::Places::wait(const attach::FaultRecord& place, const FaultSample& doubtful) {
+  const auto [it, fresh] = waiting_.try_emplace(place_key(place), doubtful);
+  if (fresh) return;
+  it->second.faults += doubtful.faults;
+  it->second.address = doubtful.address;
+}
+
+std::vector<FaultSample> PageFaultEngine::Places::give_up() {
+  std::vector<FaultSample> samples;
+  for (auto& [key, sample] : waiting_) {
+    sample.late = true;
+    samples.push_back(sample);
+  }
+  waiting_.clear();
+  return samples;
 }
 
 PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
@@ -90,7 +114,12 @@ void PageFaultEngine::start_thread(Target& target, Tid tid) {
 }
 
 // Closing its descriptors also takes them out of epoll.
-void PageFaultEngine::end_thread(Tid tid) { threads_.erase(tid); }
+void PageFaultEngine::end_thread(Tid tid) {
+  const auto it = threads_.find(tid);
+  if (it == threads_.end()) return;
+  flush(*it->second);
+  threads_.erase(it);
+}
 
 void PageFaultEngine::begin() {
   for (auto& [tid, thread] : threads_) enable(*thread);
@@ -100,6 +129,7 @@ void PageFaultEngine::cease() {
   for (auto& [tid, thread] : threads_) {
     if (thread->user) thread->user->disable();
     if (thread->kernel) thread->kernel->disable();
+    flush(*thread);
   }
 }
 
@@ -244,34 +274,52 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   const auto records = thread.trail ? thread.trail->take_records() : std::span<const attach::FaultRecord>{};
   if (rejected(pending_)) return;
   const StackId stack = intern(thread, pending_);
-  if (thread.trail) thread.places.learn(pending_.place, stack);
+  thread.last = stack;
+  if (thread.trail) (void)thread.places.learn(pending_.place, stack);
   charge(thread.places, records,
-         {thread.target->index(), thread.index, stack, pending_.address, pending_.faults, false, false}, true);
+         {thread.target->index(), thread.index, stack, pending_.address, pending_.faults, false, false});
+}
+
+void PageFaultEngine::push(const FaultSample& sample) {
+  if (sample.late) context_.counters.late.fetch_add(1, std::memory_order_relaxed);
+  if (sample.faults > 0) context_.queue.push(sample);
 }
 
 // Shares the faults of a sample out to the places where they were taken. What was taken at a place
-// never sampled goes to the sample's own stack; `known`: that is where it belongs by the rules of
-// sampling, else it is late. The arguments of functions are left out in user mode: they differ at
-// every fault.
+// never sampled goes to the sample's own stack, as everything would without a trail.
 void PageFaultEngine::charge(const Places& places, std::span<const attach::FaultRecord> records,
-                             const FaultSample& now, bool known) {
-  std::uint64_t left = now.faults;
+                             const FaultSample& now) {
+  FaultSample rest = now;
   for (const PlaceCount& place : count_places(records)) {
     const auto stack = places.find(place.newest);
     if (!stack || *stack == now.stack) continue;
     FaultSample part = now;
     part.stack = *stack;
     part.address = place.newest.address;
-    part.faults = std::min(left, now.faults * place.count / records.size());
-    left -= part.faults;
-    if (part.faults > 0) context_.queue.push(part);
+    part.faults = std::min(rest.faults, now.faults * place.count / records.size());
+    rest.faults -= part.faults;
+    push(part);
   }
-  if (left == 0) return;
-  FaultSample rest = now;
-  rest.faults = left;
-  rest.late = !known && !(records.empty() ? std::nullopt : places.find(records.back()));
-  if (rest.late) context_.counters.late.fetch_add(1, std::memory_order_relaxed);
-  context_.queue.push(rest);
+  push(rest);
+}
+
+// What is left of a thread that ends, or when sampling does: the faults since its last sample, and
+// those whose call was never caught in progress.
+void PageFaultEngine::flush(Thread& thread) {
+  FaultSample sample{thread.target->index(), thread.index, {}, {}, 0, false, false};
+  if (thread.user && thread.last) {
+    const auto records = thread.trail ? thread.trail->take_records() : std::span<const attach::FaultRecord>{};
+    sample.stack = *thread.last;
+    sample.faults = thread.user->take_count();
+    charge(thread.places, records, sample);
+  }
+  if (thread.kernel && thread.last_call) {
+    sample.stack = *thread.last_call;
+    sample.in_kernel = true;
+    sample.faults = thread.kernel->take_count();
+    charge_calls(thread, thread.kernel->take_records(), sample, false);
+  }
+  for (const FaultSample& doubtful : thread.calls.give_up()) push(doubtful);
 }
 
 // --- faults inside a system call: the thread goes on, its Python stack does not move ---
@@ -300,10 +348,38 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
   if (rejected(sample)) return;
   const StackId stack = intern(thread, sample);
-  if (confirmed && !records.empty()) thread.calls.learn(records.back(), stack);
-  const RemoteAddr address = records.empty() ? RemoteAddr{} : records.back().address;
-  charge(thread.calls, records,
-         {thread.target->index(), thread.index, stack, address, sample.faults, true, false}, confirmed);
+  thread.last_call = stack;
+  charge_calls(thread, records, {thread.target->index(), thread.index, stack, {}, sample.faults, true, false}, confirmed);
+}
+
+// The faults since the last wake-up may be of several calls. Those of a call that was once caught in
+// progress are charged to its stack, the others wait until it is.
+void PageFaultEngine::charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, const FaultSample& now,
+                                   bool confirmed) {
+  FaultSample rest = now;
+  if (records.empty()) {
+    rest.late = !confirmed;
+    push(rest);
+    return;
+  }
+  if (confirmed) {
+    if (const auto waited = thread.calls.learn(records.back(), now.stack)) push(*waited);
+  }
+  const auto places = count_places(records);
+  for (const PlaceCount& place : places) {
+    const bool last = &place == &places.back();
+    FaultSample part = now;
+    part.address = place.newest.address;
+    part.faults = last ? rest.faults : std::min(rest.faults, now.faults * place.count / records.size());
+    rest.faults -= part.faults;
+    const auto stack = thread.calls.find(place.newest);
+    part.stack = stack.value_or(now.stack);
+    if (stack) {
+      push(part);
+    } else {
+      thread.calls.wait(place.newest, part);
+    }
+  }
 }
 
 // Two reads that agree: the chain did not change in between.

@@ -29,16 +29,21 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
-  // Stacks by the place they were read at. A place is an instruction, a stack depth and, inside a
-  // system call, its first argument: far from a stack, but cheap to record for every fault. Faults
-  // at a place that has been sampled are charged to the stack it had last.
+  // Stacks by the place they were read at. A place is an instruction and a stack depth: far from a
+  // stack, but cheap to record for every fault. Faults at a place that has been sampled are charged
+  // to the stack it had last.
   class Places {
    public:
     std::optional<StackId> find(const attach::FaultRecord& place) const;
-    void learn(const attach::FaultRecord& place, StackId stack);
+    // Returns what waited for this place.
+    std::optional<FaultSample> learn(const attach::FaultRecord& place, StackId stack);
+    // Faults at a place not known yet; `doubtful` carries the stack to take should it stay unknown.
+    void wait(const attach::FaultRecord& place, const FaultSample& doubtful);
+    std::vector<FaultSample> give_up();
 
    private:
     std::unordered_map<std::uint64_t, StackId> stacks_;
+    std::unordered_map<std::uint64_t, FaultSample> waiting_;
   };
 
   struct Thread {
@@ -51,6 +56,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     SteadyTime next_identification{};
     cpython::RawStack stack;                 // of the last sample
+    std::optional<StackId> last, last_call;  // the same, interned; of the last read in a system call
     Places calls, places;                    // in system calls, in user mode
   };
   struct Budgets {
@@ -89,7 +95,11 @@ class PageFaultEngine final : public TracingEngine {
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
   void follow(Thread& thread, const Budget& stops);
   void charge(const Places& places, std::span<const attach::FaultRecord> records,
-              const FaultSample& now, bool known);
+              const FaultSample& now);
+  void charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, const FaultSample& now,
+                    bool confirmed);
+  void push(const FaultSample& sample);
+  void flush(Thread& thread);
   void identify(Thread& thread);
   bool rejected(const Pending& sample);
   StackId intern(Thread& thread, const Pending& sample);
