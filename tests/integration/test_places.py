@@ -23,7 +23,7 @@ class PlacesCase(harness.Case):
         self.assertEqual(main["frames"][0]["function"], "hear")
         self.assertEqual({thread["name"] for thread in dump["threads"]}, {"MainThread", "compute", "waits"})
         out = self.folder / "out.folded"
-        memspy = self.memspy("record", "-p", outer, "-o", out, "--json", prefix=prefix, **popen)
+        memspy = self.memspy("record", "-p", outer, "-o", out, "--force", "--json", prefix=prefix, **popen)
         memspy.until_attached(outer)
         grown = target.ask("grow")["grown"]
         run = memspy.stop()
@@ -133,7 +133,8 @@ class Places(PlacesCase):
         program = self.folder / "server"
         subprocess.run(["cc", "-O1", f"-I{include}", harness.TARGETS / "embedded.c", "-o", program,
                         f"-l{include.name}"], check=True)
-        self.check(self.target([program, harness.TARGETS / "growing.py", "--mb", 20]))
+        self.check(self.target([program, harness.TARGETS / "growing.py", "--mb", 20],
+                               env=dict(os.environ, PYTHONPATH=str(harness.TARGETS))))
 
     # --- users
 

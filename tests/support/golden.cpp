@@ -10,7 +10,7 @@
 namespace memspy::testing {
 
 void expect_golden(const std::string& name, const std::string& text) {
-  const std::string path = std::string(MEMSPY_TESTS_DIR) + "/golden/" + name;
+  const std::string path = MEMSPY_TESTS_DIR "/golden/" + name;
   const char* update = std::getenv("MEMSPY_UPDATE_GOLDEN");  // NOLINT(concurrency-mt-unsafe)
   if (update != nullptr && std::string(update) == "1") {
     std::ofstream(path, std::ios::binary) << text;

@@ -1,6 +1,7 @@
 #include "cpython/line_table.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/fmt/fmt.h>
 
 #include <fstream>
 #include <random>
@@ -47,8 +48,7 @@ class GoldenLines : public ::testing::TestWithParam<int> {};
 TEST_P(GoldenLines, EqualThoseOfCPython) {
   const int minor = GetParam();
   const LineTableKind kind = layout_for(minor).value().strategies.line_table;
-  std::ifstream file(std::string(MEMSPY_GOLDEN_DIR) + "/line_tables/3." + std::to_string(minor) +
-                     ".txt");
+  std::ifstream file(fmt::format("{}/line_tables/3.{}.txt", MEMSPY_GOLDEN_DIR, minor));
   std::size_t codes = 0;
   for (std::string text; std::getline(file, text);) {
     if (text.starts_with('#')) continue;
