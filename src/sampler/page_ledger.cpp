@@ -39,6 +39,8 @@ std::uint64_t PageLedger::Chunk::weight() const {
   return sum;
 }
 
+std::uint64_t PageLedger::Chunk::held() const { return (present & ~baseline).count(); }
+
 std::uint32_t PageLedger::owner_index(const LedgerOwner& owner) {
   const std::uint64_t key = (static_cast<std::uint64_t>(owner.thread.value) << 32) | owner.stack.value;
   const auto [it, fresh] = owner_index_.try_emplace(key, static_cast<std::uint32_t>(owners_.size()));
@@ -144,6 +146,7 @@ void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunk
   std::erase_if(chunk.live, [&](const Live& sample) {
     if (present[sample.page]) return false;
     give_back(sample.owner, sample.weight);
+    gone_[sample.owner] += sample.weight;
     --live_samples_;
     return true;
   });
@@ -201,15 +204,20 @@ void PageLedger::audit(const MemoryMap& map) {
 }
 
 void PageLedger::settle(std::int64_t limit_pages) {
-  std::int64_t surplus = net_pages_ - limit_pages;
+  const std::int64_t surplus = net_pages_ - limit_pages;
+  if (surplus > 0) take_back(surplus);
+  if (surplus < 0) follow_moves(-surplus);
+  gone_.clear();
+}
+
+void PageLedger::take_back(std::int64_t surplus) {
   struct Overclaim {
     std::int64_t pages;
     Chunk* chunk;
   };
   std::vector<Overclaim> overclaims;
   for (auto& [index, chunk] : chunks_) {
-    const auto held = static_cast<std::int64_t>((chunk.present & ~chunk.baseline).count());
-    const auto over = static_cast<std::int64_t>(chunk.weight()) - held;
+    const auto over = static_cast<std::int64_t>(chunk.weight()) - static_cast<std::int64_t>(chunk.held());
     if (over > 0) overclaims.push_back({over, &chunk});
   }
   std::sort(overclaims.begin(), overclaims.end(), [](const auto& a, const auto& b) { return a.pages > b.pages; });
@@ -227,15 +235,57 @@ void PageLedger::settle(std::int64_t limit_pages) {
       return sample.weight == 0;
     });
   }
-  if (surplus <= 0 || unplaced_.empty()) return;
+  if (surplus > 0) take_back_unplaced(surplus);
+}
+
+// Samples without an address: nothing tells them apart, all shrink alike.
+void PageLedger::take_back_unplaced(std::int64_t surplus) {
   std::uint64_t total = 0;
   for (const auto& [owner, pages] : unplaced_) total += pages;
-  const double keep = 1 - std::min(1.0, static_cast<double>(surplus) / static_cast<double>(std::max<std::uint64_t>(total, 1)));
+  if (total == 0) return;
+  const double keep = 1 - std::min(1.0, static_cast<double>(surplus) / static_cast<double>(total));
   for (auto& [owner, pages] : unplaced_) {
     const auto left = static_cast<std::uint64_t>(static_cast<double>(pages) * keep);
     give_back(owner, pages - left);
     pages = left;
   }
+}
+
+void PageLedger::follow_moves(std::int64_t deficit) {
+  auto gone = gone_.begin();
+  for (auto& [index, chunk] : chunks_) {
+    std::uint64_t room = chunk.held() - std::min(chunk.held(), chunk.weight());
+    while (room > 0 && deficit > 0 && gone != gone_.end()) {
+      const auto pages = std::min({room, static_cast<std::uint64_t>(deficit), gone->second});
+      const std::uint64_t placed = place_moved(chunk, gone->first, pages);
+      if (placed == 0) break;
+      room -= placed;
+      deficit -= static_cast<std::int64_t>(placed);
+      gone->second -= placed;
+      if (gone->second == 0) ++gone;
+    }
+    if (deficit <= 0 || gone == gone_.end()) return;
+  }
+}
+
+// A new witness for pages that have moved into this chunk; returns for how many.
+std::uint64_t PageLedger::place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages) {
+  std::bitset<kChunkPages> open = chunk.present & ~chunk.baseline;
+  for (const Live& sample : chunk.live) open.reset(sample.page);
+  if (open.none()) return 0;
+  std::uint16_t page = 0;
+  while (!open[page]) ++page;
+  chunk.live.push_back({++age_, owner, static_cast<std::uint32_t>(pages), page});
+  ++live_samples_;
+  // They had been given back by mistake; what was said of it already is made good by touching anew.
+  LedgerDelta& delta = owners_[owner];
+  if (delta.returned_pages >= pages) {
+    delta.returned_pages -= pages;
+    net_pages_ += static_cast<std::int64_t>(pages);
+  } else {
+    add(owner, pages);
+  }
+  return pages;
 }
 
 // Halves the samples of crowded chunks: neighbours of one owner become one witness for both. Which of

@@ -73,7 +73,9 @@ class PageLedger {
   void check_touched();
   // Looks at every page of `map`. Costs about 10 ms a GiB.
   void audit(const MemoryMap& map);
-  // At most `limit` pages can be explained: takes back what audit() showed to be claimed twice.
+  // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit() showed to
+  // be claimed twice. Less is: what went from one place and came up at another without a fault has
+  // moved (mremap), and stays with its owner. After audit() only.
   void settle(std::int64_t limit_pages);
 
   std::vector<LedgerDelta> drain();
@@ -95,7 +97,8 @@ class PageLedger {
     std::bitset<kChunkPages> baseline, present, claimed;
     std::vector<Live> live;
     bool dirty = false;
-    std::uint64_t weight() const;
+    std::uint64_t weight() const;  // pages claimed by samples
+    std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
   using ChunkIndex = std::uint64_t;
 
@@ -107,6 +110,10 @@ class PageLedger {
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);
   void weigh_huge(ChunkIndex index, Chunk& chunk);
   bool scan(const MemoryMap& map, bool baseline);
+  void take_back(std::int64_t surplus);
+  void take_back_unplaced(std::int64_t surplus);
+  void follow_moves(std::int64_t deficit);
+  std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_oldest();
 
   PageTables& tables_;
@@ -116,6 +123,7 @@ class PageLedger {
   std::unordered_map<std::uint64_t, std::uint32_t> owner_index_;
   std::vector<std::uint32_t> changed_;
   std::unordered_map<std::uint32_t, std::uint64_t> unplaced_;      // owner -> pages without an address
+  std::unordered_map<std::uint32_t, std::uint64_t> gone_;          // owner -> pages gone since settle()
   std::vector<bool> buffer_;
   std::uint64_t age_ = 0, fork_age_ = 0;
   std::int64_t net_pages_ = 0;

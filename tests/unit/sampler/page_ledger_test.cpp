@@ -172,6 +172,34 @@ TEST_F(PageLedgerTest, SettlesWhatChurnClaimedTwice) {
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 2048}, {2, 1024}}));
 }
 
+// realloc of a big list: mremap takes the pages elsewhere, and no fault says so.
+TEST_F(PageLedgerTest, PagesThatMoveStayWithTheirOwner) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 300);
+  grow(kBlobs, kBase + 4 * kChunk, 100);
+  net();
+  tables.unmap(kBase, 300);
+  tables.map(kBase + 8 * kChunk, 300);
+  ledger.audit(map);
+  ledger.settle(400);
+  EXPECT_EQ(ledger.net_pages(), 400);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 0}}));
+  // …and are followed to where they are now.
+  tables.unmap(kBase + 8 * kChunk, 300);
+  ledger.audit(map);
+  ledger.settle(100);
+  EXPECT_EQ(ledger.net_pages(), 100);
+}
+
+TEST_F(PageLedgerTest, WhatIsGoneForGoodIsNotRestored) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 300);
+  tables.unmap(kBase, 300);
+  ledger.audit(map);
+  ledger.settle(50);  // RSS grew by something nobody has seen
+  EXPECT_EQ(ledger.net_pages(), 0);
+}
+
 TEST_F(PageLedgerTest, SettleLeavesHonestSamplesAlone) {
   ledger.take_baseline(map);
   grow(kRows, kBase, 1024, 32);
