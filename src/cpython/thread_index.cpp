@@ -1,6 +1,7 @@
 #include "cpython/thread_index.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace memspy::cpython {
@@ -26,14 +27,17 @@ RemoteAddr ThreadIndex::find(std::uint64_t thread_id) {
   if (several_interpreters_) return find_anew(thread_id);
   const auto known = by_thread_.find(thread_id);
   if (known != by_thread_.end()) return known->second.address;
-  if (without_state_.contains(thread_id) && nothing_added()) return {};
+  // A state is listed under its maker's id until the new thread has put its own there, and nothing
+  // else tells when: a thread without one is looked for again, ever less often.
+  const auto without = without_state_.find(thread_id);
+  if (without != without_state_.end() && !std::has_single_bit(++without->second) && nothing_added()) return {};
   return find_anew(thread_id);
 }
 
 RemoteAddr ThreadIndex::find_anew(std::uint64_t thread_id) {
   walk_list();
   const RemoteAddr state = choose(thread_id);
-  if (!state) without_state_.insert(thread_id);
+  if (!state) without_state_.try_emplace(thread_id, 0);
   return state;
 }
 

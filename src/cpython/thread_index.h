@@ -47,7 +47,7 @@ class ThreadIndex {
   MemoryCopy copy_;
   std::unordered_multimap<std::uint64_t, ThreadState> by_thread_;
   std::unordered_map<RemoteAddr, std::uint64_t> thread_of_;
-  std::unordered_set<std::uint64_t> without_state_;
+  std::unordered_map<std::uint64_t, std::uint32_t> without_state_;
   std::vector<ListHead> heads_;
   std::optional<std::vector<std::uint64_t>> heads_seen_;  // read_heads() right after the walk
   // Threads enter and leave interpreters without a trace in the lists' heads: with several of them

@@ -102,14 +102,14 @@ PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
   return budgets_.emplace(target.index().value, Budgets{fresh, fresh}).first->second;
 }
 
-void PageFaultEngine::start_thread(Target& target, Tid tid) {
+void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) {
   auto thread = std::make_unique<Thread>();
   thread->tid = tid;
   thread->target = &target;
   thread->index = roster_.thread(target, tid);
   Thread& added = *thread;
   threads_[tid] = std::move(thread);
-  arm(added);
+  arm(added, origin == attach::ThreadOrigin::kCloned);
   if (sampling()) enable(added);
 }
 
@@ -140,9 +140,8 @@ void PageFaultEngine::work() {
   std::uint64_t largest = 1;
   for (const auto& [pid, target] : roster_.processes()) {
     Budgets& budgets = budgets_of(*target);
-    const bool stops = budgets.stops.on_tick(now);
-    const bool reads = budgets.kernel_reads.on_tick(now);
-    if (stops || reads) set_periods(budgets, *target);
+    if (budgets.stops.on_tick(now)) follow_all(budgets, *target);
+    budgets.kernel_reads.on_tick(now);
     largest = std::max(largest, budgets.stops.period());
   }
   context_.counters.period.store(largest, std::memory_order_relaxed);
@@ -153,8 +152,10 @@ void PageFaultEngine::work() {
 
 // --- events of a thread ---
 
-void PageFaultEngine::arm(Thread& thread) {
-  const auto status = context_.proc.status(thread.target->pid(), thread.tid);
+void PageFaultEngine::arm(Thread& thread, bool newborn) {
+  auto status = context_.proc.status(thread.target->pid(), thread.tid);
+  // The C library blocks every signal in a thread until it has set it up: that will pass.
+  if (newborn && status.has_value()) status->sig_blocked = {};
   const auto signal = status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
   auto event = PerfFaultEvent::open(thread.tid, kind, budgets_of(*thread.target).stops.period(), signal.value_or(0));
@@ -189,23 +190,27 @@ void PageFaultEngine::enable(Thread& thread) {
   if (thread.kernel) thread.kernel->enable();
 }
 
-// A handler installed since would be run by our signal, were memspy to die.
+// A handler installed since would be run by our signal, were memspy to die; a signal blocked since
+// would not come.
 void PageFaultEngine::check_signal(Thread& thread) {
-  if (!thread.user) return;
   const auto status = context_.proc.status(thread.target->pid(), thread.tid);
-  if (!status.has_value() || attach::signal_free(*status, thread.signal)) return;
+  if (!status.has_value()) return;
+  const bool fits = thread.user ? attach::signal_free(*status, thread.signal) : !attach::choose_signal(*status);
+  if (fits) return;
+  flush(thread);
   thread.user.reset();
+  thread.trail.reset();
   thread.kernel.reset();
-  arm(thread);
+  arm(thread, false);
   if (sampling()) enable(thread);
 }
 
-void PageFaultEngine::set_periods(Budgets& budgets, const Target& target) {
+// The periods themselves change at each thread's own next sample. Setting the period of a thread that
+// is not stopped makes its very next fault a sample: that one would be chosen by the clock and not by
+// the faults, and carry the weight of all that came before it.
+void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
-    if (thread->target != &target) continue;
-    if (thread->user) thread->user->set_period(budgets.stops.jittered_period());
-    if (thread->user && sampling()) follow(*thread, budgets.stops);
-    if (thread->kernel) thread->kernel->set_period(budgets.kernel_reads.jittered_period());
+    if (thread->target == &target && thread->user && sampling()) follow(*thread, budgets.stops);
   }
 }
 
@@ -269,7 +274,7 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   context_.counters.pauses.add(held);
   Thread& thread = *threads_.at(tid);
   Budgets& budgets = budgets_of(*thread.target);
-  if (budgets.stops.on_stop(now, held, pending_.faults)) set_periods(budgets, *thread.target);
+  if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   const auto records = thread.trail ? thread.trail->take_records() : std::span<const attach::FaultRecord>{};
   if (rejected(pending_)) return;
@@ -343,7 +348,11 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   if (!confirmed && !records.empty()) confirmed = in_call(thread, records.back());
   Budgets& budgets = budgets_of(*thread.target);
   const auto now = std::chrono::steady_clock::now();
-  if (budgets.kernel_reads.on_stop(now, now - sample.begin, sample.faults)) set_periods(budgets, *thread.target);
+  budgets.kernel_reads.on_stop(now, now - sample.begin, sample.faults);
+  if (budgets.kernel_reads.period() != thread.kernel_period) {
+    thread.kernel_period = budgets.kernel_reads.period();
+    thread.kernel->set_period(budgets.kernel_reads.jittered_period());
+  }
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
   if (rejected(sample)) return;

@@ -54,6 +54,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<attach::PerfFaultEvent> user, kernel;
     std::optional<attach::PerfFaultEvent> trail;  // while not every fault is a sample
     std::optional<std::uint64_t> thread_id;  // pthread_self()
+    std::uint64_t kernel_period = 1;
     SteadyTime next_identification{};
     cpython::RawStack stack;                 // of the last sample
     std::optional<StackId> last, last_call;  // the same, interned; of the last read in a system call
@@ -74,7 +75,7 @@ class PageFaultEngine final : public TracingEngine {
     bool outside = false;   // no interpreter is known (yet)
   };
 
-  void start_thread(Target& target, Tid tid) override;
+  void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
   void end_thread(Tid tid) override;
   void begin() override;
   void work() override;
@@ -85,11 +86,11 @@ class PageFaultEngine final : public TracingEngine {
   void on_resumed(Pid pid, Tid tid) override;
 
   Budgets& budgets_of(const Target& target);
-  void arm(Thread& thread);
+  void arm(Thread& thread, bool newborn);
   void arm_kernel(Thread& thread);
   void enable(Thread& thread);
   void check_signal(Thread& thread);
-  void set_periods(Budgets& budgets, const Target& target);
+  void follow_all(const Budgets& budgets, const Target& target);
   void read_stopped(Thread& thread);
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;

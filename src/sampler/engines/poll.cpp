@@ -13,7 +13,7 @@ constexpr auto kLongestInterval = 1s;
 
 PollEngine::PollEngine(EngineContext& context) : TracingEngine(context), random_(std::random_device{}()) {}
 
-void PollEngine::start_thread(Target& target, Tid tid) {
+void PollEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin) {
   Thread thread;
   thread.tid = tid;
   thread.target = &target;

@@ -28,7 +28,7 @@ class PollEngine final : public TracingEngine {
     bool has_now = false, has_before = false;
   };
 
-  void start_thread(Target& target, Tid tid) override;
+  void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
   void end_thread(Tid tid) override { threads_.erase(tid); }
   void begin() override;
   void work() override;

@@ -151,7 +151,7 @@ Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
 void TracingEngine::on_thread_started(Pid pid, Tid tid, ThreadOrigin origin) {
   if (origin == ThreadOrigin::kExeced) awaiting_exec_.erase(pid);
   if (awaiting_exec_.contains(pid)) return;
-  start_thread(target_of(pid, origin), tid);
+  start_thread(target_of(pid, origin), tid, origin);
 }
 
 void TracingEngine::on_thread_ended(Pid, Tid tid) {

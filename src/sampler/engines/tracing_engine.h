@@ -25,7 +25,7 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
  protected:
   // A thread of an observed process; stopped unless `origin` is kSeized.
-  virtual void start_thread(Target& target, Tid tid) = 0;
+  virtual void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) = 0;
   virtual void end_thread(Tid tid) = 0;
   // Sampling begins for every thread started so far; later ones begin as they start.
   virtual void begin() = 0;
