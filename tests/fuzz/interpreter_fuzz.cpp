@@ -3,12 +3,12 @@
 //
 // Input: version, mode, then changes of ten bytes each: where (4), what (6: width by its first
 // byte).
-#include <cstdlib>
 #include <map>
 #include <memory>
 
 #include "cpython/interpreter.h"
 #include "cpython/layouts.h"
+#include "require.h"
 #include "support/py_process.h"
 
 namespace {
@@ -98,6 +98,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (interpreter) read_everything(process, *interpreter);
   for (auto change = undo.rbegin(); change != undo.rend(); ++change) *change->at = change->before;
-  if (process.memory().reads > kMaxReads) std::abort();
+  MEMSPY_REQUIRE(process.memory().reads <= kMaxReads);
   return 0;
 }
