@@ -28,7 +28,8 @@ memspy_build() {
       }
     fi
     echo "memspy: building build/$preset" >&2
-    ninja -C "$folder" --quiet </dev/null >&2
+    # Explicit: within a list that ends in ||, set -e is off.
+    ninja -C "$folder" --quiet </dev/null >&2 || exit 1
     mv "$folder/.building" "$folder/.built"
   ) 9>"$folder/.lock" || {
     echo "memspy: the build of preset $preset failed" >&2
