@@ -7,7 +7,6 @@ namespace {
 
 constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
 constexpr std::size_t kFaultAroundPages = 16;      // the kernel's fault_around_bytes, 64 KiB
-constexpr std::size_t kMaxLiveSamples = 200'000;   // then two of one owner and chunk become one
 constexpr std::size_t kScanChunks = 32;            // chunks read from pagemap in one call
 
 std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
@@ -119,7 +118,7 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
   add(who, chunk.live.back().weight);
   if (!chunk.dirty) dirty_.push_back(chunk_of(page));
   chunk.dirty = true;
-  if (live_samples_ > kMaxLiveSamples) merge_oldest();
+  if (live_samples_ > merge_at_) merge_pairs();
 }
 
 // A chunk that one fault filled: the fault's sample stands for all of it.
@@ -288,25 +287,31 @@ std::uint64_t PageLedger::place_moved(Chunk& chunk, std::uint32_t owner, std::ui
   return pages;
 }
 
-// Halves the samples of crowded chunks: neighbours of one owner become one witness for both. Which of
-// the two pages stays alternates, so that neither end of a chunk is favoured.
-void PageLedger::merge_oldest() {
+// Halves the samples of crowded chunks: two of one owner become one witness for both. Which of the two
+// pages stays alternates, so that neither end of a chunk is favoured. Chunks of many owners may not
+// get smaller: the next time is then put off, so that the price stays small for each sample.
+void PageLedger::merge_pairs() {
+  bool keep_later = false;
   for (auto& [index, chunk] : chunks_) {
     if (chunk.live.size() < 2) continue;
     std::stable_sort(chunk.live.begin(), chunk.live.end(), [](const Live& a, const Live& b) { return a.owner < b.owner; });
     std::vector<Live> kept;
-    for (const Live& sample : chunk.live) {
-      if (!kept.empty() && kept.back().owner == sample.owner && kept.back().weight < 2 * kChunkPages &&
-          (kept.size() + sample.page) % 2 == 0) {
-        kept.back().weight += sample.weight;
+    for (std::size_t i = 0; i < chunk.live.size(); ++i) {
+      Live sample = chunk.live[i];
+      if (i + 1 < chunk.live.size() && chunk.live[i + 1].owner == sample.owner) {
+        const Live& partner = chunk.live[++i];
+        const std::uint32_t weight = sample.weight + partner.weight;
+        if (keep_later) sample = partner;
+        sample.weight = weight;
+        keep_later = !keep_later;
         --live_samples_;
-      } else {
-        kept.push_back(sample);
       }
+      kept.push_back(sample);
     }
     std::sort(kept.begin(), kept.end(), [](const Live& a, const Live& b) { return a.age < b.age; });
     chunk.live = std::move(kept);
   }
+  merge_at_ = std::max(kMaxLiveSamples, live_samples_ + live_samples_ / 4);
 }
 
 std::vector<LedgerDelta> PageLedger::drain() {

@@ -32,6 +32,7 @@ namespace memspy::sampler {
 
 inline constexpr std::uint64_t kPageBytes = 4096;
 inline constexpr std::size_t kChunkPages = 512;
+inline constexpr std::size_t kMaxLiveSamples = 200'000;  // then two of one owner and chunk become one
 
 // What the ledger asks of a process' page tables; /proc/PID/pagemap, or a fake.
 class PageTables {
@@ -114,7 +115,7 @@ class PageLedger {
   void take_back_unplaced(std::int64_t surplus);
   void follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
-  void merge_oldest();
+  void merge_pairs();
 
   PageTables& tables_;
   std::unordered_map<ChunkIndex, Chunk> chunks_;
@@ -129,6 +130,7 @@ class PageLedger {
   std::int64_t net_pages_ = 0;
   std::uint64_t shrink_pages_ = 0, copied_pages_ = 0, huge_pages_ = 0;
   std::size_t live_samples_ = 0;
+  std::size_t merge_at_ = kMaxLiveSamples;
 };
 
 }  // namespace memspy::sampler

@@ -32,9 +32,9 @@ TEST_P(ThreadIndexTest, FindsTheStateOfAThread) {
   EXPECT_EQ(reads_of_find(kOther), 0u);
 }
 
-TEST_P(ThreadIndexTest, NativeThreadsHaveNoneAndCostOneRead) {
-  EXPECT_FALSE(image_.reader->find_thread_state(kOther));
-  EXPECT_FALSE(image_.reader->find_thread_state(kOther));
+// Looked for at the first, second and third time (and the fifth, the ninth…), not in between.
+TEST_P(ThreadIndexTest, NativeThreadsHaveNoneAndSoonCostOneRead) {
+  for (int time = 1; time <= 3; ++time) EXPECT_FALSE(image_.reader->find_thread_state(kOther));
   EXPECT_LE(reads_of_find(kOther), 1u);
 }
 

@@ -229,7 +229,7 @@ TEST_F(PageLedgerTest, StaysBoundedAndKeepsItsSum) {
   ledger.take_baseline(map);
   const std::size_t pages = 500'000;
   for (std::size_t i = 0; i < pages; ++i) ledger.touch(i % 3 == 0 ? kRows : kBlobs, {kBase + i * kPageBytes}, 1, map);
-  EXPECT_LE(ledger.live_samples(), 200'001u);
+  EXPECT_LE(ledger.live_samples(), kMaxLiveSamples + 1);
   EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(pages));
   auto sums = net();
   EXPECT_EQ(sums[1] + sums[2], static_cast<std::int64_t>(pages));
