@@ -68,13 +68,11 @@ Result<Unit> Collector::apply_process(const ProcessRecord& record) {
     known->update(record);
     return sink_.on_process(record);
   }
-  auto& window = windows_.try_emplace(record.index, context_.proc, record, kCollectorShare).first->second;
-  if (baseline_taken_) window.take_baseline();
+  windows_.try_emplace(record.index, context_.proc, record, kCollectorShare);
   return sink_.on_process(record);
 }
 
 void Collector::take_baselines() {
-  baseline_taken_ = true;
   for (auto& [index, window] : windows_) window.take_baseline();
 }
 
@@ -98,7 +96,9 @@ void Collector::apply_edge(const WindowEdge& edge) {
   using Kind = WindowEdge::Kind;
   switch (edge.kind) {
     case Kind::kBegins:
-      window->begin(edge.rss_bytes, window->record().parent.value != 0);
+      // A child that comes later; those that were there have their baseline already.
+      if (!edge.fresh && !window->has_baseline()) window->take_baseline();
+      window->begin(edge.rss_bytes, !edge.fresh && window->record().parent.value != 0);
       break;
     case Kind::kEnds:
     case Kind::kLeaves:
@@ -109,7 +109,8 @@ void Collector::apply_edge(const WindowEdge& edge) {
       break;
     case Kind::kExited:
       window->lose();
-      if (window == &windows_.begin()->second) end_of_first_ = edge.how;
+      // What was asked for may have executed another program since: the pid stays.
+      if (window->record().identity.pid == first()->identity.pid) end_of_first_ = edge.how;
       break;
   }
 }

@@ -43,7 +43,6 @@ class Collector {
   std::uint64_t rss_peak_bytes_ = 0;
   std::uint64_t kernel_fault_bytes_ = 0, late_bytes_ = 0;
   std::uint64_t reported_drops_ = 0;
-  bool baseline_taken_ = false;
 };
 
 }  // namespace memspy::sampler

@@ -59,7 +59,8 @@ struct WindowEdge {
   ProcessIndex process;
   Kind kind;
   std::uint64_t rss_bytes = 0;
-  std::string how;  // kExited: "exit 0", "killed by SIGKILL"
+  std::string how;     // kExited: "exit 0", "killed by SIGKILL"
+  bool fresh = false;  // kBegins: right after an exec, nothing is there yet that would be a baseline
 };
 
 using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample, InterpreterFound,

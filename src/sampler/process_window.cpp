@@ -32,6 +32,7 @@ void ProcessWindow::take_baseline() {
   map_stale_ = true;
   refresh_map();
   ledger_.take_baseline(map_);
+  has_baseline_ = true;
 }
 
 void ProcessWindow::begin(std::uint64_t rss_bytes, bool copied) {

@@ -38,6 +38,7 @@ class ProcessWindow {
 
   // Reads what is resident now. Before sampling begins where that can be arranged.
   void take_baseline();
+  bool has_baseline() const { return has_baseline_; }
   // `copied`: the process is a fork that shares its baseline with its parent.
   void begin(std::uint64_t rss_bytes, bool copied);
   void add(const FaultSample& sample);
@@ -75,6 +76,7 @@ class ProcessWindow {
   SeriesCollector series_;
   MemoryMap map_;
   bool map_stale_ = true;
+  bool has_baseline_ = false;
   bool began_ = false, lost_ = false, closed_ = false;
   std::optional<std::uint64_t> rss_at_end_;
   SteadyTime next_audit_{};

@@ -103,7 +103,8 @@ class Record(harness.PythonCase):
         folded = profiles.Folded(out)
         line = harness_line("growing.py", "grows")
         self.assertEqual(folded.top(), ("remember", "growing.py", line), f"{folded.by_leaf()}\n{run}")
-        self.assertGreater(folded.by_leaf()[folded.top()], 29e6)
+        # A run of a fraction of a second is sampled: a tenth is what that can be off.
+        self.assertGreater(folded.by_leaf()[folded.top()], 27e6)
         summary = run.json()
         self.assertIn("exit", summary["ended_by"])
         # From birth: the interpreter's own start is in the sum.

@@ -196,7 +196,7 @@ class Refusals(harness.Case):
                 self.assertRegex(done.stderr, r"uid \d{4,}")  # both are named
                 # What to do about it: another thing inside a container than outside.
                 self.assertRegex(done.stderr, "try:.*(sudo|SYS_PTRACE)")
-                self.assertFalse(pathlib.Path("/tmp/out.folded").exists())
+                self.assertFalse(pathlib.Path("/tmp/memspy-refused.folded").exists())
         self.assert_untouched(target.pid)
 
     # --- output
@@ -227,7 +227,7 @@ class Refusals(harness.Case):
                 run = self.run_memspy("report", path, code=1)
                 self.assertIn(name, run.err)
                 self.assertTrue(run.err.startswith("memspy: "), run.err)
-        run = self.run_memspy("report", self.folder / "not there.memspy", code=1)
+        run = self.run_memspy("report", self.folder / "not there.memspy", code=2)
         self.assertIn("not there.memspy", run.err)
 
     def test_standard_output_that_is_closed(self):

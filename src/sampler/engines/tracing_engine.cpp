@@ -143,7 +143,7 @@ Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
     target.inherit(*forebear);
     roster_.announce(target);
   }
-  if (sampling_) push_edge(target, WindowEdge::Kind::kBegins);
+  if (sampling_) push_edge(target, WindowEdge::Kind::kBegins, origin == ThreadOrigin::kExeced);
   context_.to_collector.wake();
   return target;
 }
@@ -168,7 +168,7 @@ void TracingEngine::on_forked(Pid parent, Pid child, bool shares_memory) {
   awaiting_exec_.insert(child);
   if (Target* early = roster_.find_process(child)) {
     end_thread(Tid{child.value});
-    context_.queue.push(WindowEdge{early->index(), WindowEdge::Kind::kExeced, 0, {}});
+    context_.queue.push(WindowEdge{early->index(), WindowEdge::Kind::kExeced, 0, {}, false});
     roster_.remove_process(child);
   }
 }
@@ -176,7 +176,7 @@ void TracingEngine::on_forked(Pid parent, Pid child, bool shares_memory) {
 void TracingEngine::on_exec(Pid pid) {
   Target* target = roster_.find_process(pid);
   if (target == nullptr) return;
-  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExeced, 0, {}});
+  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExeced, 0, {}, false});
   roster_.remove_process(pid);
 }
 
@@ -188,14 +188,14 @@ void TracingEngine::on_process_ended(Pid pid, attach::WaitStatus status) {
   awaiting_exec_.erase(pid);
   Target* target = roster_.find_process(pid);
   if (target == nullptr) return;
-  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExited, 0, describe_end(status)});
+  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExited, 0, describe_end(status), false});
   roster_.remove_process(pid);
   context_.to_collector.wake();
 }
 
-void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind) {
+void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind, bool fresh) {
   const auto statm = context_.proc.statm(target.pid());
-  context_.queue.push(WindowEdge{target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}});
+  context_.queue.push(WindowEdge{target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, fresh});
 }
 
 }  // namespace memspy::sampler

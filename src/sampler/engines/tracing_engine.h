@@ -56,7 +56,7 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
   Result<Unit> find_interpreter(Pid pid);
   Target& target_of(Pid pid, attach::ThreadOrigin origin);
-  void push_edge(const Target& target, WindowEdge::Kind kind);
+  void push_edge(const Target& target, WindowEdge::Kind kind, bool fresh = false);
   void wait();
   void release();
 
