@@ -24,7 +24,8 @@ class Fates(harness.PythonCase):
         memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "-i", "100ms",
                              *arguments, **popen)
         memspy.until_attached(target.pid)
-        target.ask("ping")
+        for _ in range(6):  # enough to stand out from what a program does when it ends or begins
+            target.ask("ping")
         return target, memspy, out
 
     def assert_found_the_line(self, path):
@@ -101,8 +102,8 @@ class Fates(harness.PythonCase):
         memspy.until_attached(target.pid)
         target.tell("exit")
         run = memspy.finish()
-        if run.code == 0:  # its very end may have touched pages: then there were samples
-            self.assertGreater(profiles.Folded(out).total(), 0)
+        if run.code == 0:  # its very end may have touched pages, and given them back: then there were samples
+            self.assertTrue(out.exists(), str(run))
         else:
             self.assertEqual(run.code, 6, str(run))
             self.assertRegex(run.err, f"(?s){target.pid}.*ended before the first")
