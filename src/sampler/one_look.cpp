@@ -35,8 +35,9 @@ class Look {
 
  private:
   void take_thread(Tid tid, bool running);
-  void read(ThreadLook& look, std::optional<std::uint64_t> thread_id);
-  void read_frames(ThreadLook& look, RemoteAddr state);
+  bool still_runs(Tid tid) const;
+  void read(ThreadLook& look, std::optional<std::uint64_t> thread_id, bool stopped);
+  void read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::uint64_t> thread_id);
 
   procfs::ProcDir proc_;
   LookOptions options_;
@@ -74,17 +75,27 @@ void Look::take_thread(Tid tid, bool running) {
   ThreadLook look;
   look.tid = tid;
   look.name = proc_.comm(target_.pid(), tid).value_or("");
-  if (running) {
-    const auto held = seizure_.with_stopped(tid, options_.deadline, [&] { read(look, seizure_.fs_base(tid)); });
+  // A thread that runs is read beside its running first: whoever blocks between the question whether it
+  // runs and the stop would see an interrupted call.
+  cpython::RawStack stack;
+  const auto thread_id = target_.find_thread_id(tid);
+  const bool steady = running && !options_.locals && thread_id && target_.read_running(*thread_id, stack);
+  if (running && !steady && still_runs(tid)) {
+    const auto held = seizure_.with_stopped(tid, options_.deadline, [&] { read(look, seizure_.fs_base(tid), true); });
     if (held.has_value()) look_.paused = std::max(look_.paused, *held);
     if (!held.has_value()) look.error = describe(held.error());
   } else {
-    read(look, target_.find_thread_id(tid));
+    read(look, thread_id, false);
   }
   look_.threads.push_back(std::move(look));
 }
 
-void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id) {
+bool Look::still_runs(Tid tid) const {
+  const auto stat = proc_.stat(target_.pid(), tid);
+  return stat.has_value() && stat->state == 'R';
+}
+
+void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id, bool stopped) {
   auto& reader = *target_.reader();
   const RemoteAddr state = thread_id ? reader.find_thread_state(*thread_id) : RemoteAddr{};
   look.python = static_cast<bool>(state);
@@ -93,14 +104,17 @@ void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id) {
   const bool taken = std::any_of(look_.threads.begin(), look_.threads.end(), [](const ThreadLook& t) { return t.gil; });
   look.gil = !taken && interpreter.gil_holder(target_.memory()) == state;
   if (const std::string name = target_.thread_name(*thread_id); !name.empty()) look.name = name;
-  read_frames(look, state);
+  read_frames(look, state, stopped ? std::nullopt : thread_id);
 }
 
-void Look::read_frames(ThreadLook& look, RemoteAddr state) {
+void Look::read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::uint64_t> thread_id) {
   auto& reader = *target_.reader();
   cpython::RawStack stack;
   auto captured = reader.capture(state, stack);
   for (int attempt = 1; attempt < kTornReads && !captured.has_value(); ++attempt) captured = reader.capture(state, stack);
+  // Of a thread that is not stopped two reads must agree; where they never do, the last whole one stands.
+  cpython::RawStack steady;
+  if (captured.has_value() && thread_id && target_.read_running(*thread_id, steady)) stack = std::move(steady);
   if (!captured.has_value()) {
     look.error = describe(captured.error());
     return;

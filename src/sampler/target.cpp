@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 // looking costs milliseconds, and the thread that faults may be standing still for it.
 constexpr auto kSearchPause = 50ms;
 constexpr auto kNamesPause = 1s;
+constexpr int kTornReads = 3;  // attempts at a stack that changes while it is read
 // glibc on x86-64: struct pthread holds the kernel's thread id here (2.36 to 2.43).
 constexpr std::uint64_t kGlibcTidOffset = 0x2d0;
 
@@ -58,6 +59,21 @@ std::optional<std::uint64_t> Target::find_thread_id(Tid tid) {
     if (native == inner) return state.thread_id;
   }
   return std::nullopt;
+}
+
+bool Target::read_running(std::uint64_t thread_id, cpython::RawStack& out) {
+  if (!reader_) return false;
+  const RemoteAddr state = reader_->find_thread_state(thread_id);
+  if (!state) return false;
+  cpython::RawStack again;
+  const auto same = [](const cpython::RawFrame& a, const cpython::RawFrame& b) {
+    return a.frame == b.frame && a.code == b.code && a.instruction == b.instruction;
+  };
+  for (int attempt = 0; attempt < kTornReads; ++attempt) {
+    if (!reader_->capture(state, out).has_value() || !reader_->capture(state, again).has_value()) continue;
+    if (std::equal(out.frames.begin(), out.frames.end(), again.frames.begin(), again.frames.end(), same)) return true;
+  }
+  return false;
 }
 
 std::string Target::thread_name(std::uint64_t thread_id) {

@@ -40,6 +40,10 @@ class Target {
   // threads: their native ids, in the target's own PID namespace. nullopt: no Python thread.
   std::optional<std::uint64_t> find_thread_id(Tid tid);
 
+  // The stack of a thread that is not stopped: two reads that agree. False: it moves too fast, or has
+  // no Python state.
+  bool read_running(std::uint64_t thread_id, cpython::RawStack& out);
+
   // Given to threading.Thread by the program, by pthread_self(); read again at most once a second.
   std::string thread_name(std::uint64_t thread_id);
 

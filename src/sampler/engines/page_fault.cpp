@@ -19,7 +19,6 @@ using attach::PerfFaultEvent;
 constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kIdentifyPause = 1s;
-constexpr int kTornReads = 3;           // attempts at a stack that changes while it is read
 constexpr std::size_t kMaxPlaces = 2048;
 constexpr double kTrailRate = 12'000;   // records a second and thread; each costs the target about 0.4 µs
 constexpr std::uint64_t kFirstKernelPeriod = 1;
@@ -391,24 +390,9 @@ void PageFaultEngine::charge_calls(Thread& thread, std::span<const attach::Fault
   }
 }
 
-// Two reads that agree: the chain did not change in between.
 bool PageFaultEngine::read_running(Thread& thread) {
   identify(thread);
-  auto* reader = thread.target->reader();
-  if (reader == nullptr || !thread.thread_id) return false;
-  const RemoteAddr state = reader->find_thread_state(*thread.thread_id);
-  if (!state) return false;
-  cpython::RawStack again;
-  for (int attempt = 0; attempt < kTornReads; ++attempt) {
-    if (!reader->capture(state, thread.stack).has_value() || !reader->capture(state, again).has_value()) continue;
-    const auto same = [](const cpython::RawFrame& a, const cpython::RawFrame& b) {
-      return a.frame == b.frame && a.code == b.code && a.instruction == b.instruction;
-    };
-    if (std::equal(thread.stack.frames.begin(), thread.stack.frames.end(), again.frames.begin(), again.frames.end(), same)) {
-      return true;
-    }
-  }
-  return false;
+  return thread.thread_id && thread.target->read_running(*thread.thread_id, thread.stack);
 }
 
 // Blocked in the very call, or again at the same place: "NR ARG0 … ARG5 SP PC", in hexadecimal but

@@ -82,11 +82,14 @@ void PollEngine::look_at_thread(Thread& thread) {
   if (!stat.has_value()) return;
   thread.faults = stat->minor_faults;
   thread.has_now = false;
-  if (stat->state != 'R') {
-    if (!thread.thread_id) thread.thread_id = thread.target->find_thread_id(tid);
-    read_stack(thread);
-    return;
-  }
+  if (!thread.thread_id) thread.thread_id = thread.target->find_thread_id(tid);
+  if (stat->state != 'R') return read_stack(thread);
+  // Beside its running where two reads agree; a stop only where they do not, and only if it still runs:
+  // whoever blocks in between would see an interrupted call.
+  thread.has_now = thread.thread_id && thread.target->read_running(*thread.thread_id, thread.now);
+  if (thread.has_now) return;
+  const auto again = context_.proc.stat(thread.target->pid(), tid);
+  if (!again.has_value() || again->state != 'R') return;
   const auto held = seizure_.with_stopped(tid, context_.options.max_pause, [&] {
     const auto it = threads_.find(tid);
     if (it == threads_.end()) return;
