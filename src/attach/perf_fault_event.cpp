@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -22,11 +23,11 @@ namespace memspy::attach {
 namespace {
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kRingBytes = kPage;        // for the last few records
-constexpr std::size_t kTrailBytes = 16 * kPage;  // some 1600 records, between two stops
 
-// <asm/perf_regs.h>: bits of sample_regs_user, and the order in which they come.
-constexpr std::uint64_t kRegisterDi = 1U << 5, kRegisterSp = 1U << 7, kRegisterIp = 1U << 8;
+// <asm/perf_regs.h>: bits of sample_regs_user. A record has them in the order of the bits.
+constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 = 21, kR14 = 22, kR15 = 23;
+
+constexpr std::uint64_t bits(auto... registers) { return ((1ULL << registers) | ...); }
 
 perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
   perf_event_attr attr{};
@@ -46,10 +47,9 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
     attr.wakeup_watermark = UINT32_MAX;
   }
   if (kind != FaultKind::kSignalled) {
-    attr.sample_type |= PERF_SAMPLE_REGS_USER;
-    attr.sample_regs_user = kRegisterSp | kRegisterIp;
-    // In user mode it is no call's argument, and differs at every fault.
-    if (kind != FaultKind::kTrail) attr.sample_regs_user |= kRegisterDi;
+    attr.sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+    attr.sample_regs_user = bits(kBx, kDi, kBp, kSp, kIp, kR12, kR13, kR14, kR15);
+    attr.sample_stack_user = kFaultStackBytes;
   }
   return attr;
 }
@@ -66,7 +66,8 @@ Result<Unit> route_signal(int fd, Tid tid, int signal) {
 
 }  // namespace
 
-Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period, int signal) {
+Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period, int signal,
+                                            std::size_t ring_bytes) {
   perf_event_attr attr = fault_attr(kind, period);
   UniqueFd fd(static_cast<int>(::syscall(SYS_perf_event_open, &attr, tid.value, -1, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!fd.valid()) {
@@ -77,18 +78,15 @@ Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64
     return make_error(code, "cannot open a page-fault event on thread " + std::to_string(tid.value), err);
   }
   if (kind == FaultKind::kSignalled) MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
-  // May fail beyond perf_event_mlock_kb for an unprivileged user: then there are no records.
-  const std::size_t data_bytes = kind == FaultKind::kTrail ? kTrailBytes : kRingBytes;
-  void* ring = ::mmap(nullptr, kPage + data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring, data_bytes);
+  void* ring = ::mmap(nullptr, kPage + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring, ring_bytes);
 }
 
 PerfFaultEvent::PerfFaultEvent(PerfFaultEvent&& other) noexcept
     : fd_(std::move(other.fd_)),
       ring_(std::exchange(other.ring_, nullptr)),
       data_bytes_(other.data_bytes_),
-      seen_(other.seen_),
-      records_(std::move(other.records_)) {}
+      seen_(other.seen_) {}
 
 PerfFaultEvent& PerfFaultEvent::operator=(PerfFaultEvent&& other) noexcept {
   if (this != &other) {
@@ -97,7 +95,6 @@ PerfFaultEvent& PerfFaultEvent::operator=(PerfFaultEvent&& other) noexcept {
     ring_ = std::exchange(other.ring_, nullptr);
     data_bytes_ = other.data_bytes_;
     seen_ = other.seen_;
-    records_ = std::move(other.records_);
   }
   return *this;
 }
@@ -119,36 +116,46 @@ std::uint64_t PerfFaultEvent::take_count() {
 
 void PerfFaultEvent::set_period(std::uint64_t period) { ::ioctl(fd_.get(), PERF_EVENT_IOC_PERIOD, &period); }
 
-std::uint64_t PerfFaultEvent::peek_count() const {
-  std::uint64_t now = 0;
-  return ::read(fd_.get(), &now, sizeof(now)) == sizeof(now) ? now - seen_ : 0;
+bool PerfFaultEvent::has_records() const {
+  if (ring_ == nullptr) return false;
+  auto* control = static_cast<perf_event_mmap_page*>(ring_);
+  return std::atomic_ref(control->data_head).load(std::memory_order_acquire) != control->data_tail;
 }
 
-// Body of a sample: the address, then (kSilent) the registers' ABI and the registers. `at` is where
-// the body begins; words never wrap, the body may.
-FaultRecord PerfFaultEvent::decode(std::uint64_t at, std::size_t size) const {
+// The body of a record may wrap around the end of the ring.
+void PerfFaultEvent::copy_out(std::uint64_t at, std::size_t size) {
   const auto* data = static_cast<const std::byte*>(ring_) + kPage;
-  const auto word = [&](std::size_t index) {
-    std::uint64_t value = 0;
-    if ((index + 1) * sizeof(value) <= size) {
-      std::memcpy(&value, data + (at + index * sizeof(value)) % data_bytes_, sizeof(value));
-    }
-    return value;
-  };
-  FaultRecord record;
-  record.address = {word(0)};
-  if (word(1) != PERF_SAMPLE_REGS_ABI_NONE) {
-    const std::size_t first = size >= 5 * sizeof(std::uint64_t) ? 3 : 2;
-    record.argument = first == 3 ? word(2) : 0;
-    record.stack = word(first);
-    record.code = word(first + 1);
-  }
-  return record;
+  raw_.resize(size / sizeof(std::uint64_t));
+  auto* out = reinterpret_cast<std::byte*>(raw_.data());
+  const std::size_t begin = at % data_bytes_, bytes = raw_.size() * sizeof(std::uint64_t);
+  const std::size_t first = std::min(bytes, data_bytes_ - begin);
+  std::memcpy(out, data + begin, first);
+  std::memcpy(out + first, data, bytes - first);
 }
 
-std::span<const FaultRecord> PerfFaultEvent::take_records() {
-  records_.clear();
-  if (ring_ == nullptr) return {};
+// Body of a sample: the address, the registers' ABI, the registers unless that is "none", the size of
+// the stack and, unless that is 0, its bytes and how many of them are good.
+void PerfFaultEvent::decode() {
+  constexpr std::size_t kRegisters = 9;
+  const auto word = [&](std::size_t index) { return index < raw_.size() ? raw_[index] : 0; };
+  record_.address = {word(0)};
+  record_.argument = record_.stack = record_.code = 0;
+  record_.words.clear();
+  if (word(1) == PERF_SAMPLE_REGS_ABI_NONE || raw_.size() < 2 + kRegisters) return;
+  record_.argument = word(3);
+  record_.stack = word(5);
+  record_.code = word(6);
+  record_.words.assign({word(2), word(4), word(7), word(8), word(9), word(10)});
+  constexpr std::size_t kStackAt = 2 + kRegisters;
+  const std::uint64_t stack_words = word(kStackAt) / sizeof(std::uint64_t);
+  if (stack_words == 0 || kStackAt + 1 + stack_words >= raw_.size()) return;
+  const std::uint64_t good = std::min(stack_words, word(kStackAt + 1 + stack_words) / sizeof(std::uint64_t));
+  const auto begin = raw_.begin() + static_cast<std::ptrdiff_t>(kStackAt + 1);
+  record_.words.insert(record_.words.end(), begin, begin + static_cast<std::ptrdiff_t>(good));
+}
+
+void PerfFaultEvent::take_records(const std::function<void(const FaultRecord&)>& visit) {
+  if (ring_ == nullptr) return;
   auto* control = static_cast<perf_event_mmap_page*>(ring_);
   const auto* data = static_cast<const std::byte*>(ring_) + kPage;
   const std::uint64_t head = std::atomic_ref(control->data_head).load(std::memory_order_acquire);
@@ -158,12 +165,13 @@ std::span<const FaultRecord> PerfFaultEvent::take_records() {
     std::memcpy(&header, data + tail % data_bytes_, sizeof(header));
     if (header.size < sizeof(header) || tail + header.size > head) break;
     if (header.type == PERF_RECORD_SAMPLE) {
-      records_.push_back(decode(tail + sizeof(header), header.size - sizeof(header)));
+      copy_out(tail + sizeof(header), header.size - sizeof(header));
+      decode();
+      visit(record_);
     }
     tail += header.size;
   }
   std::atomic_ref(control->data_tail).store(head, std::memory_order_release);
-  return records_;
 }
 
 }  // namespace memspy::attach

@@ -8,12 +8,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <span>
+#include <functional>
 #include <vector>
 
 #include "base/unique_fd.h"
 #include "memspy/address.h"
+#include "memspy/process.h"
 #include "memspy/result.h"
 
 namespace memspy::attach {
@@ -22,26 +22,30 @@ enum class FaultKind {
   kSignalled,
   kSilent,
   kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we could use
-  kTrail,      // records faults of user mode and wakes nobody: where they were taken, without a stack
+  kTrail,      // records faults of user mode and wakes nobody: where they were taken, without a stop
 };
 
+inline constexpr std::size_t kFaultRegisters = 6;      // rbx, rbp, r12 to r15: what calls preserve
+inline constexpr std::size_t kFaultStackBytes = 3072;  // from rsp up
+
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
-// system call they name the call. Zero for kSignalled, whose thread is stopped and can be asked.
+// system call they name the call. kSignalled records the address alone: its thread is stopped and can
+// be asked.
 struct FaultRecord {
   RemoteAddr address;
-  std::uint64_t argument = 0;  // rdi, the call's first argument
-  std::uint64_t stack = 0;     // rsp
-  std::uint64_t code = 0;      // rip
-  bool same_call(const FaultRecord& other) const {
-    return argument == other.argument && stack == other.stack && code == other.code;
-  }
+  std::uint64_t argument = 0;         // rdi, a call's first argument
+  std::uint64_t stack = 0;            // rsp
+  std::uint64_t code = 0;             // rip
+  std::vector<std::uint64_t> words;   // kFaultRegisters registers, then the stack; may be shorter
 };
 
 class PerfFaultEvent {
  public:
-  // Opened disabled. `signal` is for kSignalled. The thread must be a tracee or readable. Errors:
-  // kPermission (perf_event_paranoid, seccomp), kNoSuchProcess.
-  static Result<PerfFaultEvent> open(Tid tid, FaultKind kind, std::uint64_t period, int signal);
+  // Opened disabled. `signal` is for kSignalled. `ring_bytes`: of records, a power of two; where the
+  // host locks no more memory (perf_event_mlock_kb) there are no records. Errors: kPermission
+  // (perf_event_paranoid, seccomp), kNoSuchProcess.
+  static Result<PerfFaultEvent> open(Tid tid, FaultKind kind, std::uint64_t period, int signal,
+                                     std::size_t ring_bytes);
   PerfFaultEvent(PerfFaultEvent&& other) noexcept;
   PerfFaultEvent& operator=(PerfFaultEvent&& other) noexcept;
   ~PerfFaultEvent();
@@ -53,23 +57,25 @@ class PerfFaultEvent {
   std::uint64_t take_count();
   // From now on: every `period`th fault. Cheap; exact when the thread is stopped.
   void set_period(std::uint64_t period);
-  // Faults since the last take_count(), left for it to take.
-  std::uint64_t peek_count() const;
-  // What the kernel has recorded since the previous call, oldest first: every `period`th fault, as
-  // many as the ring holds; empty when the ring could not be mapped (see has_ring).
-  std::span<const FaultRecord> take_records();
+  // Calls `visit` with what the kernel has recorded since the previous call, oldest first: every
+  // `period`th fault, as many as the ring holds. The record is reused: copy what is to stay.
+  void take_records(const std::function<void(const FaultRecord&)>& visit);
+  bool has_records() const;
+  // False: the ring could not be mapped, and there are no records.
   bool has_ring() const { return ring_ != nullptr; }
 
  private:
   PerfFaultEvent(UniqueFd fd, void* ring, std::size_t data_bytes)
       : fd_(std::move(fd)), ring_(ring), data_bytes_(data_bytes) {}
   void unmap();
-  FaultRecord decode(std::uint64_t at, std::size_t size) const;
+  void copy_out(std::uint64_t at, std::size_t size);
+  void decode();
   UniqueFd fd_;
   void* ring_ = nullptr;        // a control page, then the records
   std::size_t data_bytes_ = 0;  // of records; a power of two
   std::uint64_t seen_ = 0;
-  std::vector<FaultRecord> records_;
+  std::vector<std::uint64_t> raw_;  // body of the record being decoded
+  FaultRecord record_;
 };
 
 }  // namespace memspy::attach

@@ -249,13 +249,15 @@ std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
   return static_cast<std::uint64_t>(value);
 }
 
-Seizure::Place Seizure::place(Tid tid) const {
-  const auto word = [&](std::size_t offset) {
-    errno = 0;
-    const long value = trace(PTRACE_PEEKUSER, tid, offset, 0);
-    return errno == 0 ? static_cast<std::uint64_t>(value) : 0;
-  };
-  return {word(offsetof(user_regs_struct, rip)), word(offsetof(user_regs_struct, rsp))};
+FaultRecord Seizure::place(Tid tid) const {
+  user_regs_struct registers{};
+  FaultRecord record;
+  if (trace(PTRACE_GETREGS, tid, 0, reinterpret_cast<unsigned long>(&registers)) != 0) return record;
+  record.argument = registers.rdi;
+  record.stack = registers.rsp;
+  record.code = registers.rip;
+  record.words = {registers.rbx, registers.rbp, registers.r12, registers.r13, registers.r14, registers.r15};
+  return record;
 }
 
 }  // namespace memspy::attach

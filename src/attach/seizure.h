@@ -14,6 +14,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "attach/perf_fault_event.h"
 #include "attach/wait_status.h"
 #include "memspy/address.h"
 #include "memspy/result.h"
@@ -77,11 +78,9 @@ class Seizure {
 
   // Registers of a stopped thread: the thread pointer, which is pthread_self() on x86-64.
   std::optional<std::uint64_t> fs_base(Tid tid) const;
-  // …and where it stands: instruction and stack pointer; 0 when they cannot be read.
-  struct Place {
-    std::uint64_t code = 0, stack = 0;
-  };
-  Place place(Tid tid) const;
+  // …and what a fault record would hold of it: the words are the registers alone. Zeros when they
+  // cannot be read.
+  FaultRecord place(Tid tid) const;
 
   bool traced(Tid tid) const { return tracees_.contains(tid); }
   std::size_t thread_count() const { return tracees_.size(); }

@@ -145,6 +145,7 @@ Result<CodeCache::Head> CodeCache::parse(const MemoryCopy& copy, RemoteAddr code
     constexpr std::int64_t kUnit = 2;  // bytes per code unit, which is what ob_size counts
     const std::uint64_t units = get(Field::kVarObjectSize);
     if (units > kMaxBytecode) return corrupt(code, fmt::format("{} code units", units));
+    head.entry.bytecode = code + layout_->offset(Field::kCodeAdaptive);
     head.entry.bytecode_size = static_cast<std::int64_t>(units) * kUnit;
     const auto first_traceable = static_cast<std::int32_t>(get(Field::kCodeFirstTraceable));
     head.entry.first_traceable = std::max(first_traceable, 0) * kUnit;
@@ -181,6 +182,7 @@ Result<Unit> CodeCache::want_rest(Head& head) {
   if (head.bytecode) {
     const std::uint64_t bytecode = bytes_size(head.bytecode);
     if (bytecode > kMaxBytecode) return corrupt(head.address, "bytecode of no size");
+    head.entry.bytecode = head.bytecode + layout_->offset(Field::kBytesData);
     head.entry.bytecode_size = static_cast<std::int64_t>(bytecode);
   }
   details_.want(name.characters, head.name_bytes);

@@ -29,6 +29,7 @@ class CodeCache {
   // What the walk needs of the code object at an address.
   struct Entry {
     std::uint32_t text = 0;          // index of its CodeText
+    RemoteAddr bytecode;             // the first instruction
     std::int64_t bytecode_size = 0;  // bytes
     // A frame before this byte offset is not set up yet; up to 3.10 there is no such rule.
     std::int64_t first_traceable = std::numeric_limits<std::int64_t>::min();

@@ -192,6 +192,10 @@ Result<Unit> StackReader::Impl::emit(RawStack& out) const {
                                     frame.frame.value, offset, entry->bytecode_size));
     }
     if (!frame.generator && offset < entry->first_traceable) continue;
+    if (out.frames.empty()) {
+      out.bytecode = entry->bytecode;
+      out.bytecode_size = entry->bytecode_size;
+    }
     out.frames.push_back({frame.frame, entry->text, static_cast<std::int32_t>(offset)});
   }
   out.truncated = chain.truncated;
@@ -224,6 +228,8 @@ Result<Unit> StackReader::Impl::capture_again(RemoteAddr stale, RawStack& out) {
 
 Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool again) {
   out.frames.clear();
+  out.bytecode = {};
+  out.bytecode_size = 0;
   out.collecting = false;
   out.truncated = false;
   codes.trim();

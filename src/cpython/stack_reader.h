@@ -20,6 +20,8 @@ struct RawFrame {
 
 struct RawStack {
   std::vector<RawFrame> frames;   // innermost first
+  RemoteAddr bytecode;            // of the innermost frame: its first instruction, in the target's memory
+  std::int64_t bytecode_size = 0;
   bool collecting = false;        // the garbage collector runs on this interpreter
   bool truncated = false;         // longer than kMaxFrameDepth
 };

@@ -20,6 +20,8 @@ class Budget {
   // A stop that held a thread for `held`, at which `faults` faults had gone by. True when the period
   // has changed and should be set on every thread of the process.
   bool on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_t faults);
+  // Faults that were counted without a stop.
+  void add_faults(std::uint64_t faults) { window_faults_ += faults; }
   // Call a few times a second, also when nothing stops. True: the period has changed.
   bool on_tick(SteadyTime now);
 

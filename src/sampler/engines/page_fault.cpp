@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <span>
 #include <sstream>
 #include <vector>
 
@@ -14,39 +16,22 @@ namespace {
 
 using namespace std::chrono_literals;
 using attach::FaultKind;
+using attach::FaultRecord;
 using attach::PerfFaultEvent;
 
 constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kIdentifyPause = 1s;
-constexpr std::size_t kMaxPlaces = 2048;
-constexpr double kTrailRate = 12'000;   // records a second and thread; each costs the target about 0.4 µs
+constexpr double kTrailRate = 20'000;   // records a second and thread; each costs the target about 0.5 µs
 constexpr std::uint64_t kFirstKernelPeriod = 1;
 constexpr std::uint64_t kProbePeriod = 1U << 30;
+constexpr std::size_t kMaxWaiting = 32;  // of a thread
 
-std::uint64_t place_key(const attach::FaultRecord& place) {
-  std::uint64_t key = place.code * 0x9e3779b97f4a7c15ULL;
-  key = (key ^ place.stack) * 0xff51afd7ed558ccdULL;
-  return key ^ key >> 29;
-}
-
-// What `records` say of one place: how often, and the newest page.
-struct PlaceCount {
-  attach::FaultRecord newest;
-  std::uint64_t count = 0;
-};
-
-std::vector<PlaceCount> count_places(std::span<const attach::FaultRecord> records) {
-  std::vector<PlaceCount> places;
-  std::unordered_map<std::uint64_t, std::size_t> index;
-  for (const auto& record : records) {
-    const auto [it, fresh] = index.try_emplace(place_key(record), places.size());
-    if (fresh) places.emplace_back();
-    places[it->second].newest = record;
-    ++places[it->second].count;
-  }
-  return places;
-}
+constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
+constexpr std::size_t kKernelRing = 32 << 10;  // 10 records, and few are outstanding
+// 160 records; fewer where many threads grow.
+constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
+constexpr std::size_t kRecordBytes = attach::kFaultStackBytes + 128;
 
 }  // namespace
 
@@ -55,43 +40,9 @@ Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
   if (!attach::choose_signal(status)) {
     return make_error(Errc::kUnsupported, "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
   }
-  MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod, SIGURG));
+  MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod, SIGURG, kSignalRing));
   (void)event;
   return Unit{};
-}
-
-std::optional<StackId> PageFaultEngine::Places::find(const attach::FaultRecord& place) const {
-  const auto it = stacks_.find(place_key(place));
-  return it == stacks_.end() ? std::nullopt : std::optional(it->second);
-}
-
-std::optional<FaultSample> PageFaultEngine::Places::learn(const attach::FaultRecord& place, StackId stack) {
-  if (stacks_.size() >= kMaxPlaces) stacks_.clear();  // rare; it is learnt again within seconds
-  const std::uint64_t key = place_key(place);
-  stacks_.insert_or_assign(key, stack);
-  const auto it = waiting_.find(key);
-  if (it == waiting_.end()) return std::nullopt;
-  FaultSample sample = it->second;
-  waiting_.erase(it);
-  sample.stack = stack;
-  return sample;
-}
-
-void PageFaultEngine::Places::wait(const attach::FaultRecord& place, const FaultSample& doubtful) {
-  const auto [it, fresh] = waiting_.try_emplace(place_key(place), doubtful);
-  if (fresh) return;
-  it->second.faults += doubtful.faults;
-  it->second.address = doubtful.address;
-}
-
-std::vector<FaultSample> PageFaultEngine::Places::give_up() {
-  std::vector<FaultSample> samples;
-  for (auto& [key, sample] : waiting_) {
-    sample.late = true;
-    samples.push_back(sample);
-  }
-  waiting_.clear();
-  return samples;
 }
 
 PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
@@ -144,6 +95,7 @@ void PageFaultEngine::work() {
     largest = std::max(largest, budgets.stops.period());
   }
   context_.counters.period.store(largest, std::memory_order_relaxed);
+  for (auto& [tid, thread] : threads_) drain_trail(*thread);
   if (now < next_signal_check_) return;
   next_signal_check_ = now + kSignalCheckPause;
   for (auto& [tid, thread] : threads_) check_signal(*thread);
@@ -157,7 +109,8 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   if (newborn && status.has_value()) status->sig_blocked = {};
   const auto signal = status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
-  auto event = PerfFaultEvent::open(thread.tid, kind, budgets_of(*thread.target).stops.period(), signal.value_or(0));
+  auto event = PerfFaultEvent::open(thread.tid, kind, budgets_of(*thread.target).stops.period(), signal.value_or(0),
+                                    signal ? kSignalRing : kKernelRing);
   if (!event.has_value()) {
     if (event.error().code != Errc::kNoSuchProcess) context_.counters.blind_threads.fetch_add(1);
     return;
@@ -174,7 +127,7 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
 
 void PageFaultEngine::arm_kernel(Thread& thread) {
   if (!kernel_events_) return;
-  auto event = PerfFaultEvent::open(thread.tid, FaultKind::kSilent, kFirstKernelPeriod, 0);
+  auto event = PerfFaultEvent::open(thread.tid, FaultKind::kSilent, kFirstKernelPeriod, 0, kKernelRing);
   if (!event.has_value()) {
     // perf_event_paranoid 2: what the kernel touches inside system calls stays unattributed.
     if (event.error().code == Errc::kPermission) kernel_events_ = false;
@@ -216,19 +169,27 @@ void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
 // Between two stops the trail tells where the faults were taken; needed when not every fault stops.
 void PageFaultEngine::follow(Thread& thread, const Budget& stops) {
   if (stops.period() <= 1) {
+    drain_trail(thread);
     thread.trail.reset();
     return;
   }
+  if (!thread.last) return;  // it has not grown yet
+  const std::size_t bytes = trail_bytes();
+  // The ring holds what comes between two stops, the longest jittered period included.
+  const auto fitting = 1.5 * static_cast<double>(stops.period()) * static_cast<double>(kRecordBytes) / static_cast<double>(bytes);
   // Odd, so that it does not beat with buffers of 2^n pages.
-  const auto period = static_cast<std::uint64_t>(stops.fault_rate() / kTrailRate) | 1;
-  if (period >= stops.period()) {
-    thread.trail.reset();
-  } else if (thread.trail) {
+  const auto period = static_cast<std::uint64_t>(std::max(stops.fault_rate() / kTrailRate, fitting)) | 1;
+  if (thread.trail) {
     thread.trail->set_period(period);
-  } else if (auto trail = PerfFaultEvent::open(thread.tid, FaultKind::kTrail, period, 0); trail.has_value()) {
+  } else if (auto trail = PerfFaultEvent::open(thread.tid, FaultKind::kTrail, period, 0, bytes); trail.has_value()) {
+    if (!trail->has_ring()) return;
     thread.trail = std::move(trail).value();
     thread.trail->enable();
   }
+}
+
+std::size_t PageFaultEngine::trail_bytes() const {
+  return std::clamp(std::bit_floor(kTrailRings / std::max<std::size_t>(threads_.size(), 1)), kSmallestTrailRing, kTrailRing);
 }
 
 // --- a fault in user mode: the thread stands still ---
@@ -244,12 +205,9 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_ = Pending{};
   pending_.begin = begin;
   read_stopped(thread);
-  if (thread.trail) {
-    const auto place = seizure_.place(tid);
-    pending_.place = {{}, 0, place.stack, place.code};
-  }
+  if (thread.trail && pending_.readable) look_at(thread, pending_.place);
   pending_.faults = thread.user->take_count();
-  if (const auto records = thread.user->take_records(); !records.empty()) pending_.address = records.back().address;
+  thread.user->take_records([this](const FaultRecord& record) { pending_.address = record.address; });
   thread.user->set_period(budgets_of(*thread.target).stops.jittered_period());
   return true;
 }
@@ -267,6 +225,17 @@ void PageFaultEngine::read_stopped(Thread& thread) {
   pending_.readable = reader->capture(state, thread.stack).has_value();
 }
 
+// What a fault record would hold.
+void PageFaultEngine::look_at(Thread& thread, FaultRecord& place) const {
+  place = seizure_.place(thread.tid);
+  const std::size_t registers = place.words.size();
+  if (registers == 0) return;
+  place.words.resize(registers + attach::kFaultStackBytes / sizeof(std::uint64_t));
+  const auto stack = std::as_writable_bytes(std::span(place.words).subspan(registers));
+  const std::size_t got = thread.target->memory().read_some({place.stack}, stack);
+  place.words.resize(registers + got / sizeof(std::uint64_t));
+}
+
 void PageFaultEngine::on_resumed(Pid, Tid tid) {
   const auto now = std::chrono::steady_clock::now();
   const auto held = now - pending_.begin;
@@ -275,13 +244,18 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
-  const auto records = thread.trail ? thread.trail->take_records() : std::span<const attach::FaultRecord>{};
-  if (rejected(pending_)) return;
+  if (rejected(pending_)) {
+    if (thread.trail) thread.trail->take_records([](const FaultRecord&) {});
+    return;
+  }
   const StackId stack = intern(thread, pending_);
+  const bool first = !thread.last;
   thread.last = stack;
-  if (thread.trail) (void)thread.places.learn(pending_.place, stack);
-  charge(thread.places, records,
-         {thread.target->index(), thread.index, stack, pending_.address, pending_.faults, false, false});
+  if (pending_.place.code != 0) {
+    (void)thread.matcher.learn(pending_.place, thread.stack, stack, FaultMatcher::Evidence::kStopped);
+  }
+  charge_user(thread, {thread.target->index(), thread.index, stack, pending_.address, pending_.faults, false, false});
+  if (first) follow(thread, budgets.stops);
 }
 
 void PageFaultEngine::push(const FaultSample& sample) {
@@ -289,41 +263,73 @@ void PageFaultEngine::push(const FaultSample& sample) {
   if (sample.faults > 0) context_.queue.push(sample);
 }
 
-// Shares the faults of a sample out to the places where they were taken. What was taken at a place
-// never sampled goes to the sample's own stack, as everything would without a trail.
-void PageFaultEngine::charge(const Places& places, std::span<const attach::FaultRecord> records,
-                             const FaultSample& now) {
-  FaultSample rest = now;
-  for (const PlaceCount& place : count_places(records)) {
-    const auto stack = places.find(place.newest);
-    if (!stack || *stack == now.stack) continue;
-    FaultSample part = now;
-    part.stack = *stack;
-    part.address = place.newest.address;
-    part.faults = std::min(rest.faults, now.faults * place.count / records.size());
-    rest.faults -= part.faults;
+void PageFaultEngine::push_shares(const FaultSample& base) {
+  FaultSample part = base;
+  for (const auto& share : shares_.distribute(base.faults)) {
+    part.stack = share.stack;
+    part.address = share.address;
+    part.faults = share.faults;
+    part.late = share.late;
     push(part);
   }
-  push(rest);
+}
+
+std::optional<StackId> PageFaultEngine::match(Thread& thread, const FaultRecord& record) {
+  Target& target = *thread.target;
+  if (target.reader() == nullptr) return std::nullopt;
+  return thread.matcher.match(record, [&](const cpython::RawStack& stack) {
+    return interner_.python_stack(target.index(), *target.reader(), stack);
+  });
+}
+
+// Shares the faults of a sample out by the trail. What the trail cannot name goes to the sample's own
+// stack, as everything would without a trail.
+void PageFaultEngine::charge_user(Thread& thread, const FaultSample& sample) {
+  shares_.clear();
+  if (thread.trail) {
+    thread.trail->take_records([&](const FaultRecord& record) {
+      shares_.add(match(thread, record).value_or(sample.stack), record.address);
+    });
+  }
+  if (shares_.empty()) shares_.add(sample.stack, sample.address);
+  push_shares(sample);
+}
+
+// A thread that goes on without a stop: what its trail says so far.
+void PageFaultEngine::drain_trail(Thread& thread) {
+  if (!thread.trail || !thread.last || !thread.user || !thread.trail->has_records()) return;
+  const std::uint64_t faults = thread.user->take_count();
+  budgets_of(*thread.target).stops.add_faults(faults);
+  charge_user(thread, {thread.target->index(), thread.index, *thread.last, {}, faults, false, false});
 }
 
 // What is left of a thread that ends, or when sampling does: the faults since its last sample, and
 // those whose call was never caught in progress.
 void PageFaultEngine::flush(Thread& thread) {
-  FaultSample sample{thread.target->index(), thread.index, {}, {}, 0, false, false};
+  const FaultSample base{thread.target->index(), thread.index, {}, {}, 0, false, false};
   if (thread.user && thread.last) {
-    const auto records = thread.trail ? thread.trail->take_records() : std::span<const attach::FaultRecord>{};
+    FaultSample sample = base;
     sample.stack = *thread.last;
     sample.faults = thread.user->take_count();
-    charge(thread.places, records, sample);
+    charge_user(thread, sample);
   }
   if (thread.kernel && thread.last_call) {
-    sample.stack = *thread.last_call;
+    FaultSample sample = base;
     sample.in_kernel = true;
     sample.faults = thread.kernel->take_count();
-    charge_calls(thread, thread.kernel->take_records(), sample, false);
+    shares_.clear();
+    thread.kernel->take_records([&](const FaultRecord& record) {
+      const auto stack = match(thread, record);
+      shares_.add(stack.value_or(*thread.last_call), record.address, !stack);
+    });
+    if (shares_.empty()) shares_.add(*thread.last_call, {}, true);
+    push_shares(sample);
   }
-  for (const FaultSample& doubtful : thread.calls.give_up()) push(doubtful);
+  for (Waiting& waiting : thread.waiting) {
+    waiting.sample.late = true;
+    push(waiting.sample);
+  }
+  thread.waiting.clear();
 }
 
 // --- faults inside a system call: the thread goes on, its Python stack does not move ---
@@ -332,62 +338,91 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   const auto it = threads_.find(Tid{static_cast<pid_t>(key)});
   if (it == threads_.end() || !it->second->kernel) return;
   Thread& thread = *it->second;
+  const auto begin = std::chrono::steady_clock::now();
+  FaultSample base{thread.target->index(), thread.index, {}, {}, 0, true, false};
+  std::uint64_t records = 0;
+  shares_.clear();
+  doubtful_.clear();
+  thread.kernel->take_records([&](const FaultRecord& record) {
+    ++records;
+    if (const auto stack = match(thread, record)) {
+      shares_.add(*stack, record.address);
+    } else {
+      doubtful_.push_back(record);
+    }
+  });
+  base.faults = thread.kernel->take_count();
+  if (base.faults == 0) return;
+  const std::uint64_t faults = base.faults;
+  if (!doubtful_.empty() || records == 0) base.faults -= settle_doubtful(thread, base, records);
+  if (!shares_.empty()) push_shares(base);
+  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
+  Budget& reads = budgets_of(*thread.target).kernel_reads;
+  const auto now = std::chrono::steady_clock::now();
+  reads.on_stop(now, now - begin, faults);
+  if (reads.period() == thread.kernel_period) return;
+  thread.kernel_period = reads.period();
+  thread.kernel->set_period(reads.jittered_period());
+}
+
+// Records that name no stack: the thread's stack is read as it is now. It is theirs where they hold
+// its instruction, or where the thread is blocked in that very call; else they wait until their place
+// is known. Returns the faults that need no share: waiting, or rejected.
+std::uint64_t PageFaultEngine::settle_doubtful(Thread& thread, const FaultSample& base, std::uint64_t records) {
   Pending sample;
-  sample.begin = std::chrono::steady_clock::now();
-  const std::uint64_t before = thread.kernel->peek_count();
   sample.readable = read_running(thread);
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
-  // Faults while the stack was read: the call was in progress. That is proof even where the last
-  // record is older.
-  bool confirmed = thread.kernel->peek_count() > before;
-  const auto records = thread.kernel->take_records();
-  sample.faults = thread.kernel->take_count();
-  if (sample.faults == 0) return;
-  if (!confirmed && !records.empty()) confirmed = in_call(thread, records.back());
-  Budgets& budgets = budgets_of(*thread.target);
-  const auto now = std::chrono::steady_clock::now();
-  budgets.kernel_reads.on_stop(now, now - sample.begin, sample.faults);
-  if (budgets.kernel_reads.period() != thread.kernel_period) {
-    thread.kernel_period = budgets.kernel_reads.period();
-    thread.kernel->set_period(budgets.kernel_reads.jittered_period());
-  }
-  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
-  context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
-  if (rejected(sample)) return;
+  sample.faults = records == 0 ? base.faults : base.faults * doubtful_.size() / records;
+  if (rejected(sample)) return shares_.empty() ? base.faults : sample.faults;
   const StackId stack = intern(thread, sample);
   thread.last_call = stack;
-  charge_calls(thread, records, {thread.target->index(), thread.index, stack, {}, sample.faults, true, false}, confirmed);
+  if (records == 0) shares_.add(stack, {}, true);
+  const bool native = sample.outside || !sample.python || thread.stack.frames.empty();
+  std::uint64_t waiting = 0;
+  bool learnt = false;
+  for (const FaultRecord& record : doubtful_) {
+    using Evidence = FaultMatcher::Evidence;
+    const bool ours = native || thread.matcher.learn(record, thread.stack, stack, Evidence::kMaybe) ||
+                      (in_call(thread, record) && thread.matcher.learn(record, thread.stack, stack, Evidence::kStopped));
+    if (ours) {
+      learnt = learnt || !native;
+      shares_.add(stack, record.address);
+      continue;
+    }
+    FaultSample part = base;
+    part.stack = stack;
+    part.address = record.address;
+    part.faults = base.faults / records;
+    waiting += part.faults;
+    wait(thread, record, part);
+  }
+  if (learnt) resolve_waiting(thread);
+  if (shares_.empty() && waiting < base.faults) {  // the remainder of the division
+    thread.waiting.back().sample.faults += base.faults - waiting;
+    waiting = base.faults;
+  }
+  return waiting;
 }
 
-// The faults since the last wake-up may be of several calls. Those of a call that was once caught in
-// progress are charged to its stack, the others wait until it is.
-void PageFaultEngine::charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, const FaultSample& now,
-                                   bool confirmed) {
-  FaultSample rest = now;
-  if (records.empty()) {
-    rest.late = !confirmed;
-    push(rest);
-    return;
+void PageFaultEngine::wait(Thread& thread, const FaultRecord& record, FaultSample doubtful) {
+  if (thread.waiting.size() >= kMaxWaiting) {
+    thread.waiting.front().sample.late = true;
+    push(thread.waiting.front().sample);
+    thread.waiting.erase(thread.waiting.begin());
   }
-  if (confirmed) {
-    if (const auto waited = thread.calls.learn(records.back(), now.stack)) push(*waited);
-  }
-  const auto places = count_places(records);
-  for (const PlaceCount& place : places) {
-    const bool last = &place == &places.back();
-    FaultSample part = now;
-    part.address = place.newest.address;
-    part.faults = last ? rest.faults : std::min(rest.faults, now.faults * place.count / records.size());
-    rest.faults -= part.faults;
-    const auto stack = thread.calls.find(place.newest);
-    part.stack = stack.value_or(now.stack);
-    if (stack) {
-      push(part);
-    } else {
-      thread.calls.wait(place.newest, part);
-    }
-  }
+  thread.waiting.push_back({record, doubtful});
+}
+
+void PageFaultEngine::resolve_waiting(Thread& thread) {
+  std::erase_if(thread.waiting, [&](Waiting& waiting) {
+    const auto stack = match(thread, waiting.record);
+    if (!stack) return false;
+    waiting.sample.stack = *stack;
+    push(waiting.sample);
+    return true;
+  });
 }
 
 bool PageFaultEngine::read_running(Thread& thread) {

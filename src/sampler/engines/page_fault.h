@@ -1,21 +1,23 @@
 // Engine `faults`: each thread's page faults, delivered synchronously. At every Nth fault the kernel
 // sends the faulting thread a signal before it goes back to user mode; the tracer finds it stopped at
-// the instruction that touches the page, reads its Python stack and swallows the signal. Faults taken
-// inside system calls come from a second event that sends nothing: the tracer is woken, and reads the
-// stack while the call goes on.
+// the instruction that touches the page, reads its Python stack and swallows the signal. What is
+// faulted between two stops leaves a trail of records, each of which names its Python line
+// (FaultMatcher). Faults taken inside system calls come from an event that sends nothing: the tracer
+// is woken, and matches the records or reads the stack while the call goes on.
 //
 // Why so and not otherwise, with measurements: docs/design/0001-page-fault-engine.md.
 #pragma once
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "attach/perf_fault_event.h"
 #include "sampler/budget.h"
 #include "sampler/engines/tracing_engine.h"
+#include "sampler/fault_matcher.h"
+#include "sampler/fault_shares.h"
 
 namespace memspy::sampler {
 
@@ -29,23 +31,11 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
-  // Stacks by the place they were read at. A place is an instruction and a stack depth: far from a
-  // stack, but cheap to record for every fault. Faults at a place that has been sampled are charged
-  // to the stack it had last.
-  class Places {
-   public:
-    std::optional<StackId> find(const attach::FaultRecord& place) const;
-    // Returns what waited for this place.
-    std::optional<FaultSample> learn(const attach::FaultRecord& place, StackId stack);
-    // Faults at a place not known yet; `doubtful` carries the stack to take should it stay unknown.
-    void wait(const attach::FaultRecord& place, const FaultSample& doubtful);
-    std::vector<FaultSample> give_up();
-
-   private:
-    std::unordered_map<std::uint64_t, StackId> stacks_;
-    std::unordered_map<std::uint64_t, FaultSample> waiting_;
+  // Faults inside a system call whose stack is in doubt: it was read when the call may have ended.
+  struct Waiting {
+    attach::FaultRecord record;
+    FaultSample sample;
   };
-
   struct Thread {
     Tid tid;
     Target* target = nullptr;
@@ -56,9 +46,10 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     std::uint64_t kernel_period = 1;
     SteadyTime next_identification{};
-    cpython::RawStack stack;                 // of the last sample
-    std::optional<StackId> last, last_call;  // the same, interned; of the last read in a system call
-    Places calls, places;                    // in system calls, in user mode
+    cpython::RawStack stack;                 // as last read
+    std::optional<StackId> last, last_call;  // of the last sample in user mode; in a system call
+    FaultMatcher matcher;
+    std::vector<Waiting> waiting;
   };
   struct Budgets {
     Budget stops;         // of faults in user mode
@@ -69,7 +60,7 @@ class PageFaultEngine final : public TracingEngine {
     SteadyTime begin{};
     std::uint64_t faults = 0;
     RemoteAddr address;
-    attach::FaultRecord place;
+    attach::FaultRecord place;  // while there is a trail
     bool readable = false;  // the stack held together
     bool python = false;    // the thread has a Python state
     bool outside = false;   // no interpreter is known (yet)
@@ -95,10 +86,15 @@ class PageFaultEngine final : public TracingEngine {
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
   void follow(Thread& thread, const Budget& stops);
-  void charge(const Places& places, std::span<const attach::FaultRecord> records,
-              const FaultSample& now);
-  void charge_calls(Thread& thread, std::span<const attach::FaultRecord> records, const FaultSample& now,
-                    bool confirmed);
+  std::size_t trail_bytes() const;
+  void look_at(Thread& thread, attach::FaultRecord& place) const;
+  std::optional<StackId> match(Thread& thread, const attach::FaultRecord& record);
+  void charge_user(Thread& thread, const FaultSample& sample);
+  void drain_trail(Thread& thread);
+  std::uint64_t settle_doubtful(Thread& thread, const FaultSample& base, std::uint64_t records);
+  void wait(Thread& thread, const attach::FaultRecord& record, FaultSample doubtful);
+  void resolve_waiting(Thread& thread);
+  void push_shares(const FaultSample& base);
   void push(const FaultSample& sample);
   void flush(Thread& thread);
   void identify(Thread& thread);
@@ -108,6 +104,8 @@ class PageFaultEngine final : public TracingEngine {
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
   Pending pending_;
+  FaultShares shares_;                          // of the sample at hand
+  std::vector<attach::FaultRecord> doubtful_;
   bool kernel_events_ = true;
   SteadyTime next_signal_check_{};
 };
