@@ -13,7 +13,7 @@ namespace {
 // (docs/accuracy-and-overhead.md).
 constexpr double kHiddenStopPrice = 35e-6;
 // Of the budget; the rest is for memspy's own work and for bursts.
-constexpr double kShareForStops = 0.6;
+constexpr double kShareForStops = 0.4;
 constexpr double kSavings = 2;        // seconds of budget that the bucket can hold
 constexpr double kWindow = 0.1;       // seconds between adjustments
 constexpr std::uint64_t kMaxPeriod = 1U << 16;

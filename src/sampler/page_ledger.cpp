@@ -71,6 +71,7 @@ bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t fa
     return true;
   }
   give_back(it->owner, it->weight);
+  gone_[it->owner] += it->weight;  // freed, or moved away (mremap): settle() tells
   chunk.live.erase(it);
   --live_samples_;
   return false;

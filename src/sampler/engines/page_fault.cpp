@@ -29,9 +29,9 @@ constexpr std::size_t kMaxWaiting = 32;  // of a thread
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 10 records, and few are outstanding
-// 160 records; fewer where many threads grow.
+// 315 records; fewer where many threads grow.
 constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
-constexpr std::size_t kRecordBytes = attach::kFaultStackBytes + 128;
+constexpr std::size_t kRecordBytes = attach::kTrailStackBytes + 128;
 
 }  // namespace
 
@@ -230,7 +230,7 @@ void PageFaultEngine::look_at(Thread& thread, FaultRecord& place) const {
   place = seizure_.place(thread.tid);
   const std::size_t registers = place.words.size();
   if (registers == 0) return;
-  place.words.resize(registers + attach::kFaultStackBytes / sizeof(std::uint64_t));
+  place.words.resize(registers + attach::kTrailStackBytes / sizeof(std::uint64_t));
   const auto stack = std::as_writable_bytes(std::span(place.words).subspan(registers));
   const std::size_t got = thread.target->memory().read_some({place.stack}, stack);
   place.words.resize(registers + got / sizeof(std::uint64_t));
