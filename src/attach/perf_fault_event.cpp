@@ -29,7 +29,7 @@ constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 
 
 constexpr std::uint64_t bits(auto... registers) { return ((1ULL << registers) | ...); }
 
-perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
+perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes) {
   perf_event_attr attr{};
   attr.size = sizeof(attr);
   attr.type = PERF_TYPE_SOFTWARE;
@@ -44,7 +44,7 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period) {
   attr.wakeup_events = 1;
   if (kind == FaultKind::kTrail) {
     attr.watermark = 1;
-    attr.wakeup_watermark = UINT32_MAX;
+    attr.wakeup_watermark = static_cast<std::uint32_t>(ring_bytes / 2);
   }
   if (kind != FaultKind::kSignalled) {
     attr.sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
@@ -68,7 +68,7 @@ Result<Unit> route_signal(int fd, Tid tid, int signal) {
 
 Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period, int signal,
                                             std::size_t ring_bytes) {
-  perf_event_attr attr = fault_attr(kind, period);
+  perf_event_attr attr = fault_attr(kind, period, ring_bytes);
   UniqueFd fd(static_cast<int>(::syscall(SYS_perf_event_open, &attr, tid.value, -1, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!fd.valid()) {
     const int err = errno;

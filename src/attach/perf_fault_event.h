@@ -22,7 +22,8 @@ enum class FaultKind {
   kSignalled,
   kSilent,
   kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we could use
-  kTrail,      // records faults of user mode and wakes nobody: where they were taken, without a stop
+  kTrail,      // records faults of user mode, readable when the ring is half full: where they were
+               // taken, without a stop
 };
 
 inline constexpr std::size_t kFaultRegisters = 6;      // rbx, rbp, r12 to r15: what calls preserve

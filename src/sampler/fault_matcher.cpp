@@ -43,6 +43,7 @@ void FaultMatcher::remember(const RawStack& stack) {
   while (next != codes_.end() && next->first < end) next = codes_.erase(next);
   Code& code = codes_[begin];
   if (code.end == end && same_callers(code.stack, stack)) return;
+  if (code.end != end) ++generation_;
   code.end = end;
   code.stack = stack;
   code.stacks.clear();
@@ -61,7 +62,9 @@ bool FaultMatcher::learn(const FaultRecord& record, const RawStack& stack, Stack
   if (found.empty() && evidence == Evidence::kMaybe) return false;
   remember(stack);
   if (places_.size() >= kMaxPlaces) places_.clear();
-  Place& place = places_[place_key(record)];
+  const auto [it, fresh] = places_.try_emplace(place_key(record));
+  Place& place = it->second;
+  if (fresh) ++generation_;
   place.collecting = stack.collecting;
   place.last = id;
   if (found.empty()) return true;
@@ -69,8 +72,9 @@ bool FaultMatcher::learn(const FaultRecord& record, const RawStack& stack, Stack
   std::vector<Slot> kept;
   for (const Slot& slot : place.slots) {
     const auto same = [&](const Slot& other) { return other.word == slot.word; };
-    if (const auto it = std::find_if(found.begin(), found.end(), same); it != found.end()) kept.push_back(*it);
+    if (const auto now = std::find_if(found.begin(), found.end(), same); now != found.end()) kept.push_back(*now);
   }
+  if (kept.empty()) ++generation_;
   place.slots = kept.empty() ? std::move(found) : std::move(kept);
   return true;
 }

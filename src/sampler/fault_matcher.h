@@ -39,6 +39,9 @@ class FaultMatcher {
   // instruction, deep inside native code, has the stack that was read there last.
   std::optional<StackId> match(const attach::FaultRecord& record, const Intern& intern);
 
+  // Grows whenever something new was learnt: what did not match may match now.
+  std::uint64_t generation() const { return generation_; }
+
  private:
   struct Slot {
     std::uint16_t word;   // where in the record
@@ -60,6 +63,7 @@ class FaultMatcher {
 
   std::unordered_map<std::uint64_t, Place> places_;
   std::map<std::uint64_t, Code> codes_;  // by the address of the bytecode
+  std::uint64_t generation_ = 0;
 };
 
 }  // namespace memspy::sampler

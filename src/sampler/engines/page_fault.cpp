@@ -25,13 +25,13 @@ constexpr auto kIdentifyPause = 1s;
 constexpr double kTrailRate = 20'000;   // records a second and thread; each costs the target about 0.5 µs
 constexpr std::uint64_t kFirstKernelPeriod = 1;
 constexpr std::uint64_t kProbePeriod = 1U << 30;
-constexpr std::size_t kMaxWaiting = 32;  // of a thread
+constexpr std::size_t kMaxWaiting = 160, kMaxWaitingInAll = 2048;  // of a thread; 3 KiB each
+constexpr std::uint64_t kTrailKey = 1ULL << 32;                   // with a thread id: its trail is half full
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 10 records, and few are outstanding
 // 315 records; fewer where many threads grow.
 constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
-constexpr std::size_t kRecordBytes = attach::kTrailStackBytes + 128;
 
 }  // namespace
 
@@ -174,16 +174,14 @@ void PageFaultEngine::follow(Thread& thread, const Budget& stops) {
     return;
   }
   if (!thread.last) return;  // it has not grown yet
-  const std::size_t bytes = trail_bytes();
-  // The ring holds what comes between two stops, the longest jittered period included.
-  const auto fitting = 1.5 * static_cast<double>(stops.period()) * static_cast<double>(kRecordBytes) / static_cast<double>(bytes);
   // Odd, so that it does not beat with buffers of 2^n pages.
-  const auto period = static_cast<std::uint64_t>(std::max(stops.fault_rate() / kTrailRate, fitting)) | 1;
+  const auto period = static_cast<std::uint64_t>(stops.fault_rate() / kTrailRate) | 1;
   if (thread.trail) {
     thread.trail->set_period(period);
-  } else if (auto trail = PerfFaultEvent::open(thread.tid, FaultKind::kTrail, period, 0, bytes); trail.has_value()) {
+  } else if (auto trail = PerfFaultEvent::open(thread.tid, FaultKind::kTrail, period, 0, trail_bytes()); trail.has_value()) {
     if (!trail->has_ring()) return;
     thread.trail = std::move(trail).value();
+    watch(thread.trail->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
     thread.trail->enable();
   }
 }
@@ -282,17 +280,33 @@ std::optional<StackId> PageFaultEngine::match(Thread& thread, const FaultRecord&
   });
 }
 
-// Shares the faults of a sample out by the trail. What the trail cannot name goes to the sample's own
-// stack, as everything would without a trail.
+// Shares the faults of a sample out by the trail. What the trail cannot name yet waits; without a
+// trail all goes to the sample's own stack.
 void PageFaultEngine::charge_user(Thread& thread, const FaultSample& sample) {
   shares_.clear();
+  doubtful_.clear();
+  std::uint64_t records = 0;
   if (thread.trail) {
     thread.trail->take_records([&](const FaultRecord& record) {
-      shares_.add(match(thread, record).value_or(sample.stack), record.address);
+      ++records;
+      if (const auto stack = match(thread, record)) {
+        shares_.add(*stack, record.address);
+      } else {
+        doubtful_.push_back(record);
+      }
     });
   }
+  FaultSample rest = sample;
+  for (const FaultRecord& record : doubtful_) {
+    FaultSample part = sample;
+    part.address = record.address;
+    part.faults = std::min(rest.faults, std::max<std::uint64_t>(sample.faults / records, 1));
+    rest.faults -= part.faults;
+    wait(thread, record, part);
+  }
   if (shares_.empty()) shares_.add(sample.stack, sample.address);
-  push_shares(sample);
+  push_shares(rest);
+  resolve_waiting(thread);
 }
 
 // A thread that goes on without a stop: what its trail says so far.
@@ -325,16 +339,19 @@ void PageFaultEngine::flush(Thread& thread) {
     if (shares_.empty()) shares_.add(*thread.last_call, {}, true);
     push_shares(sample);
   }
-  for (Waiting& waiting : thread.waiting) {
-    waiting.sample.late = true;
-    push(waiting.sample);
-  }
+  for (const Waiting& waiting : thread.waiting) give_up(waiting);
+  waiting_ -= thread.waiting.size();
   thread.waiting.clear();
 }
 
 // --- faults inside a system call: the thread goes on, its Python stack does not move ---
 
 void PageFaultEngine::on_readable(std::uint64_t key) {
+  if ((key & kTrailKey) != 0) {
+    const auto trailed = threads_.find(Tid{static_cast<pid_t>(key & ~kTrailKey)});
+    if (trailed != threads_.end()) drain_trail(*trailed->second);
+    return;
+  }
   const auto it = threads_.find(Tid{static_cast<pid_t>(key)});
   if (it == threads_.end() || !it->second->kernel) return;
   Thread& thread = *it->second;
@@ -381,13 +398,11 @@ std::uint64_t PageFaultEngine::settle_doubtful(Thread& thread, const FaultSample
   if (records == 0) shares_.add(stack, {}, true);
   const bool native = sample.outside || !sample.python || thread.stack.frames.empty();
   std::uint64_t waiting = 0;
-  bool learnt = false;
   for (const FaultRecord& record : doubtful_) {
     using Evidence = FaultMatcher::Evidence;
     const bool ours = native || thread.matcher.learn(record, thread.stack, stack, Evidence::kMaybe) ||
                       (in_call(thread, record) && thread.matcher.learn(record, thread.stack, stack, Evidence::kStopped));
     if (ours) {
-      learnt = learnt || !native;
       shares_.add(stack, record.address);
       continue;
     }
@@ -398,29 +413,40 @@ std::uint64_t PageFaultEngine::settle_doubtful(Thread& thread, const FaultSample
     waiting += part.faults;
     wait(thread, record, part);
   }
-  if (learnt) resolve_waiting(thread);
   if (shares_.empty() && waiting < base.faults) {  // the remainder of the division
     thread.waiting.back().sample.faults += base.faults - waiting;
     waiting = base.faults;
   }
+  resolve_waiting(thread);
   return waiting;
 }
 
-void PageFaultEngine::wait(Thread& thread, const FaultRecord& record, FaultSample doubtful) {
+void PageFaultEngine::wait(Thread& thread, const FaultRecord& record, const FaultSample& doubtful) {
   if (thread.waiting.size() >= kMaxWaiting) {
-    thread.waiting.front().sample.late = true;
-    push(thread.waiting.front().sample);
+    give_up(thread.waiting.front());
     thread.waiting.erase(thread.waiting.begin());
+    --waiting_;
   }
+  if (waiting_ >= kMaxWaitingInAll) return give_up({record, doubtful});
   thread.waiting.push_back({record, doubtful});
+  ++waiting_;
+}
+
+void PageFaultEngine::give_up(const Waiting& waiting) {
+  FaultSample sample = waiting.sample;
+  sample.late = sample.in_kernel;
+  push(sample);
 }
 
 void PageFaultEngine::resolve_waiting(Thread& thread) {
-  std::erase_if(thread.waiting, [&](Waiting& waiting) {
+  if (thread.tried == thread.matcher.generation()) return;
+  thread.tried = thread.matcher.generation();
+  waiting_ -= std::erase_if(thread.waiting, [&](const Waiting& waiting) {
     const auto stack = match(thread, waiting.record);
     if (!stack) return false;
-    waiting.sample.stack = *stack;
-    push(waiting.sample);
+    FaultSample sample = waiting.sample;
+    sample.stack = *stack;
+    push(sample);
     return true;
   });
 }

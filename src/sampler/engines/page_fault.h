@@ -31,7 +31,7 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
-  // Faults inside a system call whose stack is in doubt: it was read when the call may have ended.
+  // A fault that no stack is known for yet; should none be found, its sample has the stack to take.
   struct Waiting {
     attach::FaultRecord record;
     FaultSample sample;
@@ -49,7 +49,8 @@ class PageFaultEngine final : public TracingEngine {
     cpython::RawStack stack;                 // as last read
     std::optional<StackId> last, last_call;  // of the last sample in user mode; in a system call
     FaultMatcher matcher;
-    std::vector<Waiting> waiting;
+    std::vector<Waiting> waiting;            // oldest first
+    std::uint64_t tried = 0;                 // the matcher's generation they were tried with
   };
   struct Budgets {
     Budget stops;         // of faults in user mode
@@ -92,8 +93,9 @@ class PageFaultEngine final : public TracingEngine {
   void charge_user(Thread& thread, const FaultSample& sample);
   void drain_trail(Thread& thread);
   std::uint64_t settle_doubtful(Thread& thread, const FaultSample& base, std::uint64_t records);
-  void wait(Thread& thread, const attach::FaultRecord& record, FaultSample doubtful);
+  void wait(Thread& thread, const attach::FaultRecord& record, const FaultSample& doubtful);
   void resolve_waiting(Thread& thread);
+  void give_up(const Waiting& waiting);
   void push_shares(const FaultSample& base);
   void push(const FaultSample& sample);
   void flush(Thread& thread);
@@ -106,6 +108,7 @@ class PageFaultEngine final : public TracingEngine {
   Pending pending_;
   FaultShares shares_;                          // of the sample at hand
   std::vector<attach::FaultRecord> doubtful_;
+  std::size_t waiting_ = 0;                     // of all threads
   bool kernel_events_ = true;
   SteadyTime next_signal_check_{};
 };
