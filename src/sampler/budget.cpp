@@ -68,4 +68,10 @@ std::uint64_t Budget::jittered_period() {
   return period_ / 2 + random_ % (period_ + 1);
 }
 
+std::uint64_t Budget::eager_period() {
+  constexpr std::uint64_t kEagerness = 8;
+  const std::uint64_t usual = jittered_period();
+  return balance_ > 0 ? std::max<std::uint64_t>(usual / kEagerness, 1) : usual;
+}
+
 }  // namespace memspy::sampler

@@ -29,6 +29,8 @@ class Budget {
   std::uint64_t period() const { return period_; }
   // Uniform in [period/2, period*3/2], so that samples do not beat with blocks of 2^n pages.
   std::uint64_t jittered_period();
+  // The same while much is to be learnt from stops, as far as the savings go.
+  std::uint64_t eager_period();
   // Faults per second, smoothed.
   double fault_rate() const { return fault_rate_; }
 
@@ -41,7 +43,7 @@ class Budget {
   std::uint64_t window_faults_ = 0;
   SteadyTime window_start_;
   SteadyTime last_;
-  std::uint64_t period_ = 1;
+  std::uint64_t period_ = 8;  // until the first window tells
   std::uint64_t random_ = 0x9e3779b97f4a7c15ULL;
 };
 

@@ -25,7 +25,8 @@ constexpr auto kIdentifyPause = 1s;
 constexpr double kTrailRate = 20'000;   // records a second and thread; each costs the target about 0.5 µs
 constexpr std::uint64_t kFirstKernelPeriod = 1;
 constexpr std::uint64_t kProbePeriod = 1U << 30;
-constexpr std::size_t kMaxWaiting = 160, kMaxWaitingInAll = 2048;  // of a thread; 3 KiB each
+constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 2048;  // of a thread; 2 to 3 KiB each
+constexpr std::size_t kManyWaiting = 16;
 constexpr std::uint64_t kTrailKey = 1ULL << 32;                   // with a thread id: its trail is half full
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
@@ -206,7 +207,8 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   if (thread.trail && pending_.readable) look_at(thread, pending_.place);
   pending_.faults = thread.user->take_count();
   thread.user->take_records([this](const FaultRecord& record) { pending_.address = record.address; });
-  thread.user->set_period(budgets_of(*thread.target).stops.jittered_period());
+  Budget& stops = budgets_of(*thread.target).stops;
+  thread.user->set_period(thread.waiting.size() > kManyWaiting ? stops.eager_period() : stops.jittered_period());
   return true;
 }
 
