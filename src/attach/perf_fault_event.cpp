@@ -29,6 +29,8 @@ constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 
 
 constexpr std::uint64_t bits(auto... registers) { return ((1ULL << registers) | ...); }
 
+bool is_trail(FaultKind kind) { return kind == FaultKind::kTrail || kind == FaultKind::kUserTrail; }
+
 perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes) {
   perf_event_attr attr{};
   attr.size = sizeof(attr);
@@ -39,17 +41,17 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t rin
   attr.sample_type = PERF_SAMPLE_ADDR;
   attr.disabled = 1;
   attr.exclude_hv = 1;
-  attr.exclude_kernel = kind == FaultKind::kSignalled || kind == FaultKind::kTrail ? 1 : 0;
+  attr.exclude_kernel = kind == FaultKind::kSignalled || kind == FaultKind::kUserTrail ? 1 : 0;
   attr.exclude_user = kind == FaultKind::kSilent ? 1 : 0;
   attr.wakeup_events = 1;
-  if (kind == FaultKind::kTrail) {
+  if (is_trail(kind)) {
     attr.watermark = 1;
     attr.wakeup_watermark = static_cast<std::uint32_t>(ring_bytes / 2);
   }
   if (kind != FaultKind::kSignalled) {
     attr.sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
     attr.sample_regs_user = bits(kBx, kDi, kBp, kSp, kIp, kR12, kR13, kR14, kR15);
-    attr.sample_stack_user = kind == FaultKind::kTrail ? kTrailStackBytes : kFaultStackBytes;
+    attr.sample_stack_user = is_trail(kind) ? kTrailStackBytes : kFaultStackBytes;
   }
   return attr;
 }
@@ -116,6 +118,11 @@ std::uint64_t PerfFaultEvent::take_count() {
 
 void PerfFaultEvent::set_period(std::uint64_t period) { ::ioctl(fd_.get(), PERF_EVENT_IOC_PERIOD, &period); }
 
+std::uint64_t PerfFaultEvent::peek_count() const {
+  std::uint64_t now = 0;
+  return ::read(fd_.get(), &now, sizeof(now)) == sizeof(now) ? now - seen_ : 0;
+}
+
 bool PerfFaultEvent::has_records() const {
   if (ring_ == nullptr) return false;
   auto* control = static_cast<perf_event_mmap_page*>(ring_);
@@ -167,6 +174,7 @@ void PerfFaultEvent::take_records(const std::function<void(const FaultRecord&)>&
     if (header.type == PERF_RECORD_SAMPLE) {
       copy_out(tail + sizeof(header), header.size - sizeof(header));
       decode();
+      record_.in_kernel = (header.misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
       visit(record_);
     }
     tail += header.size;

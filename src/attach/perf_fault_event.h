@@ -22,20 +22,21 @@ enum class FaultKind {
   kSignalled,
   kSilent,
   kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we could use
-  kTrail,      // records faults of user mode, readable when the ring is half full: where they were
-               // taken, without a stop
+  kTrail,      // records faults of user mode and inside system calls, readable when the ring is half full
+  kUserTrail,  // the same without system calls, which takes fewer rights
 };
 
 inline constexpr std::size_t kFaultRegisters = 6;      // rbx, rbp, r12 to r15: what calls preserve
 // From rsp up. The interpreter's own calls need less than 1 KiB; a buffer of numpy up to 3.
 inline constexpr std::size_t kFaultStackBytes = 3072;
-inline constexpr std::size_t kTrailStackBytes = 1536;  // of kTrail, which records many faults
+inline constexpr std::size_t kTrailStackBytes = 1536;  // of trails, which record many faults
 
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
 // system call they name the call. kSignalled records the address alone: its thread is stopped and can
 // be asked.
 struct FaultRecord {
   RemoteAddr address;
+  bool in_kernel = false;             // taken inside a system call
   std::uint64_t argument = 0;         // rdi, a call's first argument
   std::uint64_t stack = 0;            // rsp
   std::uint64_t code = 0;             // rip
@@ -58,6 +59,8 @@ class PerfFaultEvent {
   void disable();
   // Faults since the previous call, exact even where signals were merged.
   std::uint64_t take_count();
+  // The same, left for take_count().
+  std::uint64_t peek_count() const;
   // From now on: every `period`th fault. Cheap; exact when the thread is stopped.
   void set_period(std::uint64_t period);
   // Calls `visit` with what the kernel has recorded since the previous call, oldest first: every

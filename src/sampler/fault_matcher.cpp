@@ -9,15 +9,18 @@ using attach::FaultRecord;
 using cpython::RawFrame;
 using cpython::RawStack;
 
-constexpr std::size_t kMaxPlaces = 4096;  // then all are forgotten; they are learnt again within seconds
-constexpr std::size_t kMaxCodes = 4096;
-constexpr std::size_t kMaxSlots = 6;
+// Then all are forgotten: they are learnt again within seconds.
+constexpr std::size_t kMaxPlaces = 4096, kMaxCodes = 4096;
+constexpr std::size_t kMaxSlots = 8;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
 
-std::uint64_t place_key(const FaultRecord& record) {
+// A word that held the instruction by chance is not believed for long. One guess is no evidence.
+constexpr std::uint16_t kSureScore = 4, kGuessScore = 1, kUsableScore = 2, kMaxScore = 40;
+
+std::uint64_t place_key(const FaultRecord& record, std::uint64_t stack_base) {
   std::uint64_t key = record.code * 0x9e3779b97f4a7c15ULL;
-  key = (key ^ record.stack) * 0xff51afd7ed558ccdULL;
+  key = (key ^ (stack_base - record.stack)) * 0xff51afd7ed558ccdULL;
   return key ^ key >> 29;
 }
 
@@ -32,7 +35,63 @@ bool same_callers(const RawStack& a, const RawStack& b) {
 
 std::int32_t stack_key(std::int32_t instruction, bool collecting) { return instruction * 2 + (collecting ? 1 : 0); }
 
+std::vector<FaultPlaces::Slot> slots_with(const FaultRecord& record, std::uint64_t instruction, std::uint16_t score) {
+  std::vector<FaultPlaces::Slot> found;
+  for (std::size_t i = 0; i < record.words.size() && found.size() < kMaxSlots; ++i) {
+    const std::uint64_t ahead = record.words[i] - instruction;
+    if (ahead > kMaxAhead) continue;
+    found.push_back({static_cast<std::uint16_t>(i), static_cast<std::int16_t>(ahead), score});
+  }
+  return found;
+}
+
+// What was found again gains, what was not loses half.
+void merge_slots(std::vector<FaultPlaces::Slot>& slots, const std::vector<FaultPlaces::Slot>& found) {
+  using Slot = FaultPlaces::Slot;
+  for (Slot& slot : slots) {
+    const auto again = std::find_if(found.begin(), found.end(), [&](const Slot& s) { return s.word == slot.word; });
+    if (again == found.end()) {
+      slot.score /= 2;
+    } else {
+      slot.score = std::min<std::uint16_t>(static_cast<std::uint16_t>(slot.score + again->score), kMaxScore);
+      slot.ahead = again->ahead;
+    }
+  }
+  for (const Slot& slot : found) {
+    const bool known = std::any_of(slots.begin(), slots.end(), [&](const Slot& s) { return s.word == slot.word; });
+    if (!known) slots.push_back(slot);
+  }
+  std::erase_if(slots, [](const Slot& slot) { return slot.score == 0; });
+  std::stable_sort(slots.begin(), slots.end(), [](const Slot& a, const Slot& b) { return a.score > b.score; });
+  if (slots.size() > kMaxSlots) slots.resize(kMaxSlots);
+}
+
 }  // namespace
+
+std::span<const FaultPlaces::Slot> FaultPlaces::Place::usable() const {
+  const auto end = std::find_if(slots.begin(), slots.end(), [](const Slot& s) { return s.score < kUsableScore; });
+  return {slots.begin(), end};
+}
+
+bool FaultPlaces::learn(std::uint64_t key, const FaultRecord& record, const RawStack& stack, FaultEvidence evidence) {
+  const bool sure = evidence == FaultEvidence::kStopped;
+  const auto instruction = static_cast<std::uint64_t>(std::max(stack.frames.front().instruction, 0));
+  const auto found = slots_with(record, stack.bytecode.value + instruction, sure ? kSureScore : kGuessScore);
+  if (found.empty() && !sure) return false;
+  if (places_.size() >= kMaxPlaces) places_.clear();
+  Place& place = places_[key];
+  place.collecting = stack.collecting;
+  const bool was_usable = !place.usable().empty() || place.blank;
+  merge_slots(place.slots, found);
+  place.blank = sure && place.usable().empty();
+  if (!was_usable && (place.blank || !place.usable().empty())) ++generation_;
+  return true;
+}
+
+const FaultPlaces::Place* FaultPlaces::find(std::uint64_t key) const {
+  const auto it = places_.find(key);
+  return it == places_.end() ? nullptr : &it->second;
+}
 
 void FaultMatcher::remember(const RawStack& stack) {
   if (codes_.size() >= kMaxCodes) codes_.clear();
@@ -49,33 +108,16 @@ void FaultMatcher::remember(const RawStack& stack) {
   code.stacks.clear();
 }
 
-bool FaultMatcher::learn(const FaultRecord& record, const RawStack& stack, StackId id, Evidence evidence) {
+bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, const RawStack& stack, StackId id,
+                         FaultEvidence evidence) {
   if (stack.frames.empty() || stack.bytecode_size <= 0) return false;
-  const std::uint64_t begin = stack.bytecode.value;
-  const std::uint64_t at = begin + static_cast<std::uint64_t>(std::max(stack.frames.front().instruction, 0));
-  std::vector<Slot> found;
-  for (std::size_t i = 0; i < record.words.size() && found.size() < kMaxSlots; ++i) {
-    const std::uint64_t ahead = record.words[i] - at;
-    if (ahead > kMaxAhead) continue;
-    found.push_back({static_cast<std::uint16_t>(i), static_cast<std::int16_t>(ahead)});
-  }
-  if (found.empty() && evidence == Evidence::kMaybe) return false;
+  const std::uint64_t key = place_key(record, stack_base);
+  if (!places_.learn(key, record, stack, evidence)) return false;
   remember(stack);
-  if (places_.size() >= kMaxPlaces) places_.clear();
-  const auto [it, fresh] = places_.try_emplace(place_key(record));
-  Place& place = it->second;
-  if (fresh) ++generation_;
-  place.collecting = stack.collecting;
-  place.last = id;
-  if (found.empty()) return true;
-  // A word that held the pointer each time is where it is saved; the others were left there by chance.
-  std::vector<Slot> kept;
-  for (const Slot& slot : place.slots) {
-    const auto same = [&](const Slot& other) { return other.word == slot.word; };
-    if (const auto now = std::find_if(found.begin(), found.end(), same); now != found.end()) kept.push_back(*now);
+  if (places_.find(key)->blank) {
+    if (last_.size() >= kMaxPlaces) last_.clear();
+    if (last_.insert_or_assign(key, id).second) ++generation_;
   }
-  if (kept.empty()) ++generation_;
-  place.slots = kept.empty() ? std::move(found) : std::move(kept);
   return true;
 }
 
@@ -87,23 +129,26 @@ FaultMatcher::Code* FaultMatcher::find_code(std::uint64_t instruction, std::uint
   return instruction < it->second.end ? &it->second : nullptr;
 }
 
-std::optional<StackId> FaultMatcher::match(const FaultRecord& record, const Intern& intern) {
-  const auto known = places_.find(place_key(record));
-  if (known == places_.end()) return std::nullopt;
-  const Place& place = known->second;
-  if (place.slots.empty()) return place.last;
-  for (const Slot& slot : place.slots) {
+std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint64_t stack_base, const Intern& intern) {
+  const std::uint64_t key = place_key(record, stack_base);
+  const auto* place = places_.find(key);
+  if (place == nullptr) return std::nullopt;
+  if (place->blank) {
+    const auto it = last_.find(key);
+    return it == last_.end() ? std::nullopt : std::optional(it->second);
+  }
+  for (const auto& slot : place->usable()) {
     if (slot.word >= record.words.size()) continue;
     const std::uint64_t instruction = record.words[slot.word] - static_cast<std::uint64_t>(slot.ahead);
     std::uint64_t begin = 0;
     Code* code = find_code(instruction, begin);
     if (code == nullptr) continue;
     const auto offset = static_cast<std::int32_t>(instruction - begin);
-    const auto [it, fresh] = code->stacks.try_emplace(stack_key(offset, place.collecting));
+    const auto [it, fresh] = code->stacks.try_emplace(stack_key(offset, place->collecting));
     if (fresh) {
       RawStack stack = code->stack;
       stack.frames.front().instruction = offset;
-      stack.collecting = place.collecting;
+      stack.collecting = place->collecting;
       it->second = intern(stack);
     }
     return it->second;

@@ -3,18 +3,19 @@
 // The interpreter's evaluation loop keeps a pointer into the bytecode that it executes. While it
 // calls into C that pointer lies in a register that calls preserve, or was saved on the C stack: a
 // fault record holds both. Where exactly depends on the C functions in between alone, so on the
-// place of the fault: its instruction and stack pointer. A stack that was read at a place, and whose
-// instruction the record holds, teaches where to look; from then on every record of that place names
-// the innermost Python function and its line, exactly. The callers are those that this function had
-// when a stack of it was last read.
+// place of the fault: its instruction, and how deep the stack is. A stack that was read at a place,
+// and whose instruction the record holds, teaches where to look; from then on every record of that
+// place names the innermost Python function and its line, exactly. The callers are those that this
+// function had when a stack of it was last read in this thread.
 //
-// For one thread of the target; used by one thread. Pure.
+// Used by one thread. Pure.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -24,34 +25,56 @@
 
 namespace memspy::sampler {
 
-class FaultMatcher {
+// How a stack came to be put together with a fault record.
+enum class FaultEvidence {
+  kStopped,  // it was read at the very fault
+  kMaybe,    // the thread ran on meanwhile: believed if the record holds the stack's instruction
+};
+
+// Where records hold the instruction, by place; one for each process, as its threads run the same code.
+class FaultPlaces {
  public:
-  enum class Evidence {
-    kStopped,   // the stack was read at the very fault
-    kMaybe,     // the thread ran on meanwhile: believed if the record holds the stack's instruction
+  struct Slot {
+    std::uint16_t word;   // where in the record
+    std::int16_t ahead;   // by how much the pointer is ahead of the instruction, bytes
+    std::uint16_t score;  // evidence for it
   };
-  using Intern = std::function<StackId(const cpython::RawStack&)>;
+  struct Place {
+    std::vector<Slot> slots;  // the likeliest first
+    bool collecting = false;  // inside the garbage collector
+    bool blank = false;       // its records do not hold the instruction: deep inside native code
+    std::span<const Slot> usable() const;
+  };
 
-  // `id`: of the stack. False: there was no evidence that the record is of this stack, and nothing was
-  // learnt.
-  bool learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id, Evidence evidence);
-  // nullopt: a place, or a function, that was never seen. A place whose records do not hold the
-  // instruction, deep inside native code, has the stack that was read there last.
-  std::optional<StackId> match(const attach::FaultRecord& record, const Intern& intern);
-
+  // `key`: of the place. False: no evidence.
+  bool learn(std::uint64_t key, const attach::FaultRecord& record, const cpython::RawStack& stack,
+             FaultEvidence evidence);
+  const Place* find(std::uint64_t key) const;
   // Grows whenever something new was learnt: what did not match may match now.
   std::uint64_t generation() const { return generation_; }
 
  private:
-  struct Slot {
-    std::uint16_t word;   // where in the record
-    std::int16_t ahead;   // by how much the pointer is ahead of the instruction, bytes
-  };
-  struct Place {
-    std::vector<Slot> slots;  // candidates, the likely ones first
-    bool collecting = false;  // inside the garbage collector
-    StackId last;
-  };
+  std::unordered_map<std::uint64_t, Place> places_;
+  std::uint64_t generation_ = 0;
+};
+
+class FaultMatcher {
+ public:
+  using Intern = std::function<StackId(const cpython::RawStack&)>;
+
+  // `places` must outlive the matcher.
+  explicit FaultMatcher(FaultPlaces& places) : places_(places) {}
+
+  // `stack_base`: an address that is the same distance from the stack's end in each thread: the
+  // thread pointer. `id`: of the stack. False: there was no evidence, and nothing was learnt.
+  bool learn(const attach::FaultRecord& record, std::uint64_t stack_base, const cpython::RawStack& stack,
+             StackId id, FaultEvidence evidence);
+  // nullopt: a place, or a function, that was never seen. A place whose records do not hold the
+  // instruction has the stack that was read there last.
+  std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base, const Intern& intern);
+  std::uint64_t generation() const { return places_.generation() + generation_; }
+
+ private:
   struct Code {
     std::uint64_t end = 0;
     cpython::RawStack stack;                           // as last read
@@ -61,8 +84,9 @@ class FaultMatcher {
   void remember(const cpython::RawStack& stack);
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
 
-  std::unordered_map<std::uint64_t, Place> places_;
+  FaultPlaces& places_;
   std::map<std::uint64_t, Code> codes_;  // by the address of the bytecode
+  std::unordered_map<std::uint64_t, StackId> last_;  // by place, where it is blank
   std::uint64_t generation_ = 0;
 };
 

@@ -25,8 +25,7 @@ constexpr auto kIdentifyPause = 1s;
 constexpr double kTrailRate = 20'000;   // records a second and thread; each costs the target about 0.5 µs
 constexpr std::uint64_t kFirstKernelPeriod = 1;
 constexpr std::uint64_t kProbePeriod = 1U << 30;
-constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 2048;  // of a thread; 2 to 3 KiB each
-constexpr std::size_t kManyWaiting = 16;
+constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
 constexpr std::uint64_t kTrailKey = 1ULL << 32;                   // with a thread id: its trail is half full
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
@@ -53,11 +52,10 @@ PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
   return budgets_.emplace(target.index().value, Budgets{fresh, fresh}).first->second;
 }
 
+FaultPlaces& PageFaultEngine::places_of(const Target& target) { return places_[target.index().value]; }
+
 void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) {
-  auto thread = std::make_unique<Thread>();
-  thread->tid = tid;
-  thread->target = &target;
-  thread->index = roster_.thread(target, tid);
+  auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid, roster_.thread(target, tid));
   Thread& added = *thread;
   threads_[tid] = std::move(thread);
   arm(added, origin == attach::ThreadOrigin::kCloned);
@@ -96,7 +94,9 @@ void PageFaultEngine::work() {
     largest = std::max(largest, budgets.stops.period());
   }
   context_.counters.period.store(largest, std::memory_order_relaxed);
-  for (auto& [tid, thread] : threads_) drain_trail(*thread);
+  for (auto& [tid, thread] : threads_) {
+    if (thread->trail && thread->trail->has_records()) drain(*thread);
+  }
   if (now < next_signal_check_) return;
   next_signal_check_ = now + kSignalCheckPause;
   for (auto& [tid, thread] : threads_) check_signal(*thread);
@@ -163,28 +163,26 @@ void PageFaultEngine::check_signal(Thread& thread) {
 // the faults, and carry the weight of all that came before it.
 void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
-    if (thread->target == &target && thread->user && sampling()) follow(*thread, budgets.stops);
+    if (thread->target == &target && thread->trail) follow(*thread, budgets.stops);
   }
 }
 
-// Between two stops the trail tells where the faults were taken; needed when not every fault stops.
+// Between two stops the trail tells where the faults were taken.
 void PageFaultEngine::follow(Thread& thread, const Budget& stops) {
-  if (stops.period() <= 1) {
-    drain_trail(thread);
-    thread.trail.reset();
-    return;
-  }
-  if (!thread.last) return;  // it has not grown yet
   // Odd, so that it does not beat with buffers of 2^n pages.
   const auto period = static_cast<std::uint64_t>(stops.fault_rate() / kTrailRate) | 1;
   if (thread.trail) {
-    thread.trail->set_period(period);
-  } else if (auto trail = PerfFaultEvent::open(thread.tid, FaultKind::kTrail, period, 0, trail_bytes()); trail.has_value()) {
-    if (!trail->has_ring()) return;
-    thread.trail = std::move(trail).value();
-    watch(thread.trail->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
-    thread.trail->enable();
+    if (period != thread.trail_period) thread.trail->set_period(period);
+    thread.trail_period = period;
+    return;
   }
+  const auto kind = kernel_events_ ? FaultKind::kTrail : FaultKind::kUserTrail;
+  auto trail = PerfFaultEvent::open(thread.tid, kind, period, 0, trail_bytes());
+  if (!trail.has_value() || !trail->has_ring()) return;
+  thread.trail = std::move(trail).value();
+  thread.trail_period = period;
+  watch(thread.trail->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
+  thread.trail->enable();
 }
 
 std::size_t PageFaultEngine::trail_bytes() const {
@@ -208,7 +206,7 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_.faults = thread.user->take_count();
   thread.user->take_records([this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
-  thread.user->set_period(thread.waiting.size() > kManyWaiting ? stops.eager_period() : stops.jittered_period());
+  thread.user->set_period(thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period());
   return true;
 }
 
@@ -222,6 +220,8 @@ void PageFaultEngine::read_stopped(Thread& thread) {
   pending_.python = static_cast<bool>(state);
   if (!state) return;
   thread.thread_id = thread_id;
+  thread.faults.set_stack_base(*thread_id);
+  thread.faults.set_reader(reader);
   pending_.readable = reader->capture(state, thread.stack).has_value();
 }
 
@@ -244,213 +244,93 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  using Mode = ThreadFaults::Mode;
   if (rejected(pending_)) {
-    if (thread.trail) thread.trail->take_records([](const FaultRecord&) {});
-    return;
+    thread.faults.set_stack(Mode::kUser, std::nullopt);
+  } else {
+    const StackId stack = intern(thread, pending_);
+    thread.faults.set_stack(Mode::kUser, stack);
+    thread.faults.set_address(pending_.address);
+    if (pending_.place.code != 0) (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
   }
-  const StackId stack = intern(thread, pending_);
-  const bool first = !thread.last;
-  thread.last = stack;
-  if (pending_.place.code != 0) {
-    (void)thread.matcher.learn(pending_.place, thread.stack, stack, FaultMatcher::Evidence::kStopped);
-  }
-  charge_user(thread, {thread.target->index(), thread.index, stack, pending_.address, pending_.faults, false, false});
-  if (first) follow(thread, budgets.stops);
+  charge(thread, pending_.faults);
+  if (!thread.trail) follow(thread, budgets.stops);
 }
 
-void PageFaultEngine::push(const FaultSample& sample) {
-  if (sample.late) context_.counters.late.fetch_add(1, std::memory_order_relaxed);
-  if (sample.faults > 0) context_.queue.push(sample);
-}
-
-void PageFaultEngine::push_shares(const FaultSample& base) {
-  FaultSample part = base;
-  for (const auto& share : shares_.distribute(base.faults)) {
-    part.stack = share.stack;
-    part.address = share.address;
-    part.faults = share.faults;
-    part.late = share.late;
-    push(part);
-  }
-}
-
-std::optional<StackId> PageFaultEngine::match(Thread& thread, const FaultRecord& record) {
-  Target& target = *thread.target;
-  if (target.reader() == nullptr) return std::nullopt;
-  return thread.matcher.match(record, [&](const cpython::RawStack& stack) {
-    return interner_.python_stack(target.index(), *target.reader(), stack);
-  });
-}
-
-// Shares the faults of a sample out by the trail. What the trail cannot name yet waits; without a
-// trail all goes to the sample's own stack.
-void PageFaultEngine::charge_user(Thread& thread, const FaultSample& sample) {
-  shares_.clear();
-  doubtful_.clear();
-  std::uint64_t records = 0;
-  if (thread.trail) {
-    thread.trail->take_records([&](const FaultRecord& record) {
-      ++records;
-      if (const auto stack = match(thread, record)) {
-        shares_.add(*stack, record.address);
-      } else {
-        doubtful_.push_back(record);
-      }
-    });
-  }
-  FaultSample rest = sample;
-  for (const FaultRecord& record : doubtful_) {
-    FaultSample part = sample;
-    part.address = record.address;
-    part.faults = std::min(rest.faults, std::max<std::uint64_t>(sample.faults / records, 1));
-    rest.faults -= part.faults;
-    wait(thread, record, part);
-  }
-  if (shares_.empty()) shares_.add(sample.stack, sample.address);
-  push_shares(rest);
-  resolve_waiting(thread);
+// What was counted since the last time; the trail, where there is one, says where.
+void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults) {
+  using Mode = ThreadFaults::Mode;
+  if (thread.trail) thread.trail->take_records([&](const FaultRecord& record) { thread.faults.add(record); });
+  const std::uint64_t kernel_faults = thread.kernel ? thread.kernel->take_count() : 0;
+  const bool every_fault = thread.trail && thread.trail_period == 1;
+  thread.faults.settle(Mode::kUser, user_faults, every_fault);
+  thread.faults.settle(Mode::kKernel, kernel_faults, every_fault);
+  Budgets& budgets = budgets_of(*thread.target);
+  budgets.stops.add_faults(kernel_faults);
+  budgets.kernel_reads.add_faults(kernel_faults);
 }
 
 // A thread that goes on without a stop: what its trail says so far.
-void PageFaultEngine::drain_trail(Thread& thread) {
-  if (!thread.trail || !thread.last || !thread.user || !thread.trail->has_records()) return;
-  const std::uint64_t faults = thread.user->take_count();
+void PageFaultEngine::drain(Thread& thread) {
+  const std::uint64_t faults = thread.user ? thread.user->take_count() : 0;
   budgets_of(*thread.target).stops.add_faults(faults);
-  charge_user(thread, {thread.target->index(), thread.index, *thread.last, {}, faults, false, false});
+  charge(thread, faults);
 }
 
-// What is left of a thread that ends, or when sampling does: the faults since its last sample, and
-// those whose call was never caught in progress.
+// What is left of a thread that ends, or when sampling does.
 void PageFaultEngine::flush(Thread& thread) {
-  const FaultSample base{thread.target->index(), thread.index, {}, {}, 0, false, false};
-  if (thread.user && thread.last) {
-    FaultSample sample = base;
-    sample.stack = *thread.last;
-    sample.faults = thread.user->take_count();
-    charge_user(thread, sample);
-  }
-  if (thread.kernel && thread.last_call) {
-    FaultSample sample = base;
-    sample.in_kernel = true;
-    sample.faults = thread.kernel->take_count();
-    shares_.clear();
-    thread.kernel->take_records([&](const FaultRecord& record) {
-      const auto stack = match(thread, record);
-      shares_.add(stack.value_or(*thread.last_call), record.address, !stack);
-    });
-    if (shares_.empty()) shares_.add(*thread.last_call, {}, true);
-    push_shares(sample);
-  }
-  for (const Waiting& waiting : thread.waiting) give_up(waiting);
-  waiting_ -= thread.waiting.size();
-  thread.waiting.clear();
+  drain(thread);
+  thread.faults.give_up();
 }
 
 // --- faults inside a system call: the thread goes on, its Python stack does not move ---
 
 void PageFaultEngine::on_readable(std::uint64_t key) {
-  if ((key & kTrailKey) != 0) {
-    const auto trailed = threads_.find(Tid{static_cast<pid_t>(key & ~kTrailKey)});
-    if (trailed != threads_.end()) drain_trail(*trailed->second);
-    return;
-  }
-  const auto it = threads_.find(Tid{static_cast<pid_t>(key)});
-  if (it == threads_.end() || !it->second->kernel) return;
+  const auto it = threads_.find(Tid{static_cast<pid_t>(key & ~kTrailKey)});
+  if (it == threads_.end()) return;
   Thread& thread = *it->second;
+  if ((key & kTrailKey) != 0) return drain(thread);
+  if (!thread.kernel) return;
   const auto begin = std::chrono::steady_clock::now();
-  FaultSample base{thread.target->index(), thread.index, {}, {}, 0, true, false};
-  std::uint64_t records = 0;
-  shares_.clear();
-  doubtful_.clear();
-  thread.kernel->take_records([&](const FaultRecord& record) {
-    ++records;
-    if (const auto stack = match(thread, record)) {
-      shares_.add(*stack, record.address);
-    } else {
-      doubtful_.push_back(record);
-    }
-  });
-  base.faults = thread.kernel->take_count();
-  if (base.faults == 0) return;
-  const std::uint64_t faults = base.faults;
-  if (!doubtful_.empty() || records == 0) base.faults -= settle_doubtful(thread, base, records);
-  if (!shares_.empty()) push_shares(base);
+  learn_call(thread);
+  const auto now = std::chrono::steady_clock::now();
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
-  Budget& reads = budgets_of(*thread.target).kernel_reads;
-  const auto now = std::chrono::steady_clock::now();
-  reads.on_stop(now, now - begin, faults);
-  if (reads.period() == thread.kernel_period) return;
-  thread.kernel_period = reads.period();
-  thread.kernel->set_period(reads.jittered_period());
+  Budgets& budgets = budgets_of(*thread.target);
+  budgets.kernel_reads.on_stop(now, now - begin, 0);
+  charge(thread, thread.user ? thread.user->take_count() : 0);
+  if (!thread.trail) follow(thread, budgets.stops);
+  // Each change makes the next fault a sample, and its wake-up is soon: no more of them than needed.
+  if (budgets.kernel_reads.period() == thread.kernel_period) return;
+  thread.kernel_period = budgets.kernel_reads.period();
+  thread.kernel->set_period(thread.kernel_period);
 }
 
-// Records that name no stack: the thread's stack is read as it is now. It is theirs where they hold
-// its instruction, or where the thread is blocked in that very call; else they wait until their place
-// is known. Returns the faults that need no share: waiting, or rejected.
-std::uint64_t PageFaultEngine::settle_doubtful(Thread& thread, const FaultSample& base, std::uint64_t records) {
+// A record that names no stack: the thread's stack is read as it is now. It is the record's where
+// that holds its instruction, or where the thread is blocked in that very call. What is known
+// already is put to the test now and then.
+void PageFaultEngine::learn_call(Thread& thread) {
+  calls_.clear();
+  bool known = true;
+  thread.kernel->take_records([&](const FaultRecord& record) {
+    known = known && thread.faults.match(record);
+    calls_.push_back(record);
+  });
+  if (known && !calls_.empty() && ++thread.kernel_wakes % kCallCheck != 0) return;
   Pending sample;
   sample.readable = read_running(thread);
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
-  sample.faults = records == 0 ? base.faults : base.faults * doubtful_.size() / records;
-  if (rejected(sample)) return shares_.empty() ? base.faults : sample.faults;
+  sample.faults = thread.kernel->peek_count();
+  if (rejected(sample)) return thread.faults.set_stack(ThreadFaults::Mode::kKernel, std::nullopt);
   const StackId stack = intern(thread, sample);
-  thread.last_call = stack;
-  if (records == 0) shares_.add(stack, {}, true);
-  const bool native = sample.outside || !sample.python || thread.stack.frames.empty();
-  std::uint64_t waiting = 0;
-  for (const FaultRecord& record : doubtful_) {
-    using Evidence = FaultMatcher::Evidence;
-    const bool ours = native || thread.matcher.learn(record, thread.stack, stack, Evidence::kMaybe) ||
-                      (in_call(thread, record) && thread.matcher.learn(record, thread.stack, stack, Evidence::kStopped));
-    if (ours) {
-      shares_.add(stack, record.address);
-      continue;
+  thread.faults.set_stack(ThreadFaults::Mode::kKernel, stack);
+  for (const FaultRecord& record : calls_) {
+    if (thread.faults.learn(record, thread.stack, stack, FaultEvidence::kMaybe)) continue;
+    if (!thread.faults.match(record) && in_call(thread, record)) {
+      (void)thread.faults.learn(record, thread.stack, stack, FaultEvidence::kStopped);
     }
-    FaultSample part = base;
-    part.stack = stack;
-    part.address = record.address;
-    part.faults = base.faults / records;
-    waiting += part.faults;
-    wait(thread, record, part);
   }
-  if (shares_.empty() && waiting < base.faults) {  // the remainder of the division
-    thread.waiting.back().sample.faults += base.faults - waiting;
-    waiting = base.faults;
-  }
-  resolve_waiting(thread);
-  return waiting;
-}
-
-void PageFaultEngine::wait(Thread& thread, const FaultRecord& record, const FaultSample& doubtful) {
-  if (thread.waiting.size() >= kMaxWaiting) {
-    give_up(thread.waiting.front());
-    thread.waiting.erase(thread.waiting.begin());
-    --waiting_;
-  }
-  if (waiting_ >= kMaxWaitingInAll) return give_up({record, doubtful});
-  thread.waiting.push_back({record, doubtful});
-  ++waiting_;
-}
-
-void PageFaultEngine::give_up(const Waiting& waiting) {
-  FaultSample sample = waiting.sample;
-  sample.late = sample.in_kernel;
-  push(sample);
-}
-
-void PageFaultEngine::resolve_waiting(Thread& thread) {
-  if (thread.tried == thread.matcher.generation()) return;
-  thread.tried = thread.matcher.generation();
-  waiting_ -= std::erase_if(thread.waiting, [&](const Waiting& waiting) {
-    const auto stack = match(thread, waiting.record);
-    if (!stack) return false;
-    FaultSample sample = waiting.sample;
-    sample.stack = *stack;
-    push(sample);
-    return true;
-  });
 }
 
 bool PageFaultEngine::read_running(Thread& thread) {
@@ -476,6 +356,9 @@ void PageFaultEngine::identify(Thread& thread) {
   if (thread.thread_id || now < thread.next_identification) return;
   thread.thread_id = thread.target->find_thread_id(thread.tid);
   thread.next_identification = now + kIdentifyPause;
+  if (!thread.thread_id) return;
+  thread.faults.set_stack_base(*thread.thread_id);
+  thread.faults.set_reader(thread.target->reader());
 }
 
 // --- from a captured stack to an event ---

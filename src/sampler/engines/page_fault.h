@@ -16,14 +16,14 @@
 #include "attach/perf_fault_event.h"
 #include "sampler/budget.h"
 #include "sampler/engines/tracing_engine.h"
-#include "sampler/fault_matcher.h"
-#include "sampler/fault_shares.h"
+#include "sampler/thread_faults.h"
 
 namespace memspy::sampler {
 
 class PageFaultEngine final : public TracingEngine {
  public:
-  explicit PageFaultEngine(EngineContext& context) : TracingEngine(context) {}
+  explicit PageFaultEngine(EngineContext& context)
+      : TracingEngine(context), outlet_{context.queue, interner_, context.counters.late} {}
 
   std::string_view name() const override { return "faults"; }
 
@@ -31,26 +31,21 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
-  // A fault that no stack is known for yet; should none be found, its sample has the stack to take.
-  struct Waiting {
-    attach::FaultRecord record;
-    FaultSample sample;
-  };
   struct Thread {
+    Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number)
+        : tid(id), target(&of), index(number), faults(outlet, places, of.index(), number) {}
     Tid tid;
-    Target* target = nullptr;
+    Target* target;
     ThreadIndex index;
     int signal = 0;
     std::optional<attach::PerfFaultEvent> user, kernel;
-    std::optional<attach::PerfFaultEvent> trail;  // while not every fault is a sample
-    std::optional<std::uint64_t> thread_id;  // pthread_self()
-    std::uint64_t kernel_period = 1;
+    std::optional<attach::PerfFaultEvent> trail;  // from its first fault on
+    std::uint64_t trail_period = 1;
+    std::optional<std::uint64_t> thread_id;       // pthread_self()
+    std::uint64_t kernel_period = 1, kernel_wakes = 0;
     SteadyTime next_identification{};
-    cpython::RawStack stack;                 // as last read
-    std::optional<StackId> last, last_call;  // of the last sample in user mode; in a system call
-    FaultMatcher matcher;
-    std::vector<Waiting> waiting;            // oldest first
-    std::uint64_t tried = 0;                 // the matcher's generation they were tried with
+    cpython::RawStack stack;                      // as last read
+    ThreadFaults faults;
   };
   struct Budgets {
     Budget stops;         // of faults in user mode
@@ -89,26 +84,21 @@ class PageFaultEngine final : public TracingEngine {
   void follow(Thread& thread, const Budget& stops);
   std::size_t trail_bytes() const;
   void look_at(Thread& thread, attach::FaultRecord& place) const;
-  std::optional<StackId> match(Thread& thread, const attach::FaultRecord& record);
-  void charge_user(Thread& thread, const FaultSample& sample);
-  void drain_trail(Thread& thread);
-  std::uint64_t settle_doubtful(Thread& thread, const FaultSample& base, std::uint64_t records);
-  void wait(Thread& thread, const attach::FaultRecord& record, const FaultSample& doubtful);
-  void resolve_waiting(Thread& thread);
-  void give_up(const Waiting& waiting);
-  void push_shares(const FaultSample& base);
-  void push(const FaultSample& sample);
+  void learn_call(Thread& thread);
+  void charge(Thread& thread, std::uint64_t user_faults);
+  void drain(Thread& thread);
   void flush(Thread& thread);
   void identify(Thread& thread);
   bool rejected(const Pending& sample);
+  FaultPlaces& places_of(const Target& target);
   StackId intern(Thread& thread, const Pending& sample);
 
+  FaultOutlet outlet_;
+  std::unordered_map<std::uint32_t, FaultPlaces> places_;  // by process index
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
   Pending pending_;
-  FaultShares shares_;                          // of the sample at hand
-  std::vector<attach::FaultRecord> doubtful_;
-  std::size_t waiting_ = 0;                     // of all threads
+  std::vector<attach::FaultRecord> calls_;  // of the wake-up at hand
   bool kernel_events_ = true;
   SteadyTime next_signal_check_{};
 };

@@ -1,0 +1,91 @@
+// The faults of one thread on their way to the collector: how many there were, where, and which stack
+// each is charged to. Records that name no stack yet wait until their place has been learnt.
+//
+// Counts are exact, records may be thinned out or lost: every record stands for an equal part of what
+// was counted. One thread (the tracer).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "attach/perf_fault_event.h"
+#include "sampler/event_queue.h"
+#include "sampler/fault_matcher.h"
+#include "sampler/stack_interner.h"
+
+namespace memspy::sampler {
+
+// What the threads of a run share.
+struct FaultOutlet {
+  EventQueue& queue;
+  StackInterner& interner;
+  std::atomic<std::uint64_t>& late;
+  std::size_t waiting = 0;  // records of all threads that name no stack yet
+};
+
+class ThreadFaults {
+ public:
+  enum class Mode { kUser, kKernel };  // taken in user mode; inside a system call
+
+  ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process, ThreadIndex thread)
+      : outlet_(outlet), process_(process), thread_(thread), matcher_(places) {}
+  ~ThreadFaults() { outlet_.waiting -= waiting_.size(); }
+  ThreadFaults(const ThreadFaults&) = delete;
+  ThreadFaults& operator=(const ThreadFaults&) = delete;
+
+  // pthread_self(): where the thread's stack is.
+  void set_stack_base(std::uint64_t base) { stack_base_ = base; }
+  // Stacks are resolved with this reader; null: nothing matches.
+  void set_reader(const cpython::StackReader* reader) { reader_ = reader; }
+
+  // The stack that faults are charged to whose records name none; nullopt: they stay unattributed.
+  void set_stack(Mode mode, std::optional<StackId> stack) { side(mode).stack = stack; }
+  bool learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
+  std::optional<StackId> match(const attach::FaultRecord& record);
+
+  void add(const attach::FaultRecord& record);
+  void set_address(RemoteAddr address) { address_ = address; }  // of the newest user fault without a record
+  // Charges what was counted since the last call. `every_fault`: none was left out on purpose.
+  void settle(Mode mode, std::uint64_t faults, bool every_fault);
+  // Waits no longer.
+  void give_up();
+  bool much_unknown() const;
+
+ private:
+  struct Located {
+    StackId stack;
+    RemoteAddr address;
+  };
+  struct Side {
+    std::optional<StackId> stack;
+    std::vector<Located> known;
+    std::vector<attach::FaultRecord> unknown;
+    std::int64_t owed = 0;  // counted, but not yet charged
+  };
+  struct Waiting {
+    attach::FaultRecord record;
+    std::uint64_t faults;
+    std::optional<StackId> stack;
+  };
+
+  Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }
+  void share(Mode mode, std::uint64_t faults);
+  void wait(Waiting waiting);
+  void give_up(const Waiting& waiting);
+  void retry();
+  void push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late);
+
+  FaultOutlet& outlet_;
+  ProcessIndex process_;
+  ThreadIndex thread_;
+  FaultMatcher matcher_;
+  const cpython::StackReader* reader_ = nullptr;
+  std::uint64_t stack_base_ = 0;
+  Side user_, kernel_;
+  RemoteAddr address_;
+  std::vector<Waiting> waiting_;  // oldest first
+  std::uint64_t tried_ = 0;       // the matcher's generation they were tried with
+};
+
+}  // namespace memspy::sampler
