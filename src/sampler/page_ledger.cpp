@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
 constexpr std::size_t kFaultAroundPages = 16;      // the kernel's fault_around_bytes, 64 KiB
+constexpr std::uint64_t kHugeShortfall = 16;       // pages without a claim that are worth a look
 constexpr std::size_t kScanChunks = 32;            // chunks read from pagemap in one call
 
 std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
@@ -122,19 +123,81 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
   if (live_samples_ > merge_at_) merge_pairs();
 }
 
-// A chunk that one fault filled: the fault's sample stands for all of it.
+// A chunk that one fault filled, or that the kernel has made one page since (khugepaged fills the
+// holes): what nobody has touched page by page is shared by those who have touched the rest.
 void PageLedger::weigh_huge(ChunkIndex index, Chunk& chunk) {
-  if (!chunk.dirty || chunk.live.empty() || !chunk.present.all()) return;
+  if (chunk.huge || chunk.live.empty() || !chunk.present.all()) return;
   const std::uint64_t claimed = chunk.weight() + chunk.baseline.count();
-  if (claimed >= kChunkPages / 2) return;  // filled page by page
+  if (claimed + kHugeShortfall > kChunkPages) return;  // filled page by page
   const auto huge = tables_.is_huge(start_of(index));
   // Where the kernel does not tell: small pages would have left more samples behind.
-  if (!huge.value_or(chunk.live.size() == 1 && chunk.live.front().weight <= 8)) return;
-  Live& first = chunk.live.front();
-  const auto more = static_cast<std::uint32_t>(kChunkPages - claimed);
-  first.weight += more;
-  add(first.owner, more);
+  if (!huge.value_or(chunk.dirty && chunk.live.size() == 1 && chunk.live.front().weight <= 8)) return;
+  grow(chunk, kChunkPages - claimed);
+  chunk.huge = true;
+  chunk.huge_age = age_;
   ++huge_pages_;
+}
+
+// More pages for those that have touched some, in proportion.
+void PageLedger::grow(Chunk& chunk, std::uint64_t pages) {
+  std::uint64_t weight = chunk.weight();
+  for (Live& sample : chunk.live) {
+    if (weight == 0) return;
+    const auto more = static_cast<std::uint32_t>(pages * sample.weight / weight);
+    weight -= sample.weight;
+    pages -= more;
+    sample.weight += more;
+    add(sample.owner, more);
+  }
+}
+
+// A chunk that was one huge page when last looked at. Pages of it may be gone, or it may have been
+// unmapped and touched anew.
+void PageLedger::review_huge(ChunkIndex index, Chunk& chunk) {
+  const std::uint64_t age = chunk.huge_age;
+  const bool touched = std::any_of(chunk.live.begin(), chunk.live.end(), [&](const Live& l) { return l.age > age; });
+  if (chunk.present.all() && !touched) return;
+  chunk.huge = false;
+  if (touched && chunk.present.all() && tables_.is_huge(start_of(index)).value_or(false)) {
+    if (fork_age_ <= age) drop_older(chunk, age);  // else it may have been a copy-on-write
+    return;
+  }
+  shrink_older(chunk, age);
+}
+
+void PageLedger::drop_older(Chunk& chunk, std::uint64_t age) {
+  std::erase_if(chunk.live, [&](const Live& sample) {
+    if (sample.age > age) return false;
+    give_back(sample.owner, sample.weight);
+    gone_[sample.owner] += sample.weight;
+    --live_samples_;
+    return true;
+  });
+}
+
+// The samples up to `age` share what is left of the chunk, whichever of its pages were their witnesses.
+void PageLedger::shrink_older(Chunk& chunk, std::uint64_t age) {
+  std::bitset<kChunkPages> open = chunk.present & ~chunk.baseline;
+  std::uint64_t old = 0, younger = 0;
+  for (const Live& sample : chunk.live) {
+    if (sample.age > age) open.reset(sample.page);
+    (sample.age > age ? younger : old) += sample.weight;
+  }
+  const std::uint64_t room = std::min(old, chunk.held() - std::min(chunk.held(), younger));
+  std::uint64_t seen = 0, kept = 0;
+  std::size_t page = 0;
+  for (Live& sample : chunk.live) {
+    if (sample.age > age) continue;
+    seen += sample.weight;
+    const std::uint64_t upto = room * seen / old;
+    const auto weight = static_cast<std::uint32_t>(upto - kept);
+    kept = upto;
+    give_back(sample.owner, sample.weight - weight);
+    sample.weight = weight;
+    while (page < kChunkPages && !open[page]) ++page;
+    if (!chunk.present[sample.page] && page < kChunkPages) sample.page = static_cast<std::uint16_t>(page++);
+  }
+  live_samples_ -= std::erase_if(chunk.live, [](const Live& sample) { return sample.weight == 0; });
 }
 
 void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present) {
@@ -143,6 +206,7 @@ void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunk
   shrink_pages_ += gone.count();
   chunk.baseline &= present;
   chunk.claimed &= present;
+  if (chunk.huge) review_huge(index, chunk);
   std::erase_if(chunk.live, [&](const Live& sample) {
     if (present[sample.page]) return false;
     give_back(sample.owner, sample.weight);
@@ -206,7 +270,7 @@ void PageLedger::audit(const MemoryMap& map) {
 void PageLedger::settle(std::int64_t limit_pages) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
-  if (surplus < 0) follow_moves(-surplus);
+  if (surplus < 0) follow_moves(fill_up(-surplus));
   gone_.clear();
 }
 
@@ -249,6 +313,19 @@ void PageLedger::take_back_unplaced(std::int64_t surplus) {
     give_back(owner, pages - left);
     pages = left;
   }
+}
+
+// Returns what is missing then.
+std::int64_t PageLedger::fill_up(std::int64_t deficit) {
+  for (auto& [index, chunk] : chunks_) {
+    const std::uint64_t held = chunk.held(), weight = chunk.weight();
+    if (weight == 0 || held < weight + kHugeShortfall) continue;
+    const std::uint64_t pages = std::min(held - weight, static_cast<std::uint64_t>(deficit));
+    grow(chunk, pages);
+    deficit -= static_cast<std::int64_t>(pages);
+    if (deficit == 0) break;
+  }
+  return deficit;
 }
 
 void PageLedger::follow_moves(std::int64_t deficit) {

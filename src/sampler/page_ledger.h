@@ -75,8 +75,9 @@ class PageLedger {
   // Looks at every page of `map`. Costs about 10 ms a GiB.
   void audit(const MemoryMap& map);
   // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit() showed to
-  // be claimed twice. Less is: what went from one place and came up at another without a fault has
-  // moved (mremap), and stays with its owner. After audit() only.
+  // be claimed twice. Less is: what came up without a fault beside pages that were touched came with
+  // them (a huge page, split since); what went from one place and came up at another has moved
+  // (mremap), and stays with its owner. After audit() only.
   void settle(std::int64_t limit_pages);
 
   std::vector<LedgerDelta> drain();
@@ -98,6 +99,8 @@ class PageLedger {
     std::bitset<kChunkPages> baseline, present, claimed;
     std::vector<Live> live;
     bool dirty = false;
+    bool huge = false;          // one page: its live samples stand for all of it…
+    std::uint64_t huge_age = 0;  // …those up to this age
     std::uint64_t weight() const;  // pages claimed by samples
     std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
@@ -110,9 +113,14 @@ class PageLedger {
   std::uint64_t fault_around(Chunk& chunk, RemoteAddr page);
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);
   void weigh_huge(ChunkIndex index, Chunk& chunk);
+  void review_huge(ChunkIndex index, Chunk& chunk);
+  void drop_older(Chunk& chunk, std::uint64_t age);
+  void shrink_older(Chunk& chunk, std::uint64_t age);
+  void grow(Chunk& chunk, std::uint64_t pages);
   bool scan(const MemoryMap& map, bool baseline);
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
+  std::int64_t fill_up(std::int64_t deficit);
   void follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();

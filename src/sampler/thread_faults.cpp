@@ -7,9 +7,14 @@ namespace memspy::sampler {
 namespace {
 
 constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 2048;  // 2 to 3 KiB each
+constexpr std::size_t kMaxPages = 4096;                             // of one of them
 constexpr std::size_t kMuchUnknown = 16;
 // Counts and records are taken one after the other, while the thread runs on.
 constexpr std::int64_t kSkew = 64;
+
+bool same_words(const attach::FaultRecord& a, const attach::FaultRecord& b) {
+  return a.code == b.code && a.stack == b.stack && a.words == b.words;
+}
 
 }  // namespace
 
@@ -27,26 +32,29 @@ std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
 
 void ThreadFaults::add(const attach::FaultRecord& record) {
   Side& to = side(record.in_kernel ? Mode::kKernel : Mode::kUser);
+  ++to.records;
   if (const auto stack = match(record)) {
     to.known.push_back({*stack, record.address});
   } else if (reader_ == nullptr && to.stack) {  // no Python: there is nothing to learn
     to.known.push_back({*to.stack, record.address});
   } else {
-    to.unknown.push_back(record);
+    const bool again = !to.unknown.empty() && same_words(to.unknown.back().record, record);
+    if (!again) to.unknown.push_back({record, {}, {}});
+    to.unknown.back().pages.push_back({record.address, 0});
   }
 }
 
 void ThreadFaults::settle(Mode mode, std::uint64_t faults, bool every_fault) {
   Side& from = side(mode);
-  const auto records = static_cast<std::int64_t>(from.known.size() + from.unknown.size());
+  const auto records = static_cast<std::int64_t>(from.records);
   from.owed += static_cast<std::int64_t>(faults);
-  if (records == 0 && every_fault && from.owed < kSkew && faults == 0) return;
   const bool all_there = every_fault && records > 0 && std::abs(from.owed - records) < kSkew;
   const std::int64_t charged = all_there ? records : std::max<std::int64_t>(from.owed, 0);
   from.owed -= charged;
   share(mode, static_cast<std::uint64_t>(charged));
   from.known.clear();
   from.unknown.clear();
+  from.records = 0;
   retry();
 }
 
@@ -54,18 +62,21 @@ void ThreadFaults::settle(Mode mode, std::uint64_t faults, bool every_fault) {
 void ThreadFaults::share(Mode mode, std::uint64_t faults) {
   Side& from = side(mode);
   const bool in_kernel = mode == Mode::kKernel;
-  const std::uint64_t records = from.known.size() + from.unknown.size();
-  if (records == 0) {
+  if (from.records == 0) {
     if (from.stack) push(*from.stack, in_kernel ? RemoteAddr{} : address_, faults, in_kernel, in_kernel);
     return;
   }
   std::uint64_t seen = 0, given = 0;
   const auto next = [&] {
-    const std::uint64_t upto = faults * ++seen / records;
+    const std::uint64_t upto = faults * ++seen / from.records;
     return upto - std::exchange(given, upto);
   };
   for (const Located& located : from.known) push(located.stack, located.address, next(), in_kernel, false);
-  for (attach::FaultRecord& record : from.unknown) wait({std::move(record), next(), from.stack});
+  for (Unknown& unknown : from.unknown) {
+    for (Page& page : unknown.pages) page.faults = next();
+    unknown.stack = from.stack;
+    wait(std::move(unknown));
+  }
 }
 
 void ThreadFaults::push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late) {
@@ -74,24 +85,31 @@ void ThreadFaults::push(StackId stack, RemoteAddr address, std::uint64_t faults,
   outlet_.queue.push(FaultSample{process_, thread_, stack, address, faults, in_kernel, late});
 }
 
-void ThreadFaults::wait(Waiting waiting) {
+void ThreadFaults::wait(Unknown&& unknown) {
+  if (!waiting_.empty() && same_words(waiting_.back().record, unknown.record) &&
+      waiting_.back().pages.size() < kMaxPages) {
+    auto& pages = waiting_.back().pages;
+    pages.insert(pages.end(), unknown.pages.begin(), unknown.pages.end());
+    return;
+  }
   if (waiting_.size() >= kMaxWaiting) {
     give_up(waiting_.front());
     waiting_.erase(waiting_.begin());
     --outlet_.waiting;
   }
-  if (outlet_.waiting >= kMaxWaitingInAll) return give_up(waiting);
-  waiting_.push_back(std::move(waiting));
+  if (outlet_.waiting >= kMaxWaitingInAll) return give_up(unknown);
+  waiting_.push_back(std::move(unknown));
   ++outlet_.waiting;
 }
 
-void ThreadFaults::give_up(const Waiting& waiting) {
-  const bool in_kernel = waiting.record.in_kernel;
-  if (waiting.stack) push(*waiting.stack, waiting.record.address, waiting.faults, in_kernel, in_kernel);
+void ThreadFaults::give_up(const Unknown& unknown) {
+  if (!unknown.stack) return;
+  const bool in_kernel = unknown.record.in_kernel;
+  for (const Page& page : unknown.pages) push(*unknown.stack, page.address, page.faults, in_kernel, in_kernel);
 }
 
 void ThreadFaults::give_up() {
-  for (const Waiting& waiting : waiting_) give_up(waiting);
+  for (const Unknown& unknown : waiting_) give_up(unknown);
   outlet_.waiting -= waiting_.size();
   waiting_.clear();
 }
@@ -99,10 +117,11 @@ void ThreadFaults::give_up() {
 void ThreadFaults::retry() {
   if (tried_ == matcher_.generation()) return;
   tried_ = matcher_.generation();
-  outlet_.waiting -= std::erase_if(waiting_, [this](const Waiting& waiting) {
-    const auto stack = match(waiting.record);
-    if (stack) push(*stack, waiting.record.address, waiting.faults, waiting.record.in_kernel, false);
-    return stack.has_value();
+  outlet_.waiting -= std::erase_if(waiting_, [this](const Unknown& unknown) {
+    const auto stack = match(unknown.record);
+    if (!stack) return false;
+    for (const Page& page : unknown.pages) push(*stack, page.address, page.faults, unknown.record.in_kernel, false);
+    return true;
   });
 }
 

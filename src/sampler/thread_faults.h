@@ -57,22 +57,28 @@ class ThreadFaults {
     StackId stack;
     RemoteAddr address;
   };
+  struct Page {
+    RemoteAddr address;
+    std::uint64_t faults = 0;
+  };
+  // Records that differ in their pages alone: of one call, or one loop in native code.
+  struct Unknown {
+    attach::FaultRecord record;
+    std::vector<Page> pages;
+    std::optional<StackId> stack;  // to be charged should none be found
+  };
   struct Side {
     std::optional<StackId> stack;
     std::vector<Located> known;
-    std::vector<attach::FaultRecord> unknown;
+    std::vector<Unknown> unknown;
+    std::size_t records = 0;
     std::int64_t owed = 0;  // counted, but not yet charged
-  };
-  struct Waiting {
-    attach::FaultRecord record;
-    std::uint64_t faults;
-    std::optional<StackId> stack;
   };
 
   Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }
   void share(Mode mode, std::uint64_t faults);
-  void wait(Waiting waiting);
-  void give_up(const Waiting& waiting);
+  void wait(Unknown&& unknown);
+  void give_up(const Unknown& unknown);
   void retry();
   void push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late);
 
@@ -84,7 +90,7 @@ class ThreadFaults {
   std::uint64_t stack_base_ = 0;
   Side user_, kernel_;
   RemoteAddr address_;
-  std::vector<Waiting> waiting_;  // oldest first
+  std::vector<Unknown> waiting_;  // oldest first
   std::uint64_t tried_ = 0;       // the matcher's generation they were tried with
 };
 

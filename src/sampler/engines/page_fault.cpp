@@ -23,7 +23,7 @@ constexpr auto kTimer = 50ms;           // budgets are looked at; also a net und
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kIdentifyPause = 1s;
 constexpr double kTrailRate = 20'000;   // records a second and thread; each costs the target about 0.5 µs
-constexpr std::uint64_t kFirstKernelPeriod = 1;
+constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
 constexpr std::uint64_t kTrailKey = 1ULL << 32;                   // with a thread id: its trail is half full
@@ -110,7 +110,7 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   if (newborn && status.has_value()) status->sig_blocked = {};
   const auto signal = status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
-  auto event = PerfFaultEvent::open(thread.tid, kind, budgets_of(*thread.target).stops.period(), signal.value_or(0),
+  auto event = PerfFaultEvent::open(thread.tid, kind, kFirstPeriod, signal.value_or(0),
                                     signal ? kSignalRing : kKernelRing);
   if (!event.has_value()) {
     if (event.error().code != Errc::kNoSuchProcess) context_.counters.blind_threads.fetch_add(1);
@@ -128,7 +128,7 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
 
 void PageFaultEngine::arm_kernel(Thread& thread) {
   if (!kernel_events_) return;
-  auto event = PerfFaultEvent::open(thread.tid, FaultKind::kSilent, kFirstKernelPeriod, 0, kKernelRing);
+  auto event = PerfFaultEvent::open(thread.tid, FaultKind::kSilent, kFirstPeriod, 0, kKernelRing);
   if (!event.has_value()) {
     // perf_event_paranoid 2: what the kernel touches inside system calls stays unattributed.
     if (event.error().code == Errc::kPermission) kernel_events_ = false;
@@ -202,10 +202,11 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_ = Pending{};
   pending_.begin = begin;
   read_stopped(thread);
-  if (thread.trail && pending_.readable) look_at(thread, pending_.place);
+  if (pending_.readable) look_at(thread, pending_.place);
   pending_.faults = thread.user->take_count();
   thread.user->take_records([this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
+  if (!thread.trail) follow(thread, stops);  // nothing may be missed between the two
   thread.user->set_period(thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period());
   return true;
 }
@@ -254,7 +255,6 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
     if (pending_.place.code != 0) (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
   }
   charge(thread, pending_.faults);
-  if (!thread.trail) follow(thread, budgets.stops);
 }
 
 // What was counted since the last time; the trail, where there is one, says where.
@@ -293,6 +293,9 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   if (!thread.kernel) return;
   const auto begin = std::chrono::steady_clock::now();
   learn_call(thread);
+  if (!thread.trail) {
+    for (const FaultRecord& record : calls_) thread.faults.add(record);
+  }
   const auto now = std::chrono::steady_clock::now();
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
@@ -301,8 +304,9 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   charge(thread, thread.user ? thread.user->take_count() : 0);
   if (!thread.trail) follow(thread, budgets.stops);
   // Each change makes the next fault a sample, and its wake-up is soon: no more of them than needed.
-  if (budgets.kernel_reads.period() == thread.kernel_period) return;
-  thread.kernel_period = budgets.kernel_reads.period();
+  const std::uint64_t period = std::max<std::uint64_t>(budgets.kernel_reads.period() / (thread.faults.much_unknown() ? 8 : 1), 1);
+  if (period == thread.kernel_period) return;
+  thread.kernel_period = period;
   thread.kernel->set_period(thread.kernel_period);
 }
 
