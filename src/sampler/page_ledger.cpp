@@ -8,6 +8,7 @@ namespace {
 constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
 constexpr std::size_t kFaultAroundPages = 16;      // the kernel's fault_around_bytes, 64 KiB
 constexpr std::uint64_t kHugeShortfall = 16;       // pages without a claim that are worth a look
+constexpr std::uint64_t kSplitRoom = 16;           // so many pages to a claim: it was a huge page, and is split
 constexpr std::size_t kScanChunks = 32;            // chunks read from pagemap in one call
 
 std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
@@ -270,7 +271,7 @@ void PageLedger::audit(const MemoryMap& map) {
 void PageLedger::settle(std::int64_t limit_pages) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
-  if (surplus < 0) follow_moves(fill_up(-surplus));
+  if (surplus < 0) fill_up(follow_moves(fill_up(-surplus, kSplitRoom)), 0);
   gone_.clear();
 }
 
@@ -315,20 +316,20 @@ void PageLedger::take_back_unplaced(std::int64_t surplus) {
   }
 }
 
-// Returns what is missing then.
-std::int64_t PageLedger::fill_up(std::int64_t deficit) {
+// Chunks with `room` pages without a claim for each that has one, and more. Returns what is missing then.
+std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
   for (auto& [index, chunk] : chunks_) {
+    if (deficit <= 0) break;
     const std::uint64_t held = chunk.held(), weight = chunk.weight();
-    if (weight == 0 || held < weight + kHugeShortfall) continue;
+    if (weight == 0 || held < weight + std::max(weight * room, kHugeShortfall)) continue;
     const std::uint64_t pages = std::min(held - weight, static_cast<std::uint64_t>(deficit));
     grow(chunk, pages);
     deficit -= static_cast<std::int64_t>(pages);
-    if (deficit == 0) break;
   }
   return deficit;
 }
 
-void PageLedger::follow_moves(std::int64_t deficit) {
+std::int64_t PageLedger::follow_moves(std::int64_t deficit) {
   auto gone = gone_.begin();
   for (auto& [index, chunk] : chunks_) {
     std::uint64_t room = chunk.held() - std::min(chunk.held(), chunk.weight());
@@ -341,8 +342,9 @@ void PageLedger::follow_moves(std::int64_t deficit) {
       gone->second -= placed;
       if (gone->second == 0) ++gone;
     }
-    if (deficit <= 0 || gone == gone_.end()) return;
+    if (deficit <= 0 || gone == gone_.end()) break;
   }
+  return deficit;
 }
 
 // A new witness for pages that have moved into this chunk; returns for how many.

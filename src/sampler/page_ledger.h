@@ -120,8 +120,8 @@ class PageLedger {
   bool scan(const MemoryMap& map, bool baseline);
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
-  std::int64_t fill_up(std::int64_t deficit);
-  void follow_moves(std::int64_t deficit);
+  std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
+  std::int64_t follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();
 
