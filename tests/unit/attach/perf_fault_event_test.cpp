@@ -13,13 +13,20 @@ namespace {
 using testing::IsOk;
 
 constexpr std::size_t kPages = 256;
+constexpr std::size_t kRing = 64 << 10;
+
+std::vector<FaultRecord> records_of(PerfFaultEvent& event) {
+  std::vector<FaultRecord> records;
+  event.take_records([&](const FaultRecord& record) { records.push_back(record); });
+  return records;
+}
 
 char* fresh_pages() {
   return static_cast<char*>(::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 TEST(PerfFaultEvent, CountsEveryFaultAndKeepsAddresses) {
-  auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 4, SIGURG);
+  auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 4, SIGURG, kRing);
   ASSERT_THAT(event, IsOk());
   char* pages = fresh_pages();
   ASSERT_EQ(::madvise(pages, kPages * 4096, MADV_NOHUGEPAGE), 0);
@@ -33,17 +40,17 @@ TEST(PerfFaultEvent, CountsEveryFaultAndKeepsAddresses) {
   ASSERT_TRUE(event->has_ring());
   std::size_t ours = 0;
   const auto begin = reinterpret_cast<std::uint64_t>(pages);
-  for (const FaultRecord& record : event->take_records()) {
+  for (const FaultRecord& record : records_of(*event)) {
     ours += record.address.value >= begin && record.address.value < begin + kPages * 4096;
   }
   EXPECT_GE(ours, kPages / 4 - 4);
-  EXPECT_TRUE(event->take_records().empty());
+  EXPECT_TRUE(records_of(*event).empty());
   ::munmap(pages, kPages * 4096);
 }
 
 TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
-  auto user = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 1U << 20, SIGURG);
-  auto kernel = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0);
+  auto user = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 1U << 20, SIGURG, kRing);
+  auto kernel = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0, kRing);
   ASSERT_THAT(user, IsOk());
   ASSERT_THAT(kernel, IsOk());
   int ends[2];
@@ -58,13 +65,14 @@ TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
   kernel->disable();
   EXPECT_GE(kernel->take_count(), 8u);  // the kernel may map a few pages at once
   EXPECT_LE(user->take_count(), 8u);
-  const auto records = kernel->take_records();
+  const auto records = records_of(*kernel);
   ASSERT_GE(records.size(), 8u);
   // The pages of the read: all of one call, whose first argument is its descriptor.
   for (const FaultRecord& record : records) {
     if (record.address.value < reinterpret_cast<std::uint64_t>(pages)) continue;
     EXPECT_EQ(record.argument, static_cast<std::uint64_t>(ends[0]));
     EXPECT_NE(record.stack, 0u);
+    EXPECT_TRUE(record.in_kernel);
     EXPECT_NE(record.code, 0u);
   }
   ::munmap(pages, kPages * 4096);
@@ -72,8 +80,34 @@ TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
   ::close(ends[1]);
 }
 
+// What stands on this thread's stack is in the record of a fault taken below it.
+TEST(PerfFaultEvent, ATrailHoldsTheStack) {
+  auto trail = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kTrail, 1, 0, kRing);
+  ASSERT_THAT(trail, IsOk());
+  char* pages = fresh_pages();
+  volatile std::uint64_t mark = 0x6d656d7370792121;
+  trail->enable();
+  for (std::size_t i = 0; i < 8; ++i) pages[i * 4096] = 1;
+  trail->disable();
+  std::size_t ours = 0;
+  for (const FaultRecord& record : records_of(*trail)) {
+    const auto begin = reinterpret_cast<std::uint64_t>(pages);
+    if (record.address.value < begin || record.address.value >= begin + 8 * 4096) continue;
+    ++ours;
+    EXPECT_FALSE(record.in_kernel);
+    const std::uint64_t here = reinterpret_cast<std::uint64_t>(&mark);
+    ASSERT_GE(here, record.stack);
+    const std::size_t index = kFaultRegisters + (here - record.stack) / 8;
+    ASSERT_LT(index, record.words.size());
+    EXPECT_EQ(record.words[index], mark);
+  }
+  EXPECT_GE(ours, 1u);  // one huge page, or eight
+  EXPECT_FALSE(trail->has_records());
+  ::munmap(pages, kPages * 4096);
+}
+
 TEST(PerfFaultEvent, ThePeriodCanBeChanged) {
-  auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0);
+  auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0, kRing);
   ASSERT_THAT(event, IsOk());
   event->set_period(1000);
   PerfFaultEvent moved = std::move(event).value();

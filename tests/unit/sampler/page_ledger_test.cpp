@@ -136,6 +136,56 @@ TEST_F(PageLedgerTest, AHugePageCountsWhole) {
   EXPECT_EQ(ledger.huge_pages(), 1u);
 }
 
+// A heap that was trimmed in the middle of a huge page: the witness' own page may be among what went.
+TEST_F(PageLedgerTest, WhatIsLeftOfAHugePageStaysWithItsOwner) {
+  ledger.take_baseline(map);
+  tables.map(kBase, kChunkPages);
+  tables.huge.insert(kBase);
+  ledger.touch(kRows, {kBase + 400 * kPageBytes}, 1, map);
+  ledger.check_touched();
+  tables.huge.clear();
+  tables.unmap(kBase + 300 * kPageBytes, kChunkPages - 300);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.net_pages(), 300);
+  grow(kBlobs, kBase + 300 * kPageBytes, kChunkPages - 300);
+  ledger.check_touched();
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 300}, {2, 212}}));
+}
+
+TEST_F(PageLedgerTest, AHugePageTouchedAnewHasANewOwner) {
+  ledger.take_baseline(map);
+  tables.map(kBase, kChunkPages);
+  tables.huge.insert(kBase);
+  ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
+  ledger.check_touched();
+  ledger.touch(kBlobs, {kBase}, 1, map);  // unmapped and mapped again since
+  ledger.check_touched();
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(kChunkPages));
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 0}, {2, 512}}));
+}
+
+// khugepaged: small pages become one, and the holes between them are filled.
+TEST_F(PageLedgerTest, HolesThatTheKernelFillsAreSharedByTheNeighbours) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 96);
+  grow(kBlobs, kBase + 200 * kPageBytes, 32);
+  ledger.check_touched();
+  tables.map(kBase, kChunkPages);
+  tables.huge.insert(kBase);
+  ledger.audit(map);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 384}, {2, 128}}));
+}
+
+// A huge page that was split before anybody looked: RSS says that more came with the one fault.
+TEST_F(PageLedgerTest, WhatCameWithoutAFaultBesideATouchedPageCameWithIt) {
+  ledger.take_baseline(map);
+  ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
+  tables.map(kBase, 400);
+  ledger.audit(map);
+  ledger.settle(400);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 400}}));
+}
+
 TEST_F(PageLedgerTest, AChunkFilledPageByPageIsNotHuge) {
   ledger.take_baseline(map);
   grow(kRows, kBase, kChunkPages);

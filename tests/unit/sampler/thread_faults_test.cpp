@@ -1,0 +1,159 @@
+#include "sampler/thread_faults.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace memspy::sampler {
+namespace {
+
+using attach::FaultRecord;
+using Mode = ThreadFaults::Mode;
+
+class ThreadFaultsTest : public testing::Test {
+ protected:
+  FaultRecord record(std::uint64_t page, std::uint64_t place = 0x5000, bool in_kernel = false) {
+    FaultRecord result;
+    result.address = {page * 4096};
+    result.in_kernel = in_kernel;
+    result.code = place;
+    result.words = {place};
+    return result;
+  }
+  // What has been pushed since the last call.
+  std::vector<FaultSample> samples() {
+    std::vector<FaultSample> found;
+    for (const Event& event : queue.drain()) {
+      if (const auto* sample = std::get_if<FaultSample>(&event)) found.push_back(*sample);
+    }
+    return found;
+  }
+  static std::uint64_t sum(const std::vector<FaultSample>& samples) {
+    std::uint64_t faults = 0;
+    for (const auto& sample : samples) faults += sample.faults;
+    return faults;
+  }
+
+  EventQueue queue;
+  StackInterner interner{queue};
+  std::atomic<std::uint64_t> late{0};
+  FaultOutlet outlet{queue, interner, late};
+  FaultPlaces places;
+  ThreadFaults faults{outlet, places, ProcessIndex{1}, ThreadIndex{2}};
+};
+
+TEST_F(ThreadFaultsTest, WithoutRecordsAllGoToTheStack) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.set_address({0x1000});
+  faults.settle(Mode::kUser, 5, false);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].stack, StackId{7});
+  EXPECT_EQ(found[0].faults, 5u);
+  EXPECT_EQ(found[0].address, RemoteAddr{0x1000});
+  EXPECT_FALSE(found[0].late);
+}
+
+TEST_F(ThreadFaultsTest, WithoutAStackNothingIsCharged) {
+  faults.settle(Mode::kUser, 5, false);
+  EXPECT_TRUE(samples().empty());
+}
+
+// A thread without Python: its records have nothing to match, and its marker is their stack.
+TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(record(page));
+  faults.settle(Mode::kUser, 4, true);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 4u);
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(found[i].address, (RemoteAddr{(i + 1) * 4096}));
+    EXPECT_EQ(found[i].faults, 1u);
+  }
+}
+
+TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(record(page));
+  faults.settle(Mode::kUser, 11, false);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_EQ(sum(found), 11u);
+}
+
+// The thread runs on between the reading of the count and that of the records.
+TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.add(record(1));
+  faults.settle(Mode::kUser, 2, true);
+  faults.add(record(2));
+  faults.add(record(3));
+  faults.settle(Mode::kUser, 1, true);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(sum(found), 3u);
+}
+
+TEST_F(ThreadFaultsTest, LostRecordsAreMadeUpForByTheOthers) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.add(record(1));
+  faults.add(record(2));
+  faults.settle(Mode::kUser, 1000, true);
+  EXPECT_EQ(sum(samples()), 1000u);
+}
+
+TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.set_stack(Mode::kKernel, StackId{8});
+  faults.add(record(1));
+  faults.add(record(2, 0x6000, true));
+  faults.settle(Mode::kUser, 3, false);
+  auto found = samples();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].stack, StackId{7});
+  EXPECT_FALSE(found[0].in_kernel);
+  faults.settle(Mode::kKernel, 2, false);
+  found = samples();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].stack, StackId{8});
+  EXPECT_TRUE(found[0].in_kernel);
+}
+
+// With a Python state but no knowledge of the place: records wait, and are given up with the stack at hand.
+TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
+  const cpython::StackReader* some_reader = reinterpret_cast<const cpython::StackReader*>(this);  // never used
+  faults.set_reader(some_reader);
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.set_stack(Mode::kKernel, StackId{8});
+  faults.add(record(1));
+  faults.add(record(2));
+  faults.add(record(3, 0x6000, true));
+  faults.settle(Mode::kUser, 2, true);
+  faults.settle(Mode::kKernel, 1, true);
+  EXPECT_TRUE(samples().empty());
+  EXPECT_EQ(outlet.waiting, 2u);  // two of one place wait as one
+  faults.give_up();
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].stack, StackId{7});
+  EXPECT_FALSE(found[0].late);
+  EXPECT_EQ(found[2].stack, StackId{8});
+  EXPECT_TRUE(found[2].late);
+  EXPECT_EQ(late.load(), 1u);
+  EXPECT_EQ(outlet.waiting, 0u);
+}
+
+TEST_F(ThreadFaultsTest, WaitingIsBounded) {
+  faults.set_reader(reinterpret_cast<const cpython::StackReader*>(this));
+  faults.set_stack(Mode::kUser, StackId{7});
+  constexpr std::uint64_t kRecords = 5000;
+  for (std::uint64_t i = 0; i < kRecords; ++i) faults.add(record(i, 0x5000 + i));
+  faults.settle(Mode::kUser, kRecords, true);
+  EXPECT_LE(outlet.waiting, 2048u);
+  const std::uint64_t early = sum(samples());
+  faults.give_up();
+  EXPECT_EQ(early + sum(samples()), kRecords);
+}
+
+}  // namespace
+}  // namespace memspy::sampler
