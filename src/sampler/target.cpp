@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 // An interpreter appears within milliseconds of an exec, and never in a program that is not Python:
 // looking costs milliseconds, and the thread that faults may be standing still for it.
-constexpr auto kSearchPause = 50ms;
+constexpr auto kFirstSearchPause = 2ms, kLongestSearchPause = 500ms;
 constexpr auto kNamesPause = 1s;
 constexpr int kTornReads = 3;  // attempts at a stack that changes while it is read
 // glibc on x86-64: struct pthread holds the kernel's thread id here (2.36 to 2.43).
@@ -20,7 +20,7 @@ constexpr std::uint64_t kGlibcTidOffset = 0x2d0;
 }  // namespace
 
 Target::Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid, std::optional<int> assume_minor)
-    : proc_(proc), index_(index), assume_minor_(assume_minor), memory_(std::make_unique<attach::ProcessVm>(pid)) {}
+    : proc_(proc), index_(index), assume_minor_(assume_minor), memory_(std::make_unique<attach::ProcessVm>(pid)), search_pause_(kFirstSearchPause) {}
 
 Result<Unit> Target::find_interpreter() {
   MEMSPY_TRY(map, proc_.maps(pid()));
@@ -37,7 +37,8 @@ void Target::find_interpreter_soon() {
   const auto now = std::chrono::steady_clock::now();
   if (reader_ || now < next_search_) return;
   (void)find_interpreter();
-  next_search_ = std::chrono::steady_clock::now() + kSearchPause;
+  next_search_ = std::chrono::steady_clock::now() + search_pause_;
+  search_pause_ = std::min<std::chrono::nanoseconds>(search_pause_ * 2, kLongestSearchPause);
 }
 
 void Target::inherit(const Target& parent) {

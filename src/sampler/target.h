@@ -56,6 +56,7 @@ class Target {
   std::optional<cpython::StackReader> reader_;
   std::vector<cpython::LocatorAttempt> attempts_;
   std::chrono::steady_clock::time_point next_search_{};
+  std::chrono::nanoseconds search_pause_;  // ever longer
   std::chrono::steady_clock::time_point names_read_{};
   std::vector<std::pair<std::uint64_t, std::string>> names_;
 };

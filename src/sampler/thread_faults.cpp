@@ -6,7 +6,7 @@
 namespace memspy::sampler {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 2048;  // 2 to 3 KiB each
+constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 4096;  // 2 to 3 KiB each
 constexpr std::size_t kMaxPages = 4096;                             // of one of them
 constexpr std::size_t kMuchUnknown = 16;
 // Counts and records are taken one after the other, while the thread runs on.
@@ -35,7 +35,7 @@ void ThreadFaults::add(const attach::FaultRecord& record) {
   ++to.records;
   if (const auto stack = match(record)) {
     to.known.push_back({*stack, record.address});
-  } else if (reader_ == nullptr && to.stack) {  // no Python: there is nothing to learn
+  } else if (native_ && to.stack) {
     to.known.push_back({*to.stack, record.address});
   } else {
     const bool again = !to.unknown.empty() && same_words(to.unknown.back().record, record);
@@ -92,12 +92,13 @@ void ThreadFaults::wait(Unknown&& unknown) {
     pages.insert(pages.end(), unknown.pages.begin(), unknown.pages.end());
     return;
   }
-  if (waiting_.size() >= kMaxWaiting) {
+  const bool full = waiting_.size() >= kMaxWaiting || outlet_.waiting >= kMaxWaitingInAll;
+  if (full && waiting_.empty()) return give_up(unknown);
+  if (full) {
     give_up(waiting_.front());
-    waiting_.erase(waiting_.begin());
+    waiting_.pop_front();
     --outlet_.waiting;
   }
-  if (outlet_.waiting >= kMaxWaitingInAll) return give_up(unknown);
   waiting_.push_back(std::move(unknown));
   ++outlet_.waiting;
 }

@@ -5,7 +5,9 @@
 // was counted. One thread (the tracer).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -36,8 +38,10 @@ class ThreadFaults {
 
   // pthread_self(): where the thread's stack is.
   void set_stack_base(std::uint64_t base) { stack_base_ = base; }
-  // Stacks are resolved with this reader; null: nothing matches.
+  // Stacks are resolved with this reader; null: nothing matches yet.
   void set_reader(const cpython::StackReader* reader) { reader_ = reader; }
+  // A thread without Python frames: there is nothing to learn, and all is charged to its stack.
+  void set_native(bool native) { native_ = native; }
 
   // The stack that faults are charged to whose records name none; nullopt: they stay unattributed.
   void set_stack(Mode mode, std::optional<StackId> stack) { side(mode).stack = stack; }
@@ -87,10 +91,11 @@ class ThreadFaults {
   ThreadIndex thread_;
   FaultMatcher matcher_;
   const cpython::StackReader* reader_ = nullptr;
+  bool native_ = false;
   std::uint64_t stack_base_ = 0;
   Side user_, kernel_;
   RemoteAddr address_;
-  std::vector<Unknown> waiting_;  // oldest first
+  std::deque<Unknown> waiting_;  // oldest first
   std::uint64_t tried_ = 0;       // the matcher's generation they were tried with
 };
 

@@ -25,16 +25,15 @@ class Subprocesses(harness.PythonCase):
             inside = any(name and name["function"] == said["function"] for name in names)
             return process_of(frames) if inside else None
         found = folded.by(key).get(said["pid"], 0)
-        self.assertGreater(found, 0.8 * said["grown"], f"{said}\n{folded.by(process_of)}\n{run}")
-        self.assertLess(found, 1.2 * said["grown"], f"{said}\n{run}")
+        self.assertGreater(found, 0.95 * said["grown"], f"{said}\n{folded.by(process_of)}\n{run}")
+        self.assertLess(found, 1.05 * said["grown"], f"{said}\n{run}")
 
     def test_children_of_every_kind(self):
         target = self.script(self.python, "family.py")
         early = target.ask("fork")  # grown before memspy came: there, but not growing
         out, series = self.folder / "out.folded", self.folder / "series.csv"
-        # More than the default: what is tested is who grew, not the noise of sampled bursts.
-        memspy = self.memspy("record", "-s", "--budget", "20", "-p", target.pid, "-o", out, "--timeseries", series,
-                             "-i", "100ms", "--json")
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", out, "--timeseries", series, "-i", "100ms",
+                             "--json")
         memspy.until_attached(target.pid)
         harness.eventually(lambda: harness.status(early["pid"])["TracerPid"] != "0",
                            "the child that was there is attached")

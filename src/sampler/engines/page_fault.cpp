@@ -58,7 +58,10 @@ void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin
   auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid, roster_.thread(target, tid));
   Thread& added = *thread;
   threads_[tid] = std::move(thread);
-  arm(added, origin == attach::ThreadOrigin::kCloned);
+  using Origin = attach::ThreadOrigin;
+  const bool newborn = origin == Origin::kCloned || origin == Origin::kForked;
+  if (newborn) added.born_with = seizure_.fs_base(tid);
+  arm(added, newborn);
   if (sampling()) enable(added);
 }
 
@@ -106,7 +109,8 @@ void PageFaultEngine::work() {
 
 void PageFaultEngine::arm(Thread& thread, bool newborn) {
   auto status = context_.proc.status(thread.target->pid(), thread.tid);
-  // The C library blocks every signal in a thread until it has set it up: that will pass.
+  // The C library blocks every signal in a thread, and some in a fork, until it has set it up: that
+  // will pass.
   if (newborn && status.has_value()) status->sig_blocked = {};
   const auto signal = status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
@@ -325,8 +329,8 @@ void PageFaultEngine::learn_call(Thread& thread) {
   sample.readable = read_running(thread);
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
-  sample.faults = thread.kernel->peek_count();
-  if (rejected(sample)) return thread.faults.set_stack(ThreadFaults::Mode::kKernel, std::nullopt);
+  // The thread moves too fast: a later call will do.
+  if (!sample.readable && !sample.outside && sample.python) return;
   const StackId stack = intern(thread, sample);
   thread.faults.set_stack(ThreadFaults::Mode::kKernel, stack);
   for (const FaultRecord& record : calls_) {
@@ -358,7 +362,9 @@ bool PageFaultEngine::in_call(const Thread& thread, const attach::FaultRecord& c
 void PageFaultEngine::identify(Thread& thread) {
   const auto now = std::chrono::steady_clock::now();
   if (thread.thread_id || now < thread.next_identification) return;
-  thread.thread_id = thread.target->find_thread_id(thread.tid);
+  auto* reader = thread.target->reader();
+  const bool known = reader != nullptr && thread.born_with && reader->find_thread_state(*thread.born_with);
+  thread.thread_id = known ? thread.born_with : thread.target->find_thread_id(thread.tid);
   thread.next_identification = now + kIdentifyPause;
   if (!thread.thread_id) return;
   thread.faults.set_stack_base(*thread.thread_id);
@@ -374,6 +380,7 @@ StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
     if (target.has_interpreter()) roster_.announce(target);
     return interner_.marker("[outside Python]");
   }
+  thread.faults.set_native(!sample.python);
   if (!sample.python) return interner_.marker("[native thread]");
   if (thread.stack.frames.empty()) return interner_.marker("[outside Python]");
   roster_.name_thread(target, thread.tid, *thread.thread_id);

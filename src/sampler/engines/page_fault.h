@@ -42,6 +42,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<attach::PerfFaultEvent> trail;  // from its first fault on
     std::uint64_t trail_period = 1;
     std::optional<std::uint64_t> thread_id;       // pthread_self()
+    std::optional<std::uint64_t> born_with;       // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
     SteadyTime next_identification{};
     cpython::RawStack stack;                      // as last read

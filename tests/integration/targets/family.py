@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 
 import talk
 
@@ -17,24 +18,34 @@ KEPT = []
 MEGABYTES = 16
 
 
+def rest(number):
+    """Growth that takes a third of a second: a process that is over in 20 ms has no time to be learnt."""
+    if number % 10 == 0:
+        time.sleep(0.01)
+
+
 def grow_forked():
-    for _ in range(MEGABYTES * 20):
+    for number in range(MEGABYTES * 20):
         KEPT.append(bytearray(50000))
+        rest(number)
 
 
 def grow_spawned():
-    for _ in range(MEGABYTES * 20):
+    for number in range(MEGABYTES * 20):
         KEPT.append(bytearray(50000))
+        rest(number)
 
 
 def grow_in_command():
-    for _ in range(MEGABYTES * 20):
+    for number in range(MEGABYTES * 20):
         KEPT.append(bytearray(50000))
+        rest(number)
 
 
 def grow_parent():
-    for _ in range(MEGABYTES * 20):
+    for number in range(MEGABYTES * 20):
         KEPT.append(bytearray(50000))
+        rest(number)
 
 
 def measured(function):
@@ -47,6 +58,7 @@ def measured(function):
 def spawned(link):
     link.send(measured(grow_spawned))
     link.recv()  # until the parent says so
+    os._exit(0)  # the interpreter's own end would free what has grown
 
 
 def fork():
@@ -83,7 +95,7 @@ def main():
     if "--child" in sys.argv:
         print(json.dumps(measured(grow_in_command)), flush=True)
         os.read(0, 1)
-        return
+        os._exit(0)
     talk.say("ready", pid=os.getpid())
     alive = []
     ways = {"fork": fork, "spawn": spawn, "command": command}
