@@ -25,8 +25,10 @@ class Subprocesses(harness.PythonCase):
             inside = any(name and name["function"] == said["function"] for name in names)
             return process_of(frames) if inside else None
         found = folded.by(key).get(said["pid"], 0)
-        self.assertGreater(found, 0.95 * said["grown"], f"{said}\n{folded.by(process_of)}\n{run}")
-        self.assertLess(found, 1.05 * said["grown"], f"{said}\n{run}")
+        # Wide: a program that starts and grows for a third of a second is mostly over before its
+        # places are known.
+        self.assertGreater(found, 0.7 * said["grown"], f"{said}\n{folded.by(process_of)}\n{run}")
+        self.assertLess(found, 1.3 * said["grown"], f"{said}\n{run}")
 
     def test_children_of_every_kind(self):
         target = self.script(self.python, "family.py")
@@ -50,6 +52,18 @@ class Subprocesses(harness.PythonCase):
         self.assertLessEqual({said["pid"] for said in grown}, {int(point["pid"]) for point in points})
         target.ask("grow")
         self.assert_untouched(target.pid)
+
+    def test_no_child_is_missed(self):
+        """A child may execute its program before its parent's fork is told."""
+        target = self.script(self.python, "family.py")
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", self.folder / "out.folded", "--json")
+        memspy.until_attached(target.pid)
+        children = [target.ask("command")["pid"] for _ in range(6)]
+        for child in children:
+            self.assertNotEqual(harness.status(child)["TracerPid"], "0", child)
+        self.assertEqual(memspy.stop().code, 0)
+        for child in children:
+            self.assert_untouched(child)
 
     def test_without_the_flag_children_are_left_alone(self):
         target = self.script(self.python, "family.py")

@@ -149,7 +149,11 @@ Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
 }
 
 void TracingEngine::on_thread_started(Pid pid, Tid tid, ThreadOrigin origin) {
-  if (origin == ThreadOrigin::kExeced) awaiting_exec_.erase(pid);
+  if (origin == ThreadOrigin::kExeced) {
+    awaiting_exec_.erase(pid);
+    if (const auto it = unannounced_.find(pid); it != unannounced_.end()) it->second = true;
+  }
+  if (origin == ThreadOrigin::kForked && announced_.erase(pid) == 0) unannounced_.emplace(pid, false);
   if (awaiting_exec_.contains(pid)) return;
   start_thread(target_of(pid, origin), tid, origin);
 }
@@ -163,7 +167,16 @@ void TracingEngine::on_forked(Pid parent, Pid child, bool shares_memory) {
   if (Target* target = roster_.find_process(parent); target != nullptr && !shares_memory) {
     context_.queue.push(ForkNoticed{target->index()});
   }
-  if (!shares_memory || !context_.options.subprocesses) return;
+  if (!context_.options.subprocesses) return;
+  // The child's own events may have come first, its exec among them.
+  bool executed = false;
+  if (const auto it = unannounced_.find(child); it != unannounced_.end()) {
+    executed = it->second;
+    unannounced_.erase(it);
+  } else {
+    announced_.insert(child);
+  }
+  if (!shares_memory || executed) return;
   // vfork: until its exec the child is its parent in all but name.
   awaiting_exec_.insert(child);
   if (Target* early = roster_.find_process(child)) {
@@ -186,6 +199,8 @@ void TracingEngine::on_exiting(Pid pid) {
 
 void TracingEngine::on_process_ended(Pid pid, attach::WaitStatus status) {
   awaiting_exec_.erase(pid);
+  announced_.erase(pid);
+  unannounced_.erase(pid);
   Target* target = roster_.find_process(pid);
   if (target == nullptr) return;
   context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExited, 0, describe_end(status), false});

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "attach/seizure.h"
@@ -62,6 +63,10 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
   UniqueFd epoll_, child_signals_;
   std::unordered_set<Pid> awaiting_exec_;
+  // A birth is told twice, by the parent and by the child, in either order: those told by the parent
+  // alone; by the child alone, with whether it has executed a program since.
+  std::unordered_set<Pid> announced_;
+  std::unordered_map<Pid, bool> unannounced_;
   bool sampling_ = false;
 };
 
