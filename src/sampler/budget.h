@@ -31,14 +31,17 @@ class Budget {
   std::uint64_t jittered_period();
   // The same while much is to be learnt from stops, as far as the savings go.
   std::uint64_t eager_period();
+  // Faults for each record of the trail.
+  std::uint64_t trail_period() const;
   // Faults per second, smoothed.
   double fault_rate() const { return fault_rate_; }
 
  private:
   bool set_period(double wanted);
   double rate_;                       // seconds of stop per second
+  double record_rate_;                // records per second
   double balance_;                    // seconds
-  double stop_price_ = 50e-6;         // moving average, seconds
+  double stop_price_ = 240e-6;        // moving average, seconds
   double fault_rate_ = 0;             // per second, moving average
   std::uint64_t window_faults_ = 0;
   SteadyTime window_start_;

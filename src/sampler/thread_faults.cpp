@@ -23,6 +23,11 @@ bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawSt
   return matcher_.learn(record, stack_base_, stack, id, evidence);
 }
 
+void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
+  for (const Unknown& unknown : waiting_) (void)learn(unknown.record, stack, id, FaultEvidence::kMaybe);
+  retry();
+}
+
 std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
   if (reader_ == nullptr) return std::nullopt;
   return matcher_.match(record, stack_base_, [this](const cpython::RawStack& stack) {

@@ -46,6 +46,8 @@ class ThreadFaults {
   // The stack that faults are charged to whose records name none; nullopt: they stay unattributed.
   void set_stack(Mode mode, std::optional<StackId> stack) { side(mode).stack = stack; }
   bool learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
+  // A stack that was read while the thread ran: is it that of a record that waits?
+  void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
 
   void add(const attach::FaultRecord& record);

@@ -22,10 +22,10 @@ using attach::PerfFaultEvent;
 constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kIdentifyPause = 1s;
-constexpr double kTrailRate = 20'000;   // records a second and thread; each costs the target about 0.5 µs
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
+constexpr int kReadsBeside = 4;
 constexpr std::uint64_t kTrailKey = 1ULL << 32;                   // with a thread id: its trail is half full
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
@@ -173,8 +173,7 @@ void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
 
 // Between two stops the trail tells where the faults were taken.
 void PageFaultEngine::follow(Thread& thread, const Budget& stops) {
-  // Odd, so that it does not beat with buffers of 2^n pages.
-  const auto period = static_cast<std::uint64_t>(stops.fault_rate() / kTrailRate) | 1;
+  const std::uint64_t period = stops.trail_period();
   if (thread.trail) {
     if (period != thread.trail_period) thread.trail->set_period(period);
     thread.trail_period = period;
@@ -279,6 +278,17 @@ void PageFaultEngine::drain(Thread& thread) {
   const std::uint64_t faults = thread.user ? thread.user->take_count() : 0;
   budgets_of(*thread.target).stops.add_faults(faults);
   charge(thread, faults);
+  if (thread.faults.much_unknown()) learn_beside(thread);
+}
+
+// Where much is unknown, stacks are read beside the thread as well: that costs it nothing.
+void PageFaultEngine::learn_beside(Thread& thread) {
+  for (int i = 0; i < kReadsBeside && thread.faults.much_unknown(); ++i) {
+    if (!read_running(thread) || thread.stack.frames.empty()) return;
+    Pending sample;
+    sample.python = true;
+    thread.faults.learn_waiting(thread.stack, intern(thread, sample));
+  }
 }
 
 // What is left of a thread that ends, or when sampling does.

@@ -86,6 +86,7 @@ class PageFaultEngine final : public TracingEngine {
   std::size_t trail_bytes() const;
   void look_at(Thread& thread, attach::FaultRecord& place) const;
   void learn_call(Thread& thread);
+  void learn_beside(Thread& thread);
   void charge(Thread& thread, std::uint64_t user_faults);
   void drain(Thread& thread);
   void flush(Thread& thread);
