@@ -29,7 +29,9 @@ constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 
 
 constexpr std::uint64_t bits(auto... registers) { return ((1ULL << registers) | ...); }
 
-bool is_trail(FaultKind kind) { return kind == FaultKind::kTrail || kind == FaultKind::kUserTrail; }
+bool is_trail(FaultKind kind) {
+  return kind == FaultKind::kUserTrail || kind == FaultKind::kCallTrail || kind == FaultKind::kTrailAll;
+}
 
 perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes) {
   perf_event_attr attr{};
@@ -42,7 +44,7 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t rin
   attr.disabled = 1;
   attr.exclude_hv = 1;
   attr.exclude_kernel = kind == FaultKind::kSignalled || kind == FaultKind::kUserTrail ? 1 : 0;
-  attr.exclude_user = kind == FaultKind::kSilent ? 1 : 0;
+  attr.exclude_user = kind == FaultKind::kSilent || kind == FaultKind::kCallTrail ? 1 : 0;
   attr.wakeup_events = 1;
   if (is_trail(kind)) {
     attr.watermark = 1;

@@ -22,8 +22,10 @@ enum class FaultKind {
   kSignalled,
   kSilent,
   kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we could use
-  kTrail,      // records faults of user mode and inside system calls, readable when the ring is half full
-  kUserTrail,  // the same without system calls, which takes fewer rights
+  // These record where faults were taken, and are readable when the ring is half full:
+  kUserTrail,  // in user mode
+  kCallTrail,  // inside system calls
+  kTrailAll,   // both
 };
 
 inline constexpr std::size_t kFaultRegisters = 6;      // rbx, rbp, r12 to r15: what calls preserve

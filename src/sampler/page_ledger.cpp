@@ -9,6 +9,7 @@ constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
 constexpr std::size_t kFaultAroundPages = 16;      // the kernel's fault_around_bytes, 64 KiB
 constexpr std::uint64_t kHugeShortfall = 16;       // pages without a claim that are worth a look
 constexpr std::uint64_t kSplitRoom = 16;           // so many pages to a claim: it was a huge page, and is split
+constexpr std::uint64_t kNeighbourChunks = 16;
 constexpr std::size_t kScanChunks = 32;            // chunks read from pagemap in one call
 
 std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
@@ -271,7 +272,7 @@ void PageLedger::audit(const MemoryMap& map) {
 void PageLedger::settle(std::int64_t limit_pages) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
-  if (surplus < 0) fill_up(follow_moves(fill_up(-surplus, kSplitRoom)), 0);
+  if (surplus < 0) fill_up(follow_moves(adopt_huge(fill_up(-surplus, kSplitRoom))), 0);
   gone_.clear();
 }
 
@@ -325,6 +326,41 @@ std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
     const std::uint64_t pages = std::min(held - weight, static_cast<std::uint64_t>(deficit));
     grow(chunk, pages);
     deficit -= static_cast<std::int64_t>(pages);
+  }
+  return deficit;
+}
+
+// The heaviest sample of the nearest chunk that has any; null: there is none near by. `claimed` is sorted.
+const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>& claimed, ChunkIndex index) const {
+  const auto above = std::lower_bound(claimed.begin(), claimed.end(), index);
+  std::optional<ChunkIndex> nearest;
+  if (above != claimed.end()) nearest = *above;
+  if (above != claimed.begin() && (!nearest || index - *std::prev(above) <= *nearest - index)) nearest = *std::prev(above);
+  if (!nearest || (*nearest > index ? *nearest - index : index - *nearest) > kNeighbourChunks) return nullptr;
+  const auto& live = chunks_.at(*nearest).live;
+  return &*std::max_element(live.begin(), live.end(), [](const Live& a, const Live& b) { return a.weight < b.weight; });
+}
+
+std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
+  std::vector<ChunkIndex> claimed, orphans;
+  for (const auto& [index, chunk] : chunks_) {
+    if (!chunk.live.empty()) claimed.push_back(index);
+    if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none()) orphans.push_back(index);
+  }
+  std::sort(claimed.begin(), claimed.end());
+  for (const ChunkIndex index : orphans) {
+    if (deficit < static_cast<std::int64_t>(kChunkPages)) break;
+    const Live* neighbour = heaviest_near(claimed, index);
+    if (neighbour == nullptr || !tables_.is_huge(start_of(index)).value_or(false)) continue;
+    Chunk& chunk = chunks_.at(index);
+    const std::uint32_t owner = neighbour->owner;
+    chunk.live.push_back({++age_, owner, kChunkPages, 0});
+    ++live_samples_;
+    add(owner, kChunkPages);
+    chunk.huge = true;
+    chunk.huge_age = age_;
+    ++huge_pages_;
+    deficit -= static_cast<std::int64_t>(kChunkPages);
   }
   return deficit;
 }

@@ -76,8 +76,9 @@ class PageLedger {
   void audit(const MemoryMap& map);
   // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit() showed to
   // be claimed twice. Less is: what came up without a fault beside pages that were touched came with
-  // them (a huge page, split since); what went from one place and came up at another has moved
-  // (mremap), and stays with its owner. After audit() only.
+  // them (a huge page, split since); a huge page whose one fault was not recorded belongs to whoever
+  // touched its neighbours; what went from one place and came up at another has moved (mremap), and
+  // stays with its owner. After audit() only.
   void settle(std::int64_t limit_pages);
 
   std::vector<LedgerDelta> drain();
@@ -121,6 +122,8 @@ class PageLedger {
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
+  std::int64_t adopt_huge(std::int64_t deficit);
+  const Live* heaviest_near(const std::vector<ChunkIndex>& claimed, ChunkIndex index) const;
   std::int64_t follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();

@@ -35,8 +35,8 @@ std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
   });
 }
 
-void ThreadFaults::add(const attach::FaultRecord& record) {
-  Side& to = side(record.in_kernel ? Mode::kKernel : Mode::kUser);
+void ThreadFaults::add(Mode mode, const attach::FaultRecord& record) {
+  Side& to = side(mode);
   ++to.records;
   if (const auto stack = match(record)) {
     to.known.push_back({*stack, record.address});
@@ -44,7 +44,7 @@ void ThreadFaults::add(const attach::FaultRecord& record) {
     to.known.push_back({*to.stack, record.address});
   } else {
     const bool again = !to.unknown.empty() && same_words(to.unknown.back().record, record);
-    if (!again) to.unknown.push_back({record, {}, {}});
+    if (!again) to.unknown.push_back({mode, record, {}, {}});
     to.unknown.back().pages.push_back({record.address, 0});
   }
 }
@@ -110,7 +110,7 @@ void ThreadFaults::wait(Unknown&& unknown) {
 
 void ThreadFaults::give_up(const Unknown& unknown) {
   if (!unknown.stack) return;
-  const bool in_kernel = unknown.record.in_kernel;
+  const bool in_kernel = unknown.mode == Mode::kKernel;
   for (const Page& page : unknown.pages) push(*unknown.stack, page.address, page.faults, in_kernel, in_kernel);
 }
 
@@ -126,7 +126,7 @@ void ThreadFaults::retry() {
   outlet_.waiting -= std::erase_if(waiting_, [this](const Unknown& unknown) {
     const auto stack = match(unknown.record);
     if (!stack) return false;
-    for (const Page& page : unknown.pages) push(*stack, page.address, page.faults, unknown.record.in_kernel, false);
+    for (const Page& page : unknown.pages) push(*stack, page.address, page.faults, unknown.mode == Mode::kKernel, false);
     return true;
   });
 }

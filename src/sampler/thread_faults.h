@@ -50,7 +50,7 @@ class ThreadFaults {
   void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
 
-  void add(const attach::FaultRecord& record);
+  void add(Mode mode, const attach::FaultRecord& record);
   void set_address(RemoteAddr address) { address_ = address; }  // of the newest user fault without a record
   // Charges what was counted since the last call. `every_fault`: none was left out on purpose.
   void settle(Mode mode, std::uint64_t faults, bool every_fault);
@@ -69,6 +69,7 @@ class ThreadFaults {
   };
   // Records that differ in their pages alone: of one call, or one loop in native code.
   struct Unknown {
+    Mode mode;
     attach::FaultRecord record;
     std::vector<Page> pages;
     std::optional<StackId> stack;  // to be charged should none be found

@@ -98,7 +98,8 @@ void PageFaultEngine::work() {
   }
   context_.counters.period.store(largest, std::memory_order_relaxed);
   for (auto& [tid, thread] : threads_) {
-    if (thread->trail && thread->trail->has_records()) drain(*thread);
+    const auto waits = [](const Trail& trail) { return trail.event && trail.event->has_records(); };
+    if (waits(thread->trail) || waits(thread->call_trail)) drain(*thread);
   }
   if (now < next_signal_check_) return;
   next_signal_check_ = now + kSignalCheckPause;
@@ -156,7 +157,8 @@ void PageFaultEngine::check_signal(Thread& thread) {
   if (fits) return;
   flush(thread);
   thread.user.reset();
-  thread.trail.reset();
+  thread.trail.event.reset();
+  thread.call_trail.event.reset();
   thread.kernel.reset();
   arm(thread, false);
   if (sampling()) enable(thread);
@@ -167,25 +169,29 @@ void PageFaultEngine::check_signal(Thread& thread) {
 // the faults, and carry the weight of all that came before it.
 void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
-    if (thread->target == &target && thread->trail) follow(*thread, budgets.stops);
+    if (thread->target == &target && thread->trail.event) follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops);
   }
 }
 
 // Between two stops the trail tells where the faults were taken.
-void PageFaultEngine::follow(Thread& thread, const Budget& stops) {
-  const std::uint64_t period = stops.trail_period();
-  if (thread.trail) {
-    if (period != thread.trail_period) thread.trail->set_period(period);
-    thread.trail_period = period;
+void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const Budget& budget) {
+  const std::uint64_t period = budget.trail_period();
+  if (trail.event) {
+    if (period != trail.period) trail.event->set_period(period);
+    trail.period = period;
     return;
   }
-  const auto kind = kernel_events_ ? FaultKind::kTrail : FaultKind::kUserTrail;
-  auto trail = PerfFaultEvent::open(thread.tid, kind, period, 0, trail_bytes());
-  if (!trail.has_value() || !trail->has_ring()) return;
-  thread.trail = std::move(trail).value();
-  thread.trail_period = period;
-  watch(thread.trail->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
-  thread.trail->enable();
+  auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, trail_bytes());
+  if (!event.has_value() || !event->has_ring()) return;
+  trail.event = std::move(event).value();
+  trail.period = period;
+  watch(trail.event->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
+  trail.event->enable();
+}
+
+void PageFaultEngine::follow_calls(Thread& thread) {
+  const auto kind = thread.user ? FaultKind::kCallTrail : FaultKind::kTrailAll;
+  follow(thread, thread.call_trail, kind, budgets_of(*thread.target).kernel_reads);
 }
 
 std::size_t PageFaultEngine::trail_bytes() const {
@@ -209,7 +215,7 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_.faults = thread.user->take_count();
   thread.user->take_records([this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
-  if (!thread.trail) follow(thread, stops);  // nothing may be missed between the two
+  if (!thread.trail.event) follow(thread, thread.trail, FaultKind::kUserTrail, stops);  // nothing may be missed between the two
   thread.user->set_period(thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period());
   return true;
 }
@@ -263,14 +269,16 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
 // What was counted since the last time; the trail, where there is one, says where.
 void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults) {
   using Mode = ThreadFaults::Mode;
-  if (thread.trail) thread.trail->take_records([&](const FaultRecord& record) { thread.faults.add(record); });
+  const auto add = [&](Trail& trail, Mode mode) {
+    if (!trail.event) return;
+    trail.event->take_records([&](const FaultRecord& record) { thread.faults.add(mode, record); });
+  };
+  add(thread.trail, Mode::kUser);
+  add(thread.call_trail, Mode::kKernel);
   const std::uint64_t kernel_faults = thread.kernel ? thread.kernel->take_count() : 0;
-  const bool every_fault = thread.trail && thread.trail_period == 1;
-  thread.faults.settle(Mode::kUser, user_faults, every_fault);
-  thread.faults.settle(Mode::kKernel, kernel_faults, every_fault);
-  Budgets& budgets = budgets_of(*thread.target);
-  budgets.stops.add_faults(kernel_faults);
-  budgets.kernel_reads.add_faults(kernel_faults);
+  thread.faults.settle(Mode::kUser, user_faults, thread.trail.every_fault());
+  thread.faults.settle(Mode::kKernel, kernel_faults, thread.call_trail.every_fault());
+  budgets_of(*thread.target).kernel_reads.add_faults(kernel_faults);
 }
 
 // A thread that goes on without a stop: what its trail says so far.
@@ -307,8 +315,8 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   if (!thread.kernel) return;
   const auto begin = std::chrono::steady_clock::now();
   learn_call(thread);
-  if (!thread.trail) {
-    for (const FaultRecord& record : calls_) thread.faults.add(record);
+  if (!thread.call_trail.event) {
+    for (const FaultRecord& record : calls_) thread.faults.add(ThreadFaults::Mode::kKernel, record);
   }
   const auto now = std::chrono::steady_clock::now();
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
@@ -316,7 +324,7 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   Budgets& budgets = budgets_of(*thread.target);
   budgets.kernel_reads.on_stop(now, now - begin, 0);
   charge(thread, thread.user ? thread.user->take_count() : 0);
-  if (!thread.trail) follow(thread, budgets.stops);
+  if (thread.call_trail.period != budgets.kernel_reads.trail_period() || !thread.call_trail.event) follow_calls(thread);
   // Each change makes the next fault a sample, and its wake-up is soon: no more of them than needed.
   const std::uint64_t period = std::max<std::uint64_t>(budgets.kernel_reads.period() / (thread.faults.much_unknown() ? 8 : 1), 1);
   if (period == thread.kernel_period) return;

@@ -31,6 +31,11 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
+  struct Trail {
+    std::optional<attach::PerfFaultEvent> event;
+    std::uint64_t period = 1;
+    bool every_fault() const { return event && period == 1; }
+  };
   struct Thread {
     Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number)
         : tid(id), target(&of), index(number), faults(outlet, places, of.index(), number) {}
@@ -39,8 +44,7 @@ class PageFaultEngine final : public TracingEngine {
     ThreadIndex index;
     int signal = 0;
     std::optional<attach::PerfFaultEvent> user, kernel;
-    std::optional<attach::PerfFaultEvent> trail;  // from its first fault on
-    std::uint64_t trail_period = 1;
+    Trail trail, call_trail;                      // from its first fault of the kind on
     std::optional<std::uint64_t> thread_id;       // pthread_self()
     std::optional<std::uint64_t> born_with;       // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
@@ -82,7 +86,8 @@ class PageFaultEngine final : public TracingEngine {
   void read_stopped(Thread& thread);
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
-  void follow(Thread& thread, const Budget& stops);
+  void follow(Thread& thread, Trail& trail, attach::FaultKind kind, const Budget& budget);
+  void follow_calls(Thread& thread);
   std::size_t trail_bytes() const;
   void look_at(Thread& thread, attach::FaultRecord& place) const;
   void learn_call(Thread& thread);

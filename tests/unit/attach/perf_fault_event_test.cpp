@@ -82,7 +82,7 @@ TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
 
 // What stands on this thread's stack is in the record of a fault taken below it.
 TEST(PerfFaultEvent, ATrailHoldsTheStack) {
-  auto trail = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kTrail, 1, 0, kRing);
+  auto trail = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kTrailAll, 1, 0, kRing);
   ASSERT_THAT(trail, IsOk());
   char* pages = fresh_pages();
   volatile std::uint64_t mark = 0x6d656d7370792121;

@@ -186,6 +186,20 @@ TEST_F(PageLedgerTest, WhatCameWithoutAFaultBesideATouchedPageCameWithIt) {
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 400}}));
 }
 
+// One record in three: the fault of this huge page was not among them.
+TEST_F(PageLedgerTest, AHugePageThatNobodySawBelongsToItsNeighbour) {
+  map = {anonymous(kBase, 64 * kChunk)};
+  ledger.take_baseline(map);
+  tables.map(kBase, 2 * kChunkPages);
+  tables.huge.insert(kBase);
+  tables.huge.insert(kBase + kChunk);
+  ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
+  grow(kBlobs, kBase + 40 * kChunk, 100);
+  ledger.audit(map);
+  ledger.settle(1024 + 100);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 1024}, {2, 100}}));
+}
+
 TEST_F(PageLedgerTest, AChunkFilledPageByPageIsNotHuge) {
   ledger.take_baseline(map);
   grow(kRows, kBase, kChunkPages);

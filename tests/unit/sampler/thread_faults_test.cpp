@@ -12,10 +12,9 @@ using Mode = ThreadFaults::Mode;
 
 class ThreadFaultsTest : public testing::Test {
  protected:
-  FaultRecord record(std::uint64_t page, std::uint64_t place = 0x5000, bool in_kernel = false) {
+  FaultRecord record(std::uint64_t page, std::uint64_t place = 0x5000) {
     FaultRecord result;
     result.address = {page * 4096};
-    result.in_kernel = in_kernel;
     result.code = place;
     result.words = {place};
     return result;
@@ -63,7 +62,7 @@ TEST_F(ThreadFaultsTest, WithoutAStackNothingIsCharged) {
 TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
   faults.set_native(true);
   faults.set_stack(Mode::kUser, StackId{7});
-  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(record(page));
+  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(Mode::kUser, record(page));
   faults.settle(Mode::kUser, 4, true);
   const auto found = samples();
   ASSERT_EQ(found.size(), 4u);
@@ -76,7 +75,7 @@ TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
 TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
   faults.set_native(true);
   faults.set_stack(Mode::kUser, StackId{7});
-  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(record(page));
+  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(Mode::kUser, record(page));
   faults.settle(Mode::kUser, 11, false);
   const auto found = samples();
   ASSERT_EQ(found.size(), 4u);
@@ -87,10 +86,10 @@ TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
 TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
   faults.set_native(true);
   faults.set_stack(Mode::kUser, StackId{7});
-  faults.add(record(1));
+  faults.add(Mode::kUser, record(1));
   faults.settle(Mode::kUser, 2, true);
-  faults.add(record(2));
-  faults.add(record(3));
+  faults.add(Mode::kUser, record(2));
+  faults.add(Mode::kUser, record(3));
   faults.settle(Mode::kUser, 1, true);
   const auto found = samples();
   ASSERT_EQ(found.size(), 3u);
@@ -100,8 +99,8 @@ TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
 TEST_F(ThreadFaultsTest, LostRecordsAreMadeUpForByTheOthers) {
   faults.set_native(true);
   faults.set_stack(Mode::kUser, StackId{7});
-  faults.add(record(1));
-  faults.add(record(2));
+  faults.add(Mode::kUser, record(1));
+  faults.add(Mode::kUser, record(2));
   faults.settle(Mode::kUser, 1000, true);
   EXPECT_EQ(sum(samples()), 1000u);
 }
@@ -110,8 +109,8 @@ TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
   faults.set_native(true);
   faults.set_stack(Mode::kUser, StackId{7});
   faults.set_stack(Mode::kKernel, StackId{8});
-  faults.add(record(1));
-  faults.add(record(2, 0x6000, true));
+  faults.add(Mode::kUser, record(1));
+  faults.add(Mode::kKernel, record(2, 0x6000));
   faults.settle(Mode::kUser, 3, false);
   auto found = samples();
   ASSERT_EQ(found.size(), 1u);
@@ -128,9 +127,9 @@ TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
 TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
   faults.set_stack(Mode::kUser, StackId{7});
   faults.set_stack(Mode::kKernel, StackId{8});
-  faults.add(record(1));
-  faults.add(record(2));
-  faults.add(record(3, 0x6000, true));
+  faults.add(Mode::kUser, record(1));
+  faults.add(Mode::kUser, record(2));
+  faults.add(Mode::kKernel, record(3, 0x6000));
   faults.settle(Mode::kUser, 2, true);
   faults.settle(Mode::kKernel, 1, true);
   EXPECT_TRUE(samples().empty());
@@ -149,7 +148,7 @@ TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
 TEST_F(ThreadFaultsTest, WaitingIsBounded) {
   faults.set_stack(Mode::kUser, StackId{7});
   constexpr std::uint64_t kRecords = 5000;
-  for (std::uint64_t i = 0; i < kRecords; ++i) faults.add(record(i, 0x5000 + i));
+  for (std::uint64_t i = 0; i < kRecords; ++i) faults.add(Mode::kUser, record(i, 0x5000 + i));
   faults.settle(Mode::kUser, kRecords, true);
   EXPECT_LE(outlet.waiting, 4096u);
   const std::uint64_t early = sum(samples());
