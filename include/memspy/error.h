@@ -8,17 +8,17 @@
 namespace memspy {
 
 enum class Errc {
-  kInternal,        // none of the below; exit 1
-  kUsage,           // the command line or a file given on it makes no sense; exit 2
-  kNoSuchProcess,   // exit 3
-  kPermission,      // Yama, capability, seccomp, other uid; exit 4
-  kUnsupported,     // not CPython, or a build memspy does not know; exit 5
-  kTargetGone,      // the target ended before the work was done; exit 6 when nothing was sampled
-  kOutput,          // an output cannot be written, or the disk is full; exit 7
-  kAlreadyTraced,   // another tracer holds the target; exit 9
-  kUnreadable,      // an address of the target cannot be read
-  kCorrupt,         // bytes of a target or a file that contradict their format
-  kTimeout,         // a deadline passed
+  kInternal,       // none of the below; exit 1
+  kUsage,          // the command line or a file given on it makes no sense; exit 2
+  kNoSuchProcess,  // exit 3
+  kPermission,     // Yama, capability, seccomp, other uid; exit 4
+  kUnsupported,    // not CPython, or a build memspy does not know; exit 5
+  kTargetGone,     // the target ended before the work was done; exit 6 when nothing was sampled
+  kOutput,         // an output cannot be written, or the disk is full; exit 7
+  kAlreadyTraced,  // another tracer holds the target; exit 9
+  kUnreadable,     // an address of the target cannot be read
+  kCorrupt,        // bytes of a target or a file that contradict their format
+  kTimeout,        // a deadline passed
 };
 
 struct Error {

@@ -15,12 +15,12 @@ struct Mapping {
   bool readable = false;
   bool writable = false;
   bool executable = false;
-  bool shared = false;        // MAP_SHARED
-  std::uint64_t offset = 0;   // into the file, bytes
-  std::uint64_t device = 0;   // makedev(major, minor), 0 for anonymous memory
-  std::uint64_t inode = 0;    // 0 for anonymous memory
-  std::string path;           // "" anonymous; "[heap]", "[stack]"…; " (deleted)" is stripped
-  bool deleted = false;       // the path ended in " (deleted)"
+  bool shared = false;       // MAP_SHARED
+  std::uint64_t offset = 0;  // into the file, bytes
+  std::uint64_t device = 0;  // makedev(major, minor), 0 for anonymous memory
+  std::uint64_t inode = 0;   // 0 for anonymous memory
+  std::string path;          // "" anonymous; "[heap]", "[stack]"…; " (deleted)" is stripped
+  bool deleted = false;      // the path ended in " (deleted)"
 
   std::uint64_t size() const { return end.value - start.value; }
   bool contains(RemoteAddr a) const { return a >= start && a < end; }

@@ -14,7 +14,8 @@
 
 namespace memspy {
 
-// One piece of a batched read. `done` is set by read_many: the length of the prefix that was filled.
+// One piece of a batched read. `done` is set by read_many: the length of the prefix that was
+// filled.
 struct ReadRequest {
   RemoteAddr addr;
   std::span<std::byte> out;

@@ -16,8 +16,10 @@ struct Unit {};
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool has_value() const { return state_.index() == 0; }
   // Not for Result<bool>: `if (result)` would read as the value.
@@ -54,14 +56,13 @@ class [[nodiscard]] Result {
 #define MEMSPY_CONCAT(a, b) MEMSPY_CONCAT_INNER(a, b)
 
 // MEMSPY_TRY(name, expr): declares `name` with the value of `expr`, or returns its error.
-#define MEMSPY_TRY(name, expr)                                                       \
-  auto MEMSPY_CONCAT(try_, __LINE__) = (expr);                                       \
-  if (!MEMSPY_CONCAT(try_, __LINE__).has_value())                                    \
-    return std::move(MEMSPY_CONCAT(try_, __LINE__)).error();                         \
+#define MEMSPY_TRY(name, expr)                               \
+  auto MEMSPY_CONCAT(try_, __LINE__) = (expr);               \
+  if (!MEMSPY_CONCAT(try_, __LINE__).has_value())            \
+    return std::move(MEMSPY_CONCAT(try_, __LINE__)).error(); \
   auto name = std::move(MEMSPY_CONCAT(try_, __LINE__)).value()
 
 // MEMSPY_CHECK(expr): returns the error of `expr`, or goes on.
-#define MEMSPY_CHECK(expr)                                                           \
-  if (auto MEMSPY_CONCAT(check_, __LINE__) = (expr);                                 \
-      !MEMSPY_CONCAT(check_, __LINE__).has_value())                                  \
+#define MEMSPY_CHECK(expr)                                                                         \
+  if (auto MEMSPY_CONCAT(check_, __LINE__) = (expr); !MEMSPY_CONCAT(check_, __LINE__).has_value()) \
   return std::move(MEMSPY_CONCAT(check_, __LINE__)).error()

@@ -18,13 +18,13 @@ namespace memspy {
 // The first record of a run.
 struct RunHeader {
   std::string memspy_version;
-  std::string mode;                            // "growth"
-  std::string engine;                          // "faults", "poll", "rss"
-  std::string engine_reason;                   // why this engine, and why not a better one
+  std::string mode;           // "growth"
+  std::string engine;         // "faults", "poll", "rss"
+  std::string engine_reason;  // why this engine, and why not a better one
   std::string host;
   std::string kernel;
-  std::vector<std::string> command_line;       // memspy's own
-  std::chrono::nanoseconds wall_start{};       // since the Unix epoch; the one wall-clock anchor
+  std::vector<std::string> command_line;  // memspy's own
+  std::chrono::nanoseconds wall_start{};  // since the Unix epoch; the one wall-clock anchor
   std::chrono::nanoseconds interval{};
   double budget_percent = 0;
   bool subprocesses = false;
@@ -32,11 +32,11 @@ struct RunHeader {
 
 struct ProcessRecord {
   ProcessIndex index;
-  ProcessIndex parent;          // 0: the process the run was asked for
+  ProcessIndex parent;  // 0: the process the run was asked for
   ProcessIdentity identity;
-  std::string name;             // comm
+  std::string name;  // comm
   std::vector<std::string> command_line;
-  std::string python_version;   // "3.11.7"; "" while no interpreter was found
+  std::string python_version;  // "3.11.7"; "" while no interpreter was found
   std::string executable;
   std::chrono::nanoseconds first_seen{};  // since the start of the run
 };
@@ -45,18 +45,18 @@ struct ThreadRecord {
   ThreadIndex index;
   ProcessIndex process;
   Tid tid;
-  std::string name;             // Python's thread name where readable, else the kernel's comm
+  std::string name;  // Python's thread name where readable, else the kernel's comm
 };
 
 // Growth of one stack within one tick. Sums of touched - returned over all ticks, plus the
 // unattributed rest of the ticks, are the growth of RSS.
 struct GrowthRecord {
-  std::chrono::nanoseconds time{};    // of the tick that closed it, since the start of the run
+  std::chrono::nanoseconds time{};  // of the tick that closed it, since the start of the run
   ProcessIndex process;
   ThreadIndex thread;
   StackId stack;
-  std::uint64_t touched_bytes = 0;    // pages this stack first touched
-  std::uint64_t returned_bytes = 0;   // pages it had touched, given back since
+  std::uint64_t touched_bytes = 0;   // pages this stack first touched
+  std::uint64_t returned_bytes = 0;  // pages it had touched, given back since
   std::uint32_t samples = 0;
 };
 
@@ -71,8 +71,8 @@ struct UnattributedRecord {
 struct Gap {
   std::chrono::nanoseconds time{};
   std::chrono::nanoseconds duration{};
-  ProcessIndex process;              // 0: all
-  std::string reason;                // "rate lowered: stops took 2.4 % of the time"
+  ProcessIndex process;  // 0: all
+  std::string reason;    // "rate lowered: stops took 2.4 % of the time"
   std::uint64_t samples = 0;
 };
 
@@ -80,17 +80,19 @@ struct Gap {
 struct RunSummary {
   std::chrono::nanoseconds duration{};
   std::uint64_t samples = 0;
-  std::uint64_t rejected = 0;               // stacks that could not be read or did not hold together
-  std::uint64_t late = 0;                   // stacks read after the system call had ended
-  std::uint64_t growth_bytes = 0;           // growth - shrink is the change of RSS
+  std::uint64_t rejected = 0;      // stacks that could not be read or did not hold together
+  std::uint64_t late = 0;          // stacks read after the system call had ended
+  std::uint64_t growth_bytes = 0;  // growth - shrink is the change of RSS
   std::uint64_t attributed_bytes = 0;
   std::uint64_t unattributed_bytes = 0;
-  std::uint64_t shrink_bytes = 0;           // resident at the start and given back
-  std::chrono::nanoseconds stopped{};       // of all threads, as seen by memspy
+  std::uint64_t shrink_bytes = 0;      // resident at the start and given back
+  std::chrono::nanoseconds stopped{};  // of all threads, as seen by memspy
   std::chrono::nanoseconds pause_p50{}, pause_p99{}, pause_max{};
   std::uint64_t rss_start_bytes = 0, rss_end_bytes = 0, rss_peak_bytes = 0;
-  std::string ended_by;                     // "duration", "signal SIGINT", "target exit 0", "target killed by SIGKILL"…
-  // Further numbers worth keeping, by name: "kernel_fault_bytes", "huge_page_bytes", "own_cpu_seconds"…
+  std::string
+      ended_by;  // "duration", "signal SIGINT", "target exit 0", "target killed by SIGKILL"…
+  // Further numbers worth keeping, by name: "kernel_fault_bytes", "huge_page_bytes",
+  // "own_cpu_seconds"…
   std::vector<std::pair<std::string, double>> counters;
 };
 

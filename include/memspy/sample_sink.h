@@ -1,6 +1,6 @@
 // Where the records of a run go. Calls come from one thread, in this order: on_header once; then
-// definitions (process, thread, frame, stack) each before its first use, and data; finish once, also
-// after a target's exit. A sink that fails says why; the run goes on for the others.
+// definitions (process, thread, frame, stack) each before its first use, and data; finish once,
+// also after a target's exit. A sink that fails says why; the run goes on for the others.
 #pragma once
 
 #include "memspy/result.h"

@@ -1,5 +1,6 @@
 // The time series of a process: one point per tick, one optional value per column. The table in
-// series.cpp is the only place that knows names and units; CSV, JSON lines and the recording follow it.
+// series.cpp is the only place that knows names and units; CSV, JSON lines and the recording follow
+// it.
 #pragma once
 
 #include <array>
@@ -16,15 +17,36 @@ namespace memspy {
 
 // The order is the order of the CSV's columns. New columns are appended: recordings name them.
 enum class SeriesColumn : std::uint8_t {
-  kRssBytes, kPssBytes, kUssBytes, kSwapBytes, kVmsBytes, kThreads, kOpenFiles, kCpuPercent,
-  kMinorFaults, kMajorFaults,            // counts since the process started
-  kRssAnonBytes, kRssFileBytes, kRssShmemBytes, kPeakRssBytes,
-  kArenaBytes, kPymallocUsedBytes, kPymallocFreeBytes,
-  kGc0Count, kGc1Count, kGc2Count,       // pending counts of each generation
-  kGc0Collections, kGc1Collections, kGc2Collections,
-  kCgroupUsageBytes, kCgroupLimitBytes,
-  kAttributedBytes, kUnattributedBytes,  // net since the start of the run, as reconciled at this tick
-  kSamples, kRejected, kStoppedSeconds,  // since the start of the run
+  kRssBytes,
+  kPssBytes,
+  kUssBytes,
+  kSwapBytes,
+  kVmsBytes,
+  kThreads,
+  kOpenFiles,
+  kCpuPercent,
+  kMinorFaults,
+  kMajorFaults,  // counts since the process started
+  kRssAnonBytes,
+  kRssFileBytes,
+  kRssShmemBytes,
+  kPeakRssBytes,
+  kArenaBytes,
+  kPymallocUsedBytes,
+  kPymallocFreeBytes,
+  kGc0Count,
+  kGc1Count,
+  kGc2Count,  // pending counts of each generation
+  kGc0Collections,
+  kGc1Collections,
+  kGc2Collections,
+  kCgroupUsageBytes,
+  kCgroupLimitBytes,
+  kAttributedBytes,
+  kUnattributedBytes,  // net since the start of the run, as reconciled at this tick
+  kSamples,
+  kRejected,
+  kStoppedSeconds,  // since the start of the run
   kCount
 };
 inline constexpr std::size_t kSeriesColumnCount = static_cast<std::size_t>(SeriesColumn::kCount);

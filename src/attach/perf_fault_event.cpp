@@ -25,12 +25,14 @@ namespace {
 constexpr std::size_t kPage = 4096;
 
 // <asm/perf_regs.h>: bits of sample_regs_user. A record has them in the order of the bits.
-constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 = 21, kR14 = 22, kR15 = 23;
+constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 = 21, kR14 = 22,
+                   kR15 = 23;
 
 constexpr std::uint64_t bits(auto... registers) { return ((1ULL << registers) | ...); }
 
 bool is_trail(FaultKind kind) {
-  return kind == FaultKind::kUserTrail || kind == FaultKind::kCallTrail || kind == FaultKind::kTrailAll;
+  return kind == FaultKind::kUserTrail || kind == FaultKind::kCallTrail ||
+         kind == FaultKind::kTrailAll;
 }
 
 perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes) {
@@ -63,23 +65,26 @@ Result<Unit> route_signal(int fd, Tid tid, int signal) {
   f_owner_ex owner{F_OWNER_TID, tid.value};
   if (::fcntl(fd, F_SETSIG, signal) != 0 || ::fcntl(fd, F_SETOWN_EX, &owner) != 0 ||
       ::fcntl(fd, F_SETFL, O_ASYNC) != 0) {
-    return make_error(Errc::kInternal, "cannot route perf signals to thread " + std::to_string(tid.value), errno);
+    return make_error(Errc::kInternal,
+                      "cannot route perf signals to thread " + std::to_string(tid.value), errno);
   }
   return Unit{};
 }
 
 }  // namespace
 
-Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period, int signal,
-                                            std::size_t ring_bytes) {
+Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period,
+                                            int signal, std::size_t ring_bytes) {
   perf_event_attr attr = fault_attr(kind, period, ring_bytes);
-  UniqueFd fd(static_cast<int>(::syscall(SYS_perf_event_open, &attr, tid.value, -1, -1, PERF_FLAG_FD_CLOEXEC)));
+  UniqueFd fd(static_cast<int>(
+      ::syscall(SYS_perf_event_open, &attr, tid.value, -1, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!fd.valid()) {
     const int err = errno;
-    const Errc code = err == ESRCH ? Errc::kNoSuchProcess
+    const Errc code = err == ESRCH                    ? Errc::kNoSuchProcess
                       : err == EACCES || err == EPERM ? Errc::kPermission
                                                       : Errc::kUnsupported;
-    return make_error(code, "cannot open a page-fault event on thread " + std::to_string(tid.value), err);
+    return make_error(code, "cannot open a page-fault event on thread " + std::to_string(tid.value),
+                      err);
   }
   if (kind == FaultKind::kSignalled) MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
   void* ring = ::mmap(nullptr, kPage + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
@@ -118,7 +123,9 @@ std::uint64_t PerfFaultEvent::take_count() {
   return now - std::exchange(seen_, now);
 }
 
-void PerfFaultEvent::set_period(std::uint64_t period) { ::ioctl(fd_.get(), PERF_EVENT_IOC_PERIOD, &period); }
+void PerfFaultEvent::set_period(std::uint64_t period) {
+  ::ioctl(fd_.get(), PERF_EVENT_IOC_PERIOD, &period);
+}
 
 std::uint64_t PerfFaultEvent::peek_count() const {
   std::uint64_t now = 0;
@@ -142,8 +149,8 @@ void PerfFaultEvent::copy_out(std::uint64_t at, std::size_t size) {
   std::memcpy(out + first, data, bytes - first);
 }
 
-// Body of a sample: the address, the registers' ABI, the registers unless that is "none", the size of
-// the stack and, unless that is 0, its bytes and how many of them are good.
+// Body of a sample: the address, the registers' ABI, the registers unless that is "none", the size
+// of the stack and, unless that is 0, its bytes and how many of them are good.
 void PerfFaultEvent::decode() {
   constexpr std::size_t kRegisters = 9;
   const auto word = [&](std::size_t index) { return index < raw_.size() ? raw_[index] : 0; };
@@ -158,7 +165,8 @@ void PerfFaultEvent::decode() {
   constexpr std::size_t kStackAt = 2 + kRegisters;
   const std::uint64_t stack_words = word(kStackAt) / sizeof(std::uint64_t);
   if (stack_words == 0 || kStackAt + 1 + stack_words >= raw_.size()) return;
-  const std::uint64_t good = std::min(stack_words, word(kStackAt + 1 + stack_words) / sizeof(std::uint64_t));
+  const std::uint64_t good =
+      std::min(stack_words, word(kStackAt + 1 + stack_words) / sizeof(std::uint64_t));
   const auto begin = raw_.begin() + static_cast<std::ptrdiff_t>(kStackAt + 1);
   record_.words.insert(record_.words.end(), begin, begin + static_cast<std::ptrdiff_t>(good));
 }

@@ -1,10 +1,10 @@
 // A page-fault counter of one thread: perf's software event, with or without a signal.
 //
-// kSignalled counts faults taken in user mode and sends the thread a signal at every Nth, before the
-// thread goes back to user mode: its tracer sees it stopped at the very instruction that touches the
-// page. kSilent counts faults that the kernel takes inside a system call (copies into fresh buffers)
-// and makes the descriptor readable: a signal there would shorten the target's reads.
-// Recipe and measurements: docs/design/0001-page-fault-engine.md.
+// kSignalled counts faults taken in user mode and sends the thread a signal at every Nth, before
+// the thread goes back to user mode: its tracer sees it stopped at the very instruction that
+// touches the page. kSilent counts faults that the kernel takes inside a system call (copies into
+// fresh buffers) and makes the descriptor readable: a signal there would shorten the target's
+// reads. Recipe and measurements: docs/design/0001-page-fault-engine.md.
 #pragma once
 
 #include <cstdint>
@@ -21,34 +21,35 @@ namespace memspy::attach {
 enum class FaultKind {
   kSignalled,
   kSilent,
-  kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we could use
+  kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we
+               // could use
   // These record where faults were taken, and are readable when the ring is half full:
   kUserTrail,  // in user mode
   kCallTrail,  // inside system calls
   kTrailAll,   // both
 };
 
-inline constexpr std::size_t kFaultRegisters = 6;      // rbx, rbp, r12 to r15: what calls preserve
+inline constexpr std::size_t kFaultRegisters = 6;  // rbx, rbp, r12 to r15: what calls preserve
 // From rsp up. The interpreter's own calls need less than 1 KiB; a buffer of numpy up to 3.
 inline constexpr std::size_t kFaultStackBytes = 3072;
 inline constexpr std::size_t kTrailStackBytes = 1536;  // of trails, which record many faults
 
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
-// system call they name the call. kSignalled records the address alone: its thread is stopped and can
-// be asked.
+// system call they name the call. kSignalled records the address alone: its thread is stopped and
+// can be asked.
 struct FaultRecord {
   RemoteAddr address;
-  bool in_kernel = false;             // taken inside a system call
-  std::uint64_t argument = 0;         // rdi, a call's first argument
-  std::uint64_t stack = 0;            // rsp
-  std::uint64_t code = 0;             // rip
-  std::vector<std::uint64_t> words;   // kFaultRegisters registers, then the stack; may be shorter
+  bool in_kernel = false;            // taken inside a system call
+  std::uint64_t argument = 0;        // rdi, a call's first argument
+  std::uint64_t stack = 0;           // rsp
+  std::uint64_t code = 0;            // rip
+  std::vector<std::uint64_t> words;  // kFaultRegisters registers, then the stack; may be shorter
 };
 
 class PerfFaultEvent {
  public:
-  // Opened disabled. `signal` is for kSignalled. `ring_bytes`: of records, a power of two; where the
-  // host locks no more memory (perf_event_mlock_kb) there are no records. Errors: kPermission
+  // Opened disabled. `signal` is for kSignalled. `ring_bytes`: of records, a power of two; where
+  // the host locks no more memory (perf_event_mlock_kb) there are no records. Errors: kPermission
   // (perf_event_paranoid, seccomp), kNoSuchProcess.
   static Result<PerfFaultEvent> open(Tid tid, FaultKind kind, std::uint64_t period, int signal,
                                      std::size_t ring_bytes);

@@ -15,7 +15,8 @@ constexpr std::size_t kBatch = 256;
 
 iovec local_piece(std::span<std::byte> out) { return {out.data(), out.size()}; }
 iovec remote_piece(RemoteAddr addr, std::size_t size) {
-  return {reinterpret_cast<void*>(addr.value), size};  // NOLINT(performance-no-int-to-ptr): an address of the target
+  return {reinterpret_cast<void*>(addr.value),
+          size};  // NOLINT(performance-no-int-to-ptr): an address of the target
 }
 
 // Credits `got` bytes to the requests in order; returns how many requests were completed.
@@ -52,7 +53,8 @@ void ProcessVm::read_many(std::span<ReadRequest> requests) const {
       remote[i] = remote_piece(requests[i].addr, requests[i].out.size());
       requests[i].done = 0;
     }
-    const ssize_t got = ::process_vm_readv(pid_.value, local.data(), count, remote.data(), count, 0);
+    const ssize_t got =
+        ::process_vm_readv(pid_.value, local.data(), count, remote.data(), count, 0);
     if (got < 0) last_errno_.store(errno, std::memory_order_relaxed);
     const auto batch = requests.first(count);
     const std::size_t completed = distribute(batch, got > 0 ? static_cast<std::size_t>(got) : 0);

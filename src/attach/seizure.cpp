@@ -18,16 +18,19 @@ namespace memspy::attach {
 namespace {
 
 // Never PTRACE_O_EXITKILL: memspy is a guest.
-constexpr long kOptions = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
-// Only the main thread reports its exit: it is the last look at a process' memory, and a program that
-// starts and ends threads all the time need not pay for it.
+constexpr long kOptions =
+    PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC;
+// Only the main thread reports its exit: it is the last look at a process' memory, and a program
+// that starts and ends threads all the time need not pay for it.
 constexpr long kMainThreadOptions = kOptions | PTRACE_O_TRACEEXIT;
 
 // New threads can be born while the list is read; a target that makes them faster than this is
 // caught through the clone events of those already held.
 constexpr int kMaxSeizePasses = 64;
 
-long options_for(Pid pid, Tid tid) { return tid.value == pid.value ? kMainThreadOptions : kOptions; }
+long options_for(Pid pid, Tid tid) {
+  return tid.value == pid.value ? kMainThreadOptions : kOptions;
+}
 
 // glibc declares the request as an enum with fixed entries; the arguments are plain words.
 long trace(__ptrace_request request, Tid tid, unsigned long addr, unsigned long data) {
@@ -36,7 +39,8 @@ long trace(__ptrace_request request, Tid tid, unsigned long addr, unsigned long 
 }
 
 timespec to_timespec(std::chrono::nanoseconds d) {
-  return {static_cast<time_t>(d.count() / 1'000'000'000), static_cast<long>(d.count() % 1'000'000'000)};
+  return {static_cast<time_t>(d.count() / 1'000'000'000),
+          static_cast<long>(d.count() % 1'000'000'000)};
 }
 
 }  // namespace
@@ -62,7 +66,8 @@ Result<bool> Seizure::seize_pass(Pid pid) {
     found = found || seized;
   }
   if (tracees_.empty()) {
-    return make_error(Errc::kNoSuchProcess, "no thread of process " + std::to_string(pid.value) + " is left");
+    return make_error(Errc::kNoSuchProcess,
+                      "no thread of process " + std::to_string(pid.value) + " is left");
   }
   return found;
 }
@@ -74,7 +79,8 @@ Result<bool> Seizure::seize_thread(Pid pid, Tid tid) {
     // A thread born of one we hold is ours already: its birth stop is on the way.
     const auto status = proc_.status(pid, tid);
     if (err == EPERM && status.has_value() && status->tracer == Pid{::gettid()}) return false;
-    return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value), err);
+    return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value),
+                      err);
   }
   tracees_.emplace(tid, pid);
   observer_.on_thread_started(pid, tid, ThreadOrigin::kSeized);
@@ -148,7 +154,8 @@ void Seizure::handle_birth(Tid tid) {
   }
   trace(PTRACE_SETOPTIONS, tid, 0, static_cast<unsigned long>(options_for(pid, tid)));
   tracees_.emplace(tid, pid);
-  observer_.on_thread_started(pid, tid, new_process ? ThreadOrigin::kForked : ThreadOrigin::kCloned);
+  observer_.on_thread_started(pid, tid,
+                              new_process ? ThreadOrigin::kForked : ThreadOrigin::kCloned);
 }
 
 void Seizure::handle_event(Tid tid, int event) {
@@ -171,7 +178,8 @@ void Seizure::handle_parenthood(Tid parent, int event) {
   if (event != PTRACE_EVENT_FORK && event != PTRACE_EVENT_VFORK) return;
   unsigned long child = 0;
   if (trace(PTRACE_GETEVENTMSG, parent, 0, reinterpret_cast<unsigned long>(&child)) != 0) return;
-  observer_.on_forked(tracees_.at(parent), Pid{static_cast<pid_t>(child)}, event == PTRACE_EVENT_VFORK);
+  observer_.on_forked(tracees_.at(parent), Pid{static_cast<pid_t>(child)},
+                      event == PTRACE_EVENT_VFORK);
 }
 
 // The kernel gives the surviving thread the main thread's id and ends all others without a word.
@@ -215,7 +223,9 @@ void Seizure::handle_signal(Tid tid, int signal) {
 }
 
 // ESRCH means that it was killed while stopped; its end will be reported.
-void Seizure::resume(Tid tid, int signal) const { trace(PTRACE_CONT, tid, 0, static_cast<unsigned long>(signal)); }
+void Seizure::resume(Tid tid, int signal) const {
+  trace(PTRACE_CONT, tid, 0, static_cast<unsigned long>(signal));
+}
 
 Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nanoseconds deadline,
                                                        const std::function<void()>& body) {
@@ -238,8 +248,10 @@ Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nan
   }
   interruption_ = nullptr;
   if (interruption.done) return interruption.held;
-  if (interruption.gone) return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " has ended");
-  return make_error(Errc::kTimeout, "thread " + std::to_string(tid.value) + " did not stop in time");
+  if (interruption.gone)
+    return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " has ended");
+  return make_error(Errc::kTimeout,
+                    "thread " + std::to_string(tid.value) + " did not stop in time");
 }
 
 std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
@@ -252,11 +264,13 @@ std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
 FaultRecord Seizure::place(Tid tid) const {
   user_regs_struct registers{};
   FaultRecord record;
-  if (trace(PTRACE_GETREGS, tid, 0, reinterpret_cast<unsigned long>(&registers)) != 0) return record;
+  if (trace(PTRACE_GETREGS, tid, 0, reinterpret_cast<unsigned long>(&registers)) != 0)
+    return record;
   record.argument = registers.rdi;
   record.stack = registers.rsp;
   record.code = registers.rip;
-  record.words = {registers.rbx, registers.rbp, registers.r12, registers.r13, registers.r14, registers.r15};
+  record.words = {registers.rbx, registers.rbp, registers.r12,
+                  registers.r13, registers.r14, registers.r15};
   return record;
 }
 

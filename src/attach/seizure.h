@@ -3,8 +3,8 @@
 //
 // Guest manners (docs/architecture.md): SEIZE and INTERRUPT only; no EXITKILL, no SIGSTOP; a signal
 // of the target is passed on untouched; a job-stopped target stays stopped (PTRACE_LISTEN). One
-// thread makes every call on one Seizure: ptrace belongs to the thread that seized. When that thread
-// ends the kernel lets every tracee go without stopping it.
+// thread makes every call on one Seizure: ptrace belongs to the thread that seized. When that
+// thread ends the kernel lets every tracee go without stopping it.
 #pragma once
 
 #include <chrono>
@@ -39,8 +39,8 @@ class TraceeObserver {
   virtual void on_thread_started(Pid pid, Tid tid, ThreadOrigin origin) = 0;
   // The thread is gone.
   virtual void on_thread_ended(Pid pid, Tid tid) = 0;
-  // The parent is stopped; the child, if followed, comes as a thread of its own, before or after this.
-  // `shares_memory`: vfork or posix_spawn, until the child's exec.
+  // The parent is stopped; the child, if followed, comes as a thread of its own, before or after
+  // this. `shares_memory`: vfork or posix_spawn, until the child's exec.
   virtual void on_forked(Pid parent, Pid child, bool shares_memory) = 0;
   // A new program; every other thread of the process has been reported as ended.
   virtual void on_exec(Pid pid) = 0;
@@ -56,8 +56,8 @@ class TraceeObserver {
 
 class Seizure {
  public:
-  // `follow_children`: processes that a tracee forks are kept too; else they are let go before their
-  // first instruction.
+  // `follow_children`: processes that a tracee forks are kept too; else they are let go before
+  // their first instruction.
   Seizure(const procfs::ProcDir& proc, TraceeObserver& observer, bool follow_children)
       : proc_(proc), observer_(observer), follow_children_(follow_children) {}
   Seizure(const Seizure&) = delete;
@@ -71,8 +71,8 @@ class Seizure {
   std::size_t dispatch();
 
   // Interrupts a running thread, calls `body` while it is stopped, resumes it. Other events are
-  // handled meanwhile. kTimeout: it did not stop before the deadline, the interrupt stays pending and
-  // the next stop is resumed at once; kTargetGone: it ended.
+  // handled meanwhile. kTimeout: it did not stop before the deadline, the interrupt stays pending
+  // and the next stop is resumed at once; kTargetGone: it ended.
   Result<std::chrono::nanoseconds> with_stopped(Tid tid, std::chrono::nanoseconds deadline,
                                                 const std::function<void()>& body);
 

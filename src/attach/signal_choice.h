@@ -1,5 +1,5 @@
-// Which signal may announce a page fault to a thread without anyone noticing: one that is ignored by
-// default, that the target neither catches nor blocks. When memspy dies, a signal on its way is
+// Which signal may announce a page fault to a thread without anyone noticing: one that is ignored
+// by default, that the target neither catches nor blocks. When memspy dies, a signal on its way is
 // dropped by the kernel. Never SIGTRAP, SIGIO or a real-time signal: they end a process.
 #pragma once
 

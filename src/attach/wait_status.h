@@ -6,12 +6,13 @@ namespace memspy::attach {
 class WaitStatus {
  public:
   enum class Kind {
-    kExited,        // code() is the exit status
-    kKilled,        // code() is the signal
-    kSignalStop,    // signal-delivery-stop: code() is the signal about to be delivered
-    kGroupStop,     // job control stop: code() is SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU
-    kInterrupted,   // PTRACE_EVENT_STOP with SIGTRAP: our interrupt, a new tracee, or the end of a group stop
-    kEvent,         // code() is PTRACE_EVENT_CLONE, _FORK, _VFORK, _EXEC or _EXIT
+    kExited,       // code() is the exit status
+    kKilled,       // code() is the signal
+    kSignalStop,   // signal-delivery-stop: code() is the signal about to be delivered
+    kGroupStop,    // job control stop: code() is SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU
+    kInterrupted,  // PTRACE_EVENT_STOP with SIGTRAP: our interrupt, a new tracee, or the end of a
+                   // group stop
+    kEvent,        // code() is PTRACE_EVENT_CLONE, _FORK, _VFORK, _EXEC or _EXIT
   };
   explicit WaitStatus(int raw);
   Kind kind() const { return kind_; }

@@ -24,7 +24,8 @@ std::string format_bytes(std::uint64_t bytes) {
 
 std::string format_signed_bytes(std::int64_t bytes) {
   if (bytes == 0) return "0 B";
-  const auto magnitude = bytes < 0 ? ~static_cast<std::uint64_t>(bytes) + 1 : static_cast<std::uint64_t>(bytes);
+  const auto magnitude =
+      bytes < 0 ? ~static_cast<std::uint64_t>(bytes) + 1 : static_cast<std::uint64_t>(bytes);
   return (bytes < 0 ? "-" : "+") + format_bytes(magnitude);
 }
 
@@ -34,7 +35,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
   while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
   const auto bad = [&] {
-    return make_error(Errc::kUsage, fmt::format("not a size: \"{}\" (write it as 500MiB or 2GiB)", text));
+    return make_error(Errc::kUsage,
+                      fmt::format("not a size: \"{}\" (write it as 500MiB or 2GiB)", text));
   };
   if (ec != std::errc{} || !(number >= 0)) return bad();
   int power = 0;
@@ -42,7 +44,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
     constexpr std::string_view kLetters = "kmgtp";
     const auto at = kLetters.find(static_cast<char>(unit.front() | 0x20));
     const auto tail = unit.substr(1);
-    if (at == std::string_view::npos || !(tail.empty() || tail == "iB" || tail == "B" || tail == "ib" || tail == "b")) {
+    if (at == std::string_view::npos ||
+        !(tail.empty() || tail == "iB" || tail == "B" || tail == "ib" || tail == "b")) {
       return bad();
     }
     power = static_cast<int>(at) + 1;

@@ -12,9 +12,10 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text, bool bare
     std::string_view name;
     double nanoseconds;
   };
-  constexpr std::array kUnits = {UnitName{"ns", 1}, UnitName{"us", 1e3}, UnitName{"µs", 1e3}, UnitName{"ms", 1e6},
-                                 UnitName{"s", 1e9}, UnitName{"m", 60e9}, UnitName{"min", 60e9}, UnitName{"h", 3600e9},
-                                 UnitName{"d", 86400e9}};
+  constexpr std::array kUnits = {
+      UnitName{"ns", 1},     UnitName{"us", 1e3},   UnitName{"µs", 1e3},
+      UnitName{"ms", 1e6},   UnitName{"s", 1e9},    UnitName{"m", 60e9},
+      UnitName{"min", 60e9}, UnitName{"h", 3600e9}, UnitName{"d", 86400e9}};
   double number = 0;
   const auto [rest, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));

@@ -16,6 +16,8 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text, bool bare
 // Two significant units at most: "240 µs", "1.1 ms", "12.3 s", "4 min 10 s", "3 h 2 min".
 std::string format_duration(std::chrono::nanoseconds duration);
 
-inline double to_seconds(std::chrono::nanoseconds d) { return std::chrono::duration<double>(d).count(); }
+inline double to_seconds(std::chrono::nanoseconds d) {
+  return std::chrono::duration<double>(d).count();
+}
 
 }  // namespace memspy

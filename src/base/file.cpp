@@ -13,7 +13,8 @@ Result<std::string> read_file(const std::string& path, std::size_t cap) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd.valid()) {
     const int err = errno;
-    return make_error(err == EACCES || err == EPERM ? Errc::kPermission : Errc::kUnreadable, "cannot open " + path, err);
+    return make_error(err == EACCES || err == EPERM ? Errc::kPermission : Errc::kUnreadable,
+                      "cannot open " + path, err);
   }
   std::string text;
   std::size_t chunk = 4096;
@@ -27,7 +28,8 @@ Result<std::string> read_file(const std::string& path, std::size_t cap) {
         text.resize(old);
         continue;
       }
-      return make_error(err == EACCES || err == EPERM ? Errc::kPermission : Errc::kUnreadable, "cannot read " + path, err);
+      return make_error(err == EACCES || err == EPERM ? Errc::kPermission : Errc::kUnreadable,
+                        "cannot read " + path, err);
     }
     text.resize(old + static_cast<std::size_t>(got));
     if (got == 0) break;

@@ -50,7 +50,7 @@ struct ShownCode {
 struct ThreadMemory {
   std::optional<ThreadView> view;
   std::vector<RemoteAddr> visited;
-  std::vector<ShownCode> shown;  // innermost first
+  std::vector<ShownCode> shown;    // innermost first
   std::vector<RemoteAddr> checks;  // code compared this time although it is in the same place
   std::size_t next_check = 0;
   unsigned watchful = 0;

@@ -1,6 +1,6 @@
-// Reads Python stacks of one target. Built for a sampler: capture() runs while the thread is stopped
-// and costs a handful of system calls, names and line tables are cached by code object, resolve()
-// runs after the thread goes on and reads nothing.
+// Reads Python stacks of one target. Built for a sampler: capture() runs while the thread is
+// stopped and costs a handful of system calls, names and line tables are cached by code object,
+// resolve() runs after the thread goes on and reads nothing.
 #pragma once
 
 #include <cstdint>
@@ -13,28 +13,28 @@
 namespace memspy::cpython {
 
 struct RawFrame {
-  RemoteAddr frame;               // PyFrameObject or _PyInterpreterFrame
-  std::uint32_t code = 0;         // index into the reader's code cache
-  std::int32_t instruction = 0;   // byte offset into the bytecode
+  RemoteAddr frame;              // PyFrameObject or _PyInterpreterFrame
+  std::uint32_t code = 0;        // index into the reader's code cache
+  std::int32_t instruction = 0;  // byte offset into the bytecode
 };
 
 struct RawStack {
-  std::vector<RawFrame> frames;   // innermost first
-  RemoteAddr bytecode;            // of the innermost frame: its first instruction, in the target's memory
+  std::vector<RawFrame> frames;  // innermost first
+  RemoteAddr bytecode;  // of the innermost frame: its first instruction, in the target's memory
   std::int64_t bytecode_size = 0;
-  bool collecting = false;        // the garbage collector runs on this interpreter
-  bool truncated = false;         // longer than kMaxFrameDepth
+  bool collecting = false;  // the garbage collector runs on this interpreter
+  bool truncated = false;   // longer than kMaxFrameDepth
 };
 
 struct LocalVariable {
   std::string name;
-  std::string repr;               // bounded; "<int at 0x7f…>" where a value is not decoded
+  std::string repr;  // bounded; "<int at 0x7f…>" where a value is not decoded
 };
 
 struct StackReaderStats {
   std::uint64_t captures = 0, rejected = 0;
-  std::uint64_t reads = 0;        // system calls for memory
-  std::uint64_t codes = 0;        // code objects cached
+  std::uint64_t reads = 0;  // system calls for memory
+  std::uint64_t codes = 0;  // code objects cached
 };
 
 class StackReader {
@@ -56,7 +56,8 @@ class StackReader {
   // A thread state without frames gives an empty stack.
   Result<Unit> capture(RemoteAddr thread_state, RawStack& out);
 
-  // Appends frames innermost first; no reads. Two raw frames with equal (code, instruction) resolve equally.
+  // Appends frames innermost first; no reads. Two raw frames with equal (code, instruction) resolve
+  // equally.
   void resolve(const RawStack& raw, std::vector<Frame>& out) const;
   Frame resolve(const RawFrame& raw) const;
 

@@ -30,7 +30,8 @@ RemoteAddr ThreadIndex::find(std::uint64_t thread_id) {
   // A state is listed under its maker's id until the new thread has put its own there, and nothing
   // else tells when: a thread without one is looked for again, ever less often.
   const auto without = without_state_.find(thread_id);
-  if (without != without_state_.end() && !std::has_single_bit(++without->second) && nothing_added()) return {};
+  if (without != without_state_.end() && !std::has_single_bit(++without->second) && nothing_added())
+    return {};
   return find_anew(thread_id);
 }
 

@@ -1,5 +1,5 @@
-// A recording: every record of a run in one SQLite database (WAL; schema in docs/recording-format.md).
-// Readable while it is written and after a crash.
+// A recording: every record of a run in one SQLite database (WAL; schema in
+// docs/recording-format.md). Readable while it is written and after a crash.
 #pragma once
 
 #include <memory>

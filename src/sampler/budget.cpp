@@ -9,27 +9,33 @@ namespace memspy::sampler {
 namespace {
 
 // A stop costs the target more than the time memspy sees: two context switches, cold caches, and an
-// idle core's wake-up. Measured on programs that compute on many megabytes, as the difference of wall
-// time for each stop less the time held (docs/accuracy-and-overhead.md).
+// idle core's wake-up. Measured on programs that compute on many megabytes, as the difference of
+// wall time for each stop less the time held (docs/accuracy-and-overhead.md).
 constexpr double kHiddenStopPrice = 200e-6;
 // A record of the trail: the kernel copies registers and the top of the stack.
 constexpr double kRecordPrice = 1e-6;
 // Of the budget; the rest is for memspy's own work and for bursts.
 constexpr double kShareForStops = 0.3, kShareForRecords = 0.25;
-constexpr double kSavings = 4;        // seconds of budget that the bucket can hold
-constexpr double kWindow = 0.1;       // seconds between adjustments
+constexpr double kSavings = 4;   // seconds of budget that the bucket can hold
+constexpr double kWindow = 0.1;  // seconds between adjustments
 constexpr std::uint64_t kMaxPeriod = 1U << 16;
 
 }  // namespace
 
 Budget::Budget(double percent, SteadyTime now)
     : rate_(percent / 100 * kShareForStops),
-      record_rate_(percent / 100 * kShareForRecords / kRecordPrice), balance_(rate_ * kSavings / 2), window_start_(now), last_(now) {}
+      record_rate_(percent / 100 * kShareForRecords / kRecordPrice),
+      balance_(rate_ * kSavings / 2),
+      window_start_(now),
+      last_(now) {}
 
 bool Budget::set_period(double wanted) {
-  const auto period = static_cast<std::uint64_t>(std::clamp(std::ceil(wanted), 1.0, static_cast<double>(kMaxPeriod)));
+  const auto period = static_cast<std::uint64_t>(
+      std::clamp(std::ceil(wanted), 1.0, static_cast<double>(kMaxPeriod)));
   // Small changes are not worth an ioctl on every thread.
-  if (period == period_ || (period_ > 4 && std::abs(static_cast<double>(period) / static_cast<double>(period_) - 1) < 0.15)) {
+  if (period == period_ ||
+      (period_ > 4 &&
+       std::abs(static_cast<double>(period) / static_cast<double>(period_) - 1) < 0.15)) {
     return false;
   }
   period_ = period;
@@ -59,13 +65,15 @@ bool Budget::on_tick(SteadyTime now) {
   window_start_ = now;
   const double affordable = rate_ / stop_price_;  // stops a second
   // A full bucket may be spent on seeing every page of a short burst.
-  if (balance_ > 0.5 * rate_ * kSavings && fault_rate_ < 4 * affordable && period_ == 1) return false;
+  if (balance_ > 0.5 * rate_ * kSavings && fault_rate_ < 4 * affordable && period_ == 1)
+    return false;
   return set_period(fault_rate_ / affordable);
 }
 
 // Odd, so that it does not beat with buffers of 2^n pages.
 std::uint64_t Budget::trail_period() const {
-  const double wanted = std::clamp(fault_rate_ / record_rate_, 1.0, static_cast<double>(kMaxPeriod));
+  const double wanted =
+      std::clamp(fault_rate_ / record_rate_, 1.0, static_cast<double>(kMaxPeriod));
   return static_cast<std::uint64_t>(std::round((wanted - 1) / 2)) * 2 + 1;
 }
 

@@ -14,11 +14,12 @@ namespace memspy::sampler {
 
 class Budget {
  public:
-  // `percent`: of the target's time that stops may take, together with what they cost memspy itself.
+  // `percent`: of the target's time that stops may take, together with what they cost memspy
+  // itself.
   explicit Budget(double percent, SteadyTime now);
 
-  // A stop that held a thread for `held`, at which `faults` faults had gone by. True when the period
-  // has changed and should be set on every thread of the process.
+  // A stop that held a thread for `held`, at which `faults` faults had gone by. True when the
+  // period has changed and should be set on every thread of the process.
   bool on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_t faults);
   // Faults that were counted without a stop.
   void add_faults(std::uint64_t faults) { window_faults_ += faults; }
@@ -38,11 +39,11 @@ class Budget {
 
  private:
   bool set_period(double wanted);
-  double rate_;                       // seconds of stop per second
-  double record_rate_;                // records per second
-  double balance_;                    // seconds
-  double stop_price_ = 240e-6;        // moving average, seconds
-  double fault_rate_ = 0;             // per second, moving average
+  double rate_;                 // seconds of stop per second
+  double record_rate_;          // records per second
+  double balance_;              // seconds
+  double stop_price_ = 240e-6;  // moving average, seconds
+  double fault_rate_ = 0;       // per second, moving average
   std::uint64_t window_faults_ = 0;
   SteadyTime window_start_;
   SteadyTime last_;

@@ -15,7 +15,9 @@ constexpr double kCollectorShare = 0.005;
 double own_cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -49,8 +51,10 @@ Result<Unit> Collector::take_events() {
 Result<Unit> Collector::apply(const Event& event) {
   if (const auto* process = std::get_if<ProcessRecord>(&event)) return apply_process(*process);
   if (const auto* thread = std::get_if<ThreadRecord>(&event)) return sink_.on_thread(*thread);
-  if (const auto* frame = std::get_if<FrameDefined>(&event)) return sink_.on_frame(frame->id, frame->frame);
-  if (const auto* stack = std::get_if<StackDefined>(&event)) return sink_.on_stack(stack->id, stack->node);
+  if (const auto* frame = std::get_if<FrameDefined>(&event))
+    return sink_.on_frame(frame->id, frame->frame);
+  if (const auto* stack = std::get_if<StackDefined>(&event))
+    return sink_.on_stack(stack->id, stack->node);
   if (const auto* gap = std::get_if<Gap>(&event)) return sink_.on_gap(*gap);
   if (const auto* sample = std::get_if<FaultSample>(&event)) apply_sample(*sample);
   if (const auto* edge = std::get_if<WindowEdge>(&event)) apply_edge(*edge);
@@ -122,7 +126,8 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
   for (auto& [index, window] : windows_) {
     const auto tick = window.tick(now, last);
     for (const LedgerDelta& delta : tick.growth) {
-      MEMSPY_CHECK(sink_.on_growth({time, index, delta.owner.thread, delta.owner.stack, delta.touched_pages * kPageBytes,
+      MEMSPY_CHECK(sink_.on_growth({time, index, delta.owner.thread, delta.owner.stack,
+                                    delta.touched_pages * kPageBytes,
                                     delta.returned_pages * kPageBytes, delta.samples}));
     }
     if (tick.unattributed_change_bytes != 0) {
@@ -165,7 +170,8 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
     huge += window.ledger().huge_pages() * kChunkPages * kPageBytes;
   }
   summary.growth_bytes = summary.attributed_bytes + summary.unattributed_bytes;
-  summary.rss_peak_bytes = std::max({rss_peak_bytes_, summary.rss_start_bytes, summary.rss_end_bytes});
+  summary.rss_peak_bytes =
+      std::max({rss_peak_bytes_, summary.rss_start_bytes, summary.rss_end_bytes});
   const auto count = [](std::uint64_t n) { return static_cast<double>(n); };
   summary.counters = {{"kernel_fault_bytes", count(kernel_fault_bytes_)},
                       {"late_bytes", count(late_bytes_)},

@@ -1,5 +1,5 @@
-// From the tracer thread to the collector: definitions first, then what refers to them. Bounded: when
-// it is full samples are dropped and counted, definitions never.
+// From the tracer thread to the collector: definitions first, then what refers to them. Bounded:
+// when it is full samples are dropped and counted, definitions never.
 #pragma once
 
 #include <atomic>
@@ -30,10 +30,10 @@ struct FaultSample {
   ProcessIndex process;
   ThreadIndex thread;
   StackId stack;
-  RemoteAddr address;       // of the last fault; 0: not known
-  std::uint64_t faults = 0; // since the thread's previous sample
-  bool in_kernel = false;   // taken inside a system call
-  bool late = false;        // the stack was read after that call had ended
+  RemoteAddr address;        // of the last fault; 0: not known
+  std::uint64_t faults = 0;  // since the thread's previous sample
+  bool in_kernel = false;    // taken inside a system call
+  bool late = false;         // the stack was read after that call had ended
 };
 
 // The interpreter of a process, for the series that need it. A copy: the tracer keeps its own.
@@ -59,12 +59,13 @@ struct WindowEdge {
   ProcessIndex process;
   Kind kind;
   std::uint64_t rss_bytes = 0;
-  std::string how;     // kExited: "exit 0", "killed by SIGKILL"
-  bool fresh = false;  // kBegins: right after an exec, nothing is there yet that would be a baseline
+  std::string how;  // kExited: "exit 0", "killed by SIGKILL"
+  bool fresh =
+      false;  // kBegins: right after an exec, nothing is there yet that would be a baseline
 };
 
-using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample, InterpreterFound,
-                           ForkNoticed, WindowEdge, Gap>;
+using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample,
+                           InterpreterFound, ForkNoticed, WindowEdge, Gap>;
 
 class EventQueue {
  public:

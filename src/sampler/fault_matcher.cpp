@@ -33,9 +33,12 @@ bool same_callers(const RawStack& a, const RawStack& b) {
                     });
 }
 
-std::int32_t stack_key(std::int32_t instruction, bool collecting) { return instruction * 2 + (collecting ? 1 : 0); }
+std::int32_t stack_key(std::int32_t instruction, bool collecting) {
+  return instruction * 2 + (collecting ? 1 : 0);
+}
 
-std::vector<FaultPlaces::Slot> slots_with(const FaultRecord& record, std::uint64_t instruction, std::uint16_t score) {
+std::vector<FaultPlaces::Slot> slots_with(const FaultRecord& record, std::uint64_t instruction,
+                                          std::uint16_t score) {
   std::vector<FaultPlaces::Slot> found;
   for (std::size_t i = 0; i < record.words.size() && found.size() < kMaxSlots; ++i) {
     const std::uint64_t ahead = record.words[i] - instruction;
@@ -46,37 +49,46 @@ std::vector<FaultPlaces::Slot> slots_with(const FaultRecord& record, std::uint64
 }
 
 // What was found again gains, what was not loses half.
-void merge_slots(std::vector<FaultPlaces::Slot>& slots, const std::vector<FaultPlaces::Slot>& found) {
+void merge_slots(std::vector<FaultPlaces::Slot>& slots,
+                 const std::vector<FaultPlaces::Slot>& found) {
   using Slot = FaultPlaces::Slot;
   for (Slot& slot : slots) {
-    const auto again = std::find_if(found.begin(), found.end(), [&](const Slot& s) { return s.word == slot.word; });
+    const auto again = std::find_if(found.begin(), found.end(),
+                                    [&](const Slot& s) { return s.word == slot.word; });
     if (again == found.end()) {
       slot.score /= 2;
     } else {
-      slot.score = std::min<std::uint16_t>(static_cast<std::uint16_t>(slot.score + again->score), kMaxScore);
+      slot.score =
+          std::min<std::uint16_t>(static_cast<std::uint16_t>(slot.score + again->score), kMaxScore);
       slot.ahead = again->ahead;
     }
   }
   for (const Slot& slot : found) {
-    const bool known = std::any_of(slots.begin(), slots.end(), [&](const Slot& s) { return s.word == slot.word; });
+    const bool known =
+        std::any_of(slots.begin(), slots.end(), [&](const Slot& s) { return s.word == slot.word; });
     if (!known) slots.push_back(slot);
   }
   std::erase_if(slots, [](const Slot& slot) { return slot.score == 0; });
-  std::stable_sort(slots.begin(), slots.end(), [](const Slot& a, const Slot& b) { return a.score > b.score; });
+  std::stable_sort(slots.begin(), slots.end(),
+                   [](const Slot& a, const Slot& b) { return a.score > b.score; });
   if (slots.size() > kMaxSlots) slots.resize(kMaxSlots);
 }
 
 }  // namespace
 
 std::span<const FaultPlaces::Slot> FaultPlaces::Place::usable() const {
-  const auto end = std::find_if(slots.begin(), slots.end(), [](const Slot& s) { return s.score < kUsableScore; });
+  const auto end = std::find_if(slots.begin(), slots.end(),
+                                [](const Slot& s) { return s.score < kUsableScore; });
   return {slots.begin(), end};
 }
 
-bool FaultPlaces::learn(std::uint64_t key, const FaultRecord& record, const RawStack& stack, FaultEvidence evidence) {
+bool FaultPlaces::learn(std::uint64_t key, const FaultRecord& record, const RawStack& stack,
+                        FaultEvidence evidence) {
   const bool sure = evidence == FaultEvidence::kStopped;
-  const auto instruction = static_cast<std::uint64_t>(std::max(stack.frames.front().instruction, 0));
-  const auto found = slots_with(record, stack.bytecode.value + instruction, sure ? kSureScore : kGuessScore);
+  const auto instruction =
+      static_cast<std::uint64_t>(std::max(stack.frames.front().instruction, 0));
+  const auto found =
+      slots_with(record, stack.bytecode.value + instruction, sure ? kSureScore : kGuessScore);
   if (found.empty() && !sure) return false;
   if (places_.size() >= kMaxPlaces) places_.clear();
   Place& place = places_[key];
@@ -108,8 +120,8 @@ void FaultMatcher::remember(const RawStack& stack) {
   code.stacks.clear();
 }
 
-bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, const RawStack& stack, StackId id,
-                         FaultEvidence evidence) {
+bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, const RawStack& stack,
+                         StackId id, FaultEvidence evidence) {
   if (stack.frames.empty() || stack.bytecode_size <= 0) return false;
   const std::uint64_t key = place_key(record, stack_base);
   if (!places_.learn(key, record, stack, evidence)) return false;
@@ -129,7 +141,8 @@ FaultMatcher::Code* FaultMatcher::find_code(std::uint64_t instruction, std::uint
   return instruction < it->second.end ? &it->second : nullptr;
 }
 
-std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint64_t stack_base, const Intern& intern) {
+std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint64_t stack_base,
+                                           const Intern& intern) {
   const std::uint64_t key = place_key(record, stack_base);
   const auto* place = places_.find(key);
   if (place == nullptr) return std::nullopt;
@@ -139,7 +152,8 @@ std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint6
   }
   for (const auto& slot : place->usable()) {
     if (slot.word >= record.words.size()) continue;
-    const std::uint64_t instruction = record.words[slot.word] - static_cast<std::uint64_t>(slot.ahead);
+    const std::uint64_t instruction =
+        record.words[slot.word] - static_cast<std::uint64_t>(slot.ahead);
     std::uint64_t begin = 0;
     Code* code = find_code(instruction, begin);
     if (code == nullptr) continue;

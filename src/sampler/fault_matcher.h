@@ -31,7 +31,8 @@ enum class FaultEvidence {
   kMaybe,    // the thread ran on meanwhile: believed if the record holds the stack's instruction
 };
 
-// Where records hold the instruction, by place; one for each process, as its threads run the same code.
+// Where records hold the instruction, by place; one for each process, as its threads run the same
+// code.
 class FaultPlaces {
  public:
   struct Slot {
@@ -67,11 +68,12 @@ class FaultMatcher {
 
   // `stack_base`: an address that is the same distance from the stack's end in each thread: the
   // thread pointer. `id`: of the stack. False: there was no evidence, and nothing was learnt.
-  bool learn(const attach::FaultRecord& record, std::uint64_t stack_base, const cpython::RawStack& stack,
-             StackId id, FaultEvidence evidence);
+  bool learn(const attach::FaultRecord& record, std::uint64_t stack_base,
+             const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
   // nullopt: a place, or a function, that was never seen. A place whose records do not hold the
   // instruction has the stack that was read there last.
-  std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base, const Intern& intern);
+  std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,
+                               const Intern& intern);
   std::uint64_t generation() const { return places_.generation() + generation_; }
 
  private:
@@ -85,7 +87,7 @@ class FaultMatcher {
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
 
   FaultPlaces& places_;
-  std::map<std::uint64_t, Code> codes_;  // by the address of the bytecode
+  std::map<std::uint64_t, Code> codes_;              // by the address of the bytecode
   std::unordered_map<std::uint64_t, StackId> last_;  // by place, where it is blank
   std::uint64_t generation_ = 0;
 };

@@ -6,28 +6,38 @@ namespace memspy::sampler {
 
 const char* engine_name(EngineChoice engine) {
   switch (engine) {
-    case EngineChoice::kAuto: return "auto";
-    case EngineChoice::kFaults: return "faults";
-    case EngineChoice::kPoll: return "poll";
-    case EngineChoice::kRss: return "rss";
+    case EngineChoice::kAuto:
+      return "auto";
+    case EngineChoice::kFaults:
+      return "faults";
+    case EngineChoice::kPoll:
+      return "poll";
+    case EngineChoice::kRss:
+      return "rss";
   }
   return "?";
 }
 
 Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
-  if (wanted == EngineChoice::kRss) return Rung{wanted, "asked for: totals only, nothing is attached"};
+  if (wanted == EngineChoice::kRss)
+    return Rung{wanted, "asked for: totals only, nothing is attached"};
   if (wanted == EngineChoice::kPoll) return Rung{wanted, "asked for"};
   auto works = PageFaultEngine::probe(proc, pid);
   if (works.has_value()) {
-    return Rung{EngineChoice::kFaults, wanted == EngineChoice::kFaults ? "asked for" : "page-fault events can be opened on the target"};
+    return Rung{EngineChoice::kFaults, wanted == EngineChoice::kFaults
+                                           ? "asked for"
+                                           : "page-fault events can be opened on the target"};
   }
   if (wanted == EngineChoice::kFaults) {
     Error error = std::move(works).error();
     error.why = "engine faults needs perf page-fault events on the target's threads";
-    error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON; --engine auto takes what works";
+    error.hint =
+        "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON; --engine auto "
+        "takes what works";
     return error;
   }
-  return Rung{EngineChoice::kPoll, "approximate: page-fault events cannot be had here (" + describe(works.error()) + ")"};
+  return Rung{EngineChoice::kPoll, "approximate: page-fault events cannot be had here (" +
+                                       describe(works.error()) + ")"};
 }
 
 }  // namespace memspy::sampler

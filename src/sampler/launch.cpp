@@ -29,11 +29,13 @@ namespace {
 
 Result<Launch> Launch::prepare(const std::vector<std::string>& command) {
   int gate[2], failure[2];
-  if (::pipe2(gate, O_CLOEXEC) != 0) return make_error(Errc::kInternal, "cannot make a pipe", errno);
+  if (::pipe2(gate, O_CLOEXEC) != 0)
+    return make_error(Errc::kInternal, "cannot make a pipe", errno);
   Launch launch;
   const UniqueFd gate_read(gate[0]);
   launch.gate_.reset(gate[1]);
-  if (::pipe2(failure, O_CLOEXEC) != 0) return make_error(Errc::kInternal, "cannot make a pipe", errno);
+  if (::pipe2(failure, O_CLOEXEC) != 0)
+    return make_error(Errc::kInternal, "cannot make a pipe", errno);
   launch.failure_.reset(failure[0]);
   const UniqueFd failure_write(failure[1]);
   std::vector<char*> argv;

@@ -30,7 +30,8 @@ class Bystander final : public attach::TraceeObserver {
 
 class Look {
  public:
-  Look(Pid pid, const LookOptions& options) : options_(options), target_(proc_, ProcessIndex{1}, pid, options.assume_minor) {}
+  Look(Pid pid, const LookOptions& options)
+      : options_(options), target_(proc_, ProcessIndex{1}, pid, options.assume_minor) {}
   Result<ProcessLook> take();
 
  private:
@@ -66,7 +67,8 @@ Result<ProcessLook> Look::take() {
     running.push_back(stat.has_value() && stat->state == 'R');
     look_.job_stopped = look_.job_stopped || (stat.has_value() && stat->job_stopped());
   }
-  if (std::find(running.begin(), running.end(), true) != running.end()) MEMSPY_CHECK(seizure_.seize(pid));
+  if (std::find(running.begin(), running.end(), true) != running.end())
+    MEMSPY_CHECK(seizure_.seize(pid));
   for (std::size_t i = 0; i < tids.size(); ++i) take_thread(tids[i], running[i]);
   return std::move(look_);
 }
@@ -75,13 +77,15 @@ void Look::take_thread(Tid tid, bool running) {
   ThreadLook look;
   look.tid = tid;
   look.name = proc_.comm(target_.pid(), tid).value_or("");
-  // A thread that runs is read beside its running first: whoever blocks between the question whether it
-  // runs and the stop would see an interrupted call.
+  // A thread that runs is read beside its running first: whoever blocks between the question
+  // whether it runs and the stop would see an interrupted call.
   cpython::RawStack stack;
   const auto thread_id = target_.find_thread_id(tid);
-  const bool steady = running && !options_.locals && thread_id && target_.read_running(*thread_id, stack);
+  const bool steady =
+      running && !options_.locals && thread_id && target_.read_running(*thread_id, stack);
   if (running && !steady && still_runs(tid)) {
-    const auto held = seizure_.with_stopped(tid, options_.deadline, [&] { read(look, seizure_.fs_base(tid), true); });
+    const auto held = seizure_.with_stopped(tid, options_.deadline,
+                                            [&] { read(look, seizure_.fs_base(tid), true); });
     if (held.has_value()) look_.paused = std::max(look_.paused, *held);
     if (!held.has_value()) look.error = describe(held.error());
   } else {
@@ -101,7 +105,8 @@ void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id, bool s
   look.python = static_cast<bool>(state);
   if (!look.python) return;
   const auto& interpreter = *target_.interpreter();
-  const bool taken = std::any_of(look_.threads.begin(), look_.threads.end(), [](const ThreadLook& t) { return t.gil; });
+  const bool taken = std::any_of(look_.threads.begin(), look_.threads.end(),
+                                 [](const ThreadLook& t) { return t.gil; });
   look.gil = !taken && interpreter.gil_holder(target_.memory()) == state;
   if (const std::string name = target_.thread_name(*thread_id); !name.empty()) look.name = name;
   read_frames(look, state, stopped ? std::nullopt : thread_id);
@@ -111,10 +116,13 @@ void Look::read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::ui
   auto& reader = *target_.reader();
   cpython::RawStack stack;
   auto captured = reader.capture(state, stack);
-  for (int attempt = 1; attempt < kTornReads && !captured.has_value(); ++attempt) captured = reader.capture(state, stack);
-  // Of a thread that is not stopped two reads must agree; where they never do, the last whole one stands.
+  for (int attempt = 1; attempt < kTornReads && !captured.has_value(); ++attempt)
+    captured = reader.capture(state, stack);
+  // Of a thread that is not stopped two reads must agree; where they never do, the last whole one
+  // stands.
   cpython::RawStack steady;
-  if (captured.has_value() && thread_id && target_.read_running(*thread_id, steady)) stack = std::move(steady);
+  if (captured.has_value() && thread_id && target_.read_running(*thread_id, steady))
+    stack = std::move(steady);
   if (!captured.has_value()) {
     look.error = describe(captured.error());
     return;
@@ -122,7 +130,8 @@ void Look::read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::ui
   look.collecting = stack.collecting;
   reader.resolve(stack, look.frames);
   if (!options_.locals) return;
-  for (const auto& frame : stack.frames) look.locals.push_back(reader.locals(frame, options_.repr_cap).value_or({}));
+  for (const auto& frame : stack.frames)
+    look.locals.push_back(reader.locals(frame, options_.repr_cap).value_or({}));
 }
 
 }  // namespace

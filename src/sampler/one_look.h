@@ -20,10 +20,10 @@ struct LookOptions {
 };
 
 struct ThreadLook {
-  Tid tid;                    // in memspy's PID namespace; 0 when it could not be matched
-  std::string name;           // Python's name, else the kernel's comm
+  Tid tid;           // in memspy's PID namespace; 0 when it could not be matched
+  std::string name;  // Python's name, else the kernel's comm
   bool gil = false;
-  bool python = false;        // false: a native thread without Python state
+  bool python = false;  // false: a native thread without Python state
   bool collecting = false;
   std::int64_t interpreter_id = 0;
   std::string error;          // why there are no frames, if there are none

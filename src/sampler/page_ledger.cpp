@@ -6,11 +6,12 @@ namespace memspy::sampler {
 namespace {
 
 constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
-constexpr std::size_t kFaultAroundPages = 16;      // the kernel's fault_around_bytes, 64 KiB
-constexpr std::uint64_t kHugeShortfall = 16;       // pages without a claim that are worth a look
-constexpr std::uint64_t kSplitRoom = 16;           // so many pages to a claim: it was a huge page, and is split
+constexpr std::size_t kFaultAroundPages = 16;  // the kernel's fault_around_bytes, 64 KiB
+constexpr std::uint64_t kHugeShortfall = 16;   // pages without a claim that are worth a look
+constexpr std::uint64_t kSplitRoom =
+    16;  // so many pages to a claim: it was a huge page, and is split
 constexpr std::uint64_t kNeighbourChunks = 16;
-constexpr std::size_t kScanChunks = 32;            // chunks read from pagemap in one call
+constexpr std::size_t kScanChunks = 32;  // chunks read from pagemap in one call
 
 std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
 RemoteAddr start_of(std::uint64_t chunk) { return {chunk * kChunkBytes}; }
@@ -21,10 +22,12 @@ std::uint16_t page_in_chunk(RemoteAddr page) {
 // Memory that can be resident and be given back. Device mappings and the kernel's own pages are
 // not in RSS.
 bool counts(const Mapping& mapping) {
-  return (mapping.readable || mapping.writable) && mapping.path != "[vsyscall]" && mapping.path != "[vvar]";
+  return (mapping.readable || mapping.writable) && mapping.path != "[vsyscall]" &&
+         mapping.path != "[vvar]";
 }
 
-// The page cache maps neighbours along; shared memory is touched page by page, as anonymous memory is.
+// The page cache maps neighbours along; shared memory is touched page by page, as anonymous memory
+// is.
 bool page_cache(const Mapping& mapping) {
   if (mapping.inode == 0) return false;
   for (const char* prefix : {"/dev/zero", "/SYSV", "/memfd:", "/dev/shm/"}) {
@@ -44,20 +47,24 @@ std::uint64_t PageLedger::Chunk::weight() const {
 std::uint64_t PageLedger::Chunk::held() const { return (present & ~baseline).count(); }
 
 std::uint32_t PageLedger::owner_index(const LedgerOwner& owner) {
-  const std::uint64_t key = (static_cast<std::uint64_t>(owner.thread.value) << 32) | owner.stack.value;
-  const auto [it, fresh] = owner_index_.try_emplace(key, static_cast<std::uint32_t>(owners_.size()));
+  const std::uint64_t key =
+      (static_cast<std::uint64_t>(owner.thread.value) << 32) | owner.stack.value;
+  const auto [it, fresh] =
+      owner_index_.try_emplace(key, static_cast<std::uint32_t>(owners_.size()));
   if (fresh) owners_.push_back({owner, 0, 0, 0});
   return it->second;
 }
 
 void PageLedger::add(std::uint32_t owner, std::uint64_t pages) {
-  if (owners_[owner].touched_pages == 0 && owners_[owner].returned_pages == 0) changed_.push_back(owner);
+  if (owners_[owner].touched_pages == 0 && owners_[owner].returned_pages == 0)
+    changed_.push_back(owner);
   owners_[owner].touched_pages += pages;
   net_pages_ += static_cast<std::int64_t>(pages);
 }
 
 void PageLedger::give_back(std::uint32_t owner, std::uint64_t pages) {
-  if (owners_[owner].touched_pages == 0 && owners_[owner].returned_pages == 0) changed_.push_back(owner);
+  if (owners_[owner].touched_pages == 0 && owners_[owner].returned_pages == 0)
+    changed_.push_back(owner);
   owners_[owner].returned_pages += pages;
   net_pages_ -= static_cast<std::int64_t>(pages);
 }
@@ -66,7 +73,8 @@ void PageLedger::take_baseline(const MemoryMap& map) { (void)scan(map, true); }
 
 // The page is held by an earlier sample. True: nothing more to do, it was a copy-on-write.
 bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults) {
-  const auto it = std::find_if(chunk.live.begin(), chunk.live.end(), [&](const Live& l) { return l.page == page; });
+  const auto it = std::find_if(chunk.live.begin(), chunk.live.end(),
+                               [&](const Live& l) { return l.page == page; });
   if (it == chunk.live.end()) return false;
   if (it->age < fork_age_) {
     it->age = ++age_;
@@ -82,7 +90,8 @@ bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t fa
 
 // Pages that came with this one, itself included.
 std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page) {
-  const RemoteAddr block{page.value / (kFaultAroundPages * kPageBytes) * (kFaultAroundPages * kPageBytes)};
+  const RemoteAddr block{page.value / (kFaultAroundPages * kPageBytes) *
+                         (kFaultAroundPages * kPageBytes)};
   buffer_.assign(kFaultAroundPages, false);
   if (!tables_.read_present(block, buffer_)) return 1;
   std::uint64_t fresh = 0;
@@ -95,7 +104,8 @@ std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page) {
   return std::max<std::uint64_t>(fresh, 1);
 }
 
-void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t faults, const MemoryMap& map) {
+void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t faults,
+                       const MemoryMap& map) {
   const std::uint32_t who = owner_index(owner);
   ++owners_[who].samples;
   if (!page) {
@@ -117,7 +127,8 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
   const Mapping* mapping = find_mapping(map, page);
   const bool file = mapping != nullptr && page_cache(*mapping);
   const std::uint64_t pages = faults * (file ? fault_around(chunk, page) : 1);
-  chunk.live.push_back({++age_, who, static_cast<std::uint32_t>(std::min<std::uint64_t>(pages, UINT32_MAX)), at});
+  chunk.live.push_back(
+      {++age_, who, static_cast<std::uint32_t>(std::min<std::uint64_t>(pages, UINT32_MAX)), at});
   ++live_samples_;
   add(who, chunk.live.back().weight);
   if (!chunk.dirty) dirty_.push_back(chunk_of(page));
@@ -133,7 +144,8 @@ void PageLedger::weigh_huge(ChunkIndex index, Chunk& chunk) {
   if (claimed + kHugeShortfall > kChunkPages) return;  // filled page by page
   const auto huge = tables_.is_huge(start_of(index));
   // Where the kernel does not tell: small pages would have left more samples behind.
-  if (!huge.value_or(chunk.dirty && chunk.live.size() == 1 && chunk.live.front().weight <= 8)) return;
+  if (!huge.value_or(chunk.dirty && chunk.live.size() == 1 && chunk.live.front().weight <= 8))
+    return;
   grow(chunk, kChunkPages - claimed);
   chunk.huge = true;
   chunk.huge_age = age_;
@@ -157,7 +169,8 @@ void PageLedger::grow(Chunk& chunk, std::uint64_t pages) {
 // unmapped and touched anew.
 void PageLedger::review_huge(ChunkIndex index, Chunk& chunk) {
   const std::uint64_t age = chunk.huge_age;
-  const bool touched = std::any_of(chunk.live.begin(), chunk.live.end(), [&](const Live& l) { return l.age > age; });
+  const bool touched =
+      std::any_of(chunk.live.begin(), chunk.live.end(), [&](const Live& l) { return l.age > age; });
   if (chunk.present.all() && !touched) return;
   chunk.huge = false;
   if (touched && chunk.present.all() && tables_.is_huge(start_of(index)).value_or(false)) {
@@ -177,7 +190,8 @@ void PageLedger::drop_older(Chunk& chunk, std::uint64_t age) {
   });
 }
 
-// The samples up to `age` share what is left of the chunk, whichever of its pages were their witnesses.
+// The samples up to `age` share what is left of the chunk, whichever of its pages were their
+// witnesses.
 void PageLedger::shrink_older(Chunk& chunk, std::uint64_t age) {
   std::bitset<kChunkPages> open = chunk.present & ~chunk.baseline;
   std::uint64_t old = 0, younger = 0;
@@ -197,7 +211,8 @@ void PageLedger::shrink_older(Chunk& chunk, std::uint64_t age) {
     give_back(sample.owner, sample.weight - weight);
     sample.weight = weight;
     while (page < kChunkPages && !open[page]) ++page;
-    if (!chunk.present[sample.page] && page < kChunkPages) sample.page = static_cast<std::uint16_t>(page++);
+    if (!chunk.present[sample.page] && page < kChunkPages)
+      sample.page = static_cast<std::uint16_t>(page++);
   }
   live_samples_ -= std::erase_if(chunk.live, [](const Live& sample) { return sample.weight == 0; });
 }
@@ -234,8 +249,8 @@ void PageLedger::check_touched() {
   dirty_.clear();
 }
 
-// Reads every page of the map, a run of chunks at a time; mappings that share a chunk are put together.
-// False when the page tables cannot be read: then nothing is known to be gone.
+// Reads every page of the map, a run of chunks at a time; mappings that share a chunk are put
+// together. False when the page tables cannot be read: then nothing is known to be gone.
 bool PageLedger::scan(const MemoryMap& map, bool baseline) {
   std::unordered_map<ChunkIndex, std::bitset<kChunkPages>> seen;
   for (const Mapping& mapping : map) {
@@ -258,7 +273,9 @@ bool PageLedger::scan(const MemoryMap& map, bool baseline) {
   if (baseline) return true;
   for (auto it = chunks_.begin(); it != chunks_.end();) {
     if (!seen.contains(it->first)) update(it->first, it->second, {});
-    it = it->second.present.none() && it->second.live.empty() && !it->second.dirty ? chunks_.erase(it) : std::next(it);
+    it = it->second.present.none() && it->second.live.empty() && !it->second.dirty
+             ? chunks_.erase(it)
+             : std::next(it);
   }
   return true;
 }
@@ -283,14 +300,17 @@ void PageLedger::take_back(std::int64_t surplus) {
   };
   std::vector<Overclaim> overclaims;
   for (auto& [index, chunk] : chunks_) {
-    const auto over = static_cast<std::int64_t>(chunk.weight()) - static_cast<std::int64_t>(chunk.held());
+    const auto over =
+        static_cast<std::int64_t>(chunk.weight()) - static_cast<std::int64_t>(chunk.held());
     if (over > 0) overclaims.push_back({over, &chunk});
   }
-  std::sort(overclaims.begin(), overclaims.end(), [](const auto& a, const auto& b) { return a.pages > b.pages; });
+  std::sort(overclaims.begin(), overclaims.end(),
+            [](const auto& a, const auto& b) { return a.pages > b.pages; });
   for (auto& [over, chunk] : overclaims) {
     for (Live& sample : chunk->live) {  // oldest first
       if (surplus <= 0 || over <= 0) break;
-      const auto take = static_cast<std::uint32_t>(std::min<std::int64_t>({surplus, over, sample.weight}));
+      const auto take =
+          static_cast<std::uint32_t>(std::min<std::int64_t>({surplus, over, sample.weight}));
       sample.weight -= take;
       give_back(sample.owner, take);
       surplus -= take;
@@ -317,7 +337,8 @@ void PageLedger::take_back_unplaced(std::int64_t surplus) {
   }
 }
 
-// Chunks with `room` pages without a claim for each that has one, and more. Returns what is missing then.
+// Chunks with `room` pages without a claim for each that has one, and more. Returns what is missing
+// then.
 std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
   for (auto& [index, chunk] : chunks_) {
     if (deficit <= 0) break;
@@ -330,22 +351,28 @@ std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
   return deficit;
 }
 
-// The heaviest sample of the nearest chunk that has any; null: there is none near by. `claimed` is sorted.
-const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>& claimed, ChunkIndex index) const {
+// The heaviest sample of the nearest chunk that has any; null: there is none near by. `claimed` is
+// sorted.
+const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>& claimed,
+                                                  ChunkIndex index) const {
   const auto above = std::lower_bound(claimed.begin(), claimed.end(), index);
   std::optional<ChunkIndex> nearest;
   if (above != claimed.end()) nearest = *above;
-  if (above != claimed.begin() && (!nearest || index - *std::prev(above) <= *nearest - index)) nearest = *std::prev(above);
-  if (!nearest || (*nearest > index ? *nearest - index : index - *nearest) > kNeighbourChunks) return nullptr;
+  if (above != claimed.begin() && (!nearest || index - *std::prev(above) <= *nearest - index))
+    nearest = *std::prev(above);
+  if (!nearest || (*nearest > index ? *nearest - index : index - *nearest) > kNeighbourChunks)
+    return nullptr;
   const auto& live = chunks_.at(*nearest).live;
-  return &*std::max_element(live.begin(), live.end(), [](const Live& a, const Live& b) { return a.weight < b.weight; });
+  return &*std::max_element(live.begin(), live.end(),
+                            [](const Live& a, const Live& b) { return a.weight < b.weight; });
 }
 
 std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
   std::vector<ChunkIndex> claimed, orphans;
   for (const auto& [index, chunk] : chunks_) {
     if (!chunk.live.empty()) claimed.push_back(index);
-    if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none()) orphans.push_back(index);
+    if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none())
+      orphans.push_back(index);
   }
   std::sort(claimed.begin(), claimed.end());
   for (const ChunkIndex index : orphans) {
@@ -403,14 +430,15 @@ std::uint64_t PageLedger::place_moved(Chunk& chunk, std::uint32_t owner, std::ui
   return pages;
 }
 
-// Halves the samples of crowded chunks: two of one owner become one witness for both. Which of the two
-// pages stays alternates, so that neither end of a chunk is favoured. Chunks of many owners may not
-// get smaller: the next time is then put off, so that the price stays small for each sample.
+// Halves the samples of crowded chunks: two of one owner become one witness for both. Which of the
+// two pages stays alternates, so that neither end of a chunk is favoured. Chunks of many owners may
+// not get smaller: the next time is then put off, so that the price stays small for each sample.
 void PageLedger::merge_pairs() {
   bool keep_later = false;
   for (auto& [index, chunk] : chunks_) {
     if (chunk.live.size() < 2) continue;
-    std::stable_sort(chunk.live.begin(), chunk.live.end(), [](const Live& a, const Live& b) { return a.owner < b.owner; });
+    std::stable_sort(chunk.live.begin(), chunk.live.end(),
+                     [](const Live& a, const Live& b) { return a.owner < b.owner; });
     std::vector<Live> kept;
     for (std::size_t i = 0; i < chunk.live.size(); ++i) {
       Live sample = chunk.live[i];

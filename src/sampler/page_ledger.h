@@ -1,18 +1,19 @@
 // Which stack first touched which resident page, kept until the page is given back.
 //
-// A sample names one page and stands for `faults` faults of its thread. The ledger keeps the page as
-// the witness of that weight: when pagemap says that the page is gone, or somebody touches it anew,
-// the weight is returned. What is resident at the start is the baseline: it has no owner, and what
-// goes of it is shrink.
+// A sample names one page and stands for `faults` faults of its thread. The ledger keeps the page
+// as the witness of that weight: when pagemap says that the page is gone, or somebody touches it
+// anew, the weight is returned. What is resident at the start is the baseline: it has no owner, and
+// what goes of it is shrink.
 //
 //   chunk = 2 MiB of address space
 //     baseline  1 bit a page: resident when the run began, and still
 //     present   1 bit a page: resident when last read
 //     live      the samples whose page is there: page, weight, owner, age
 //
-// Where a program maps and unmaps the same addresses over and over, most touches are not sampled and
-// no witness tells of their end: then more pages are claimed in a chunk than it holds. settle() takes
-// the surplus back, oldest claims first, once the process' RSS says that too much is explained.
+// Where a program maps and unmaps the same addresses over and over, most touches are not sampled
+// and no witness tells of their end: then more pages are claimed in a chunk than it holds. settle()
+// takes the surplus back, oldest claims first, once the process' RSS says that too much is
+// explained.
 //
 // One thread (the collector). Memory: about 24 bytes a live sample, 160 bytes a chunk.
 #pragma once
@@ -32,7 +33,8 @@ namespace memspy::sampler {
 
 inline constexpr std::uint64_t kPageBytes = 4096;
 inline constexpr std::size_t kChunkPages = 512;
-inline constexpr std::size_t kMaxLiveSamples = 200'000;  // then two of one owner and chunk become one
+inline constexpr std::size_t kMaxLiveSamples =
+    200'000;  // then two of one owner and chunk become one
 
 // What the ledger asks of a process' page tables; /proc/PID/pagemap, or a fake.
 class PageTables {
@@ -74,19 +76,19 @@ class PageLedger {
   void check_touched();
   // Looks at every page of `map`. Costs about 10 ms a GiB.
   void audit(const MemoryMap& map);
-  // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit() showed to
-  // be claimed twice. Less is: what came up without a fault beside pages that were touched came with
-  // them (a huge page, split since); a huge page whose one fault was not recorded belongs to whoever
-  // touched its neighbours; what went from one place and came up at another has moved (mremap), and
-  // stays with its owner. After audit() only.
+  // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit()
+  // showed to be claimed twice. Less is: what came up without a fault beside pages that were
+  // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
+  // belongs to whoever touched its neighbours; what went from one place and came up at another has
+  // moved (mremap), and stays with its owner. After audit() only.
   void settle(std::int64_t limit_pages);
 
   std::vector<LedgerDelta> drain();
 
-  std::int64_t net_pages() const { return net_pages_; }            // touched - returned
-  std::uint64_t shrink_pages() const { return shrink_pages_; }     // of the baseline
-  std::uint64_t copied_pages() const { return copied_pages_; }     // copy-on-write after a fork
-  std::uint64_t huge_pages() const { return huge_pages_; }         // 2 MiB pages weighed
+  std::int64_t net_pages() const { return net_pages_; }         // touched - returned
+  std::uint64_t shrink_pages() const { return shrink_pages_; }  // of the baseline
+  std::uint64_t copied_pages() const { return copied_pages_; }  // copy-on-write after a fork
+  std::uint64_t huge_pages() const { return huge_pages_; }      // 2 MiB pages weighed
   std::size_t live_samples() const { return live_samples_; }
 
  private:
@@ -100,8 +102,8 @@ class PageLedger {
     std::bitset<kChunkPages> baseline, present, claimed;
     std::vector<Live> live;
     bool dirty = false;
-    bool huge = false;          // one page: its live samples stand for all of it…
-    std::uint64_t huge_age = 0;  // …those up to this age
+    bool huge = false;             // one page: its live samples stand for all of it…
+    std::uint64_t huge_age = 0;    // …those up to this age
     std::uint64_t weight() const;  // pages claimed by samples
     std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
@@ -131,11 +133,11 @@ class PageLedger {
   PageTables& tables_;
   std::unordered_map<ChunkIndex, Chunk> chunks_;
   std::vector<ChunkIndex> dirty_;
-  std::vector<LedgerDelta> owners_;                                // deltas since the last drain
+  std::vector<LedgerDelta> owners_;  // deltas since the last drain
   std::unordered_map<std::uint64_t, std::uint32_t> owner_index_;
   std::vector<std::uint32_t> changed_;
-  std::unordered_map<std::uint32_t, std::uint64_t> unplaced_;      // owner -> pages without an address
-  std::unordered_map<std::uint32_t, std::uint64_t> gone_;          // owner -> pages gone since settle()
+  std::unordered_map<std::uint32_t, std::uint64_t> unplaced_;  // owner -> pages without an address
+  std::unordered_map<std::uint32_t, std::uint64_t> gone_;      // owner -> pages gone since settle()
   std::vector<bool> buffer_;
   std::uint64_t age_ = 0, fork_age_ = 0;
   std::int64_t net_pages_ = 0;

@@ -17,7 +17,8 @@ void PauseStats::add(std::chrono::nanoseconds held) {
   buckets_[std::min(bucket, kBuckets - 1)].fetch_add(1, std::memory_order_relaxed);
   count_.fetch_add(1, std::memory_order_relaxed);
   total_ns_.fetch_add(held.count(), std::memory_order_relaxed);
-  if (held.count() > max_ns_.load(std::memory_order_relaxed)) max_ns_.store(held.count(), std::memory_order_relaxed);
+  if (held.count() > max_ns_.load(std::memory_order_relaxed))
+    max_ns_.store(held.count(), std::memory_order_relaxed);
 }
 
 std::chrono::nanoseconds PauseStats::quantile(double q) const {

@@ -13,8 +13,12 @@ class PauseStats {
  public:
   void add(std::chrono::nanoseconds held);
   std::uint64_t count() const { return count_.load(std::memory_order_relaxed); }
-  std::chrono::nanoseconds total() const { return std::chrono::nanoseconds(total_ns_.load(std::memory_order_relaxed)); }
-  std::chrono::nanoseconds max() const { return std::chrono::nanoseconds(max_ns_.load(std::memory_order_relaxed)); }
+  std::chrono::nanoseconds total() const {
+    return std::chrono::nanoseconds(total_ns_.load(std::memory_order_relaxed));
+  }
+  std::chrono::nanoseconds max() const {
+    return std::chrono::nanoseconds(max_ns_.load(std::memory_order_relaxed));
+  }
   // The upper end of the bucket that holds the quantile; 0 when nothing was added.
   std::chrono::nanoseconds quantile(double q) const;
 

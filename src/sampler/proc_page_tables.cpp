@@ -7,14 +7,16 @@ namespace {
 
 class ProcPageTables final : public PageTables {
  public:
-  ProcPageTables(const procfs::ProcDir& proc, Pid pid) : pagemap_(procfs::Pagemap::open(proc, pid)) {}
+  ProcPageTables(const procfs::ProcDir& proc, Pid pid)
+      : pagemap_(procfs::Pagemap::open(proc, pid)) {}
 
   bool read_present(RemoteAddr start, std::vector<bool>& present) override {
     if (!pagemap_.has_value()) return false;
     entries_.resize(present.size());
     const auto got = pagemap_->read(start, entries_);
     if (!got.has_value() || *got != entries_.size()) return false;
-    for (std::size_t i = 0; i < entries_.size(); ++i) present[i] = procfs::page_present(entries_[i]);
+    for (std::size_t i = 0; i < entries_.size(); ++i)
+      present[i] = procfs::page_present(entries_[i]);
     return true;
   }
 

@@ -56,15 +56,18 @@ void ProcessWindow::lose() { lost_ = true; }
 void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
   growth_.rss_end_bytes = rss_bytes;
   growth_.rss_peak_bytes = std::max(growth_.rss_peak_bytes, rss_bytes);
-  const auto change = static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
+  const auto change =
+      static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
   if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes));
-  const std::int64_t attributed = std::max<std::int64_t>(ledger_.net_pages(), 0) * static_cast<std::int64_t>(kPageBytes);
+  const std::int64_t attributed =
+      std::max<std::int64_t>(ledger_.net_pages(), 0) * static_cast<std::int64_t>(kPageBytes);
   const std::int64_t rest = change + shrink - attributed;
   growth_.attributed_bytes = static_cast<std::uint64_t>(attributed);
   growth_.unattributed_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(rest, 0));
   // More explained than grew: memory from before the window went, unseen.
-  growth_.shrink_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(attributed + std::max<std::int64_t>(rest, 0) - change, 0));
+  growth_.shrink_bytes = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(attributed + std::max<std::int64_t>(rest, 0) - change, 0));
 }
 
 // True when every page was looked at.
@@ -78,7 +81,8 @@ bool ProcessWindow::look(SteadyTime now, bool last) {
   refresh_map();
   if (began_) ledger_.audit(map_);
   const auto price = std::chrono::steady_clock::now() - begin;
-  const auto pause = std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(price.count()) / share_));
+  const auto pause = std::chrono::nanoseconds(
+      static_cast<std::int64_t>(static_cast<double>(price.count()) / share_));
   next_audit_ = now + std::min<std::chrono::nanoseconds>(pause, kLongestAuditPause);
   return true;
 }
@@ -96,8 +100,9 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
   }
   if (began_) reconcile(rss_at_end_.value_or(rss), audited);
   const auto signed_bytes = [](std::uint64_t bytes) { return static_cast<std::int64_t>(bytes); };
-  const std::int64_t rest = signed_bytes(growth_.rss_end_bytes) - signed_bytes(growth_.rss_begin_bytes) +
-                            signed_bytes(growth_.shrink_bytes) - signed_bytes(growth_.attributed_bytes);
+  const std::int64_t rest =
+      signed_bytes(growth_.rss_end_bytes) - signed_bytes(growth_.rss_begin_bytes) +
+      signed_bytes(growth_.shrink_bytes) - signed_bytes(growth_.attributed_bytes);
   result.unattributed_change_bytes = rest - unattributed_bytes_;
   unattributed_bytes_ = rest;
   result.growth = ledger_.drain();

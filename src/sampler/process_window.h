@@ -34,7 +34,9 @@ class ProcessWindow {
 
   const ProcessRecord& record() const { return record_; }
   void update(ProcessRecord record) { record_ = std::move(record); }
-  void set_interpreter(std::shared_ptr<const cpython::Interpreter> found) { series_.set_interpreter(std::move(found)); }
+  void set_interpreter(std::shared_ptr<const cpython::Interpreter> found) {
+    series_.set_interpreter(std::move(found));
+  }
 
   // Reads what is resident now. Before sampling begins where that can be arranged.
   void take_baseline();
@@ -51,8 +53,8 @@ class ProcessWindow {
   void lose();
   bool lost() const { return lost_; }
 
-  // Brings the ledger up to date, then RSS; order matters: what is explained must be in RSS already.
-  // `point`: the series at this tick, absent once the memory is gone.
+  // Brings the ledger up to date, then RSS; order matters: what is explained must be in RSS
+  // already. `point`: the series at this tick, absent once the memory is gone.
   struct Tick {
     std::vector<LedgerDelta> growth;
     std::int64_t unattributed_change_bytes = 0;

@@ -28,11 +28,13 @@ void Roster::announce(const Target& target) {
   record.name = proc_.comm(target.pid(), Tid{target.pid().value}).value_or("");
   record.command_line = proc_.command_line(target.pid()).value_or({});
   record.executable = proc_.executable(target.pid()).value_or("");
-  if (const auto* interpreter = target.interpreter()) record.python_version = interpreter->version().text();
+  if (const auto* interpreter = target.interpreter())
+    record.python_version = interpreter->version().text();
   record.first_seen = std::chrono::steady_clock::now() - start_;
   queue_.push(std::move(record));
   if (const auto* interpreter = target.interpreter()) {
-    queue_.push(InterpreterFound{target.index(), std::make_shared<const cpython::Interpreter>(*interpreter)});
+    queue_.push(InterpreterFound{target.index(),
+                                 std::make_shared<const cpython::Interpreter>(*interpreter)});
   }
 }
 
@@ -40,7 +42,8 @@ ThreadIndex Roster::thread(const Target& target, Tid tid) {
   auto [it, fresh] = threads_.try_emplace(tid);
   if (fresh) {
     it->second.index = ThreadIndex{++thread_count_};
-    queue_.push(ThreadRecord{it->second.index, target.index(), tid, proc_.comm(target.pid(), tid).value_or("")});
+    queue_.push(ThreadRecord{it->second.index, target.index(), tid,
+                             proc_.comm(target.pid(), tid).value_or("")});
   }
   return it->second.index;
 }

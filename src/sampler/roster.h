@@ -1,8 +1,8 @@
 // Who is under observation: the processes and threads of a run, with the indexes that records use.
 // Announces each in the event queue before anything refers to it.
 //
-// A process that executes a new program is a new process here: its memory has nothing in common with
-// what was there before. Tracer thread only.
+// A process that executes a new program is a new process here: its memory has nothing in common
+// with what was there before. Tracer thread only.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,8 @@ namespace memspy::sampler {
 
 class Roster {
  public:
-  Roster(const procfs::ProcDir& proc, EventQueue& queue, SteadyTime start, std::optional<int> assume_minor)
+  Roster(const procfs::ProcDir& proc, EventQueue& queue, SteadyTime start,
+         std::optional<int> assume_minor)
       : proc_(proc), queue_(queue), start_(start), assume_minor_(assume_minor) {}
 
   // The target of a pid, made and announced on first sight.

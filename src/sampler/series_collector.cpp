@@ -25,7 +25,8 @@ SeriesCollector::SeriesCollector(const procfs::ProcDir& proc, Pid pid, double sh
     : proc_(proc), pid_(pid), memory_(pid), share_(share) {}
 
 void SeriesCollector::Paced::paid(SteadyTime now, std::chrono::nanoseconds price, double share) {
-  const auto earned = std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
+  const auto earned = std::chrono::nanoseconds(
+      static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
   next = now + std::clamp<std::chrono::nanoseconds>(earned, kDearestPause, kLongestPause);
 }
 
@@ -41,7 +42,8 @@ void SeriesCollector::collect(SeriesPoint& point, SteadyTime now) {
   collect_status(point);
   collect_stat(point, now);
   paced(files_, now, [&] {
-    if (const auto files = proc_.open_files(pid_); files.has_value()) point[C::kOpenFiles] = static_cast<double>(*files);
+    if (const auto files = proc_.open_files(pid_); files.has_value())
+      point[C::kOpenFiles] = static_cast<double>(*files);
   });
   paced(cgroup_, now, [&] { collect_cgroup(point); });
   paced(rollup_, now, [&] { collect_rollup(point); });
@@ -71,7 +73,8 @@ void SeriesCollector::collect_stat(SeriesPoint& point, SteadyTime now) {
   const std::uint64_t ticks = stat->user_ticks + stat->system_ticks;
   const double elapsed = to_seconds(now - last_cpu_time_);
   if (last_cpu_ticks_ && ticks >= *last_cpu_ticks_ && elapsed > 0) {
-    const double seconds = static_cast<double>(ticks - *last_cpu_ticks_) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    const double seconds =
+        static_cast<double>(ticks - *last_cpu_ticks_) / static_cast<double>(::sysconf(_SC_CLK_TCK));
     point[C::kCpuPercent] = 100 * seconds / elapsed;
   } else {
     point[C::kCpuPercent] = 0;

@@ -1,5 +1,6 @@
-// The time series of one process. RSS and what comes with it at every tick; dearer figures (PSS, USS,
-// pymalloc's pools) only as often as their measured price fits a share of the budget. Collector thread.
+// The time series of one process. RSS and what comes with it at every tick; dearer figures (PSS,
+// USS, pymalloc's pools) only as often as their measured price fits a share of the budget.
+// Collector thread.
 #pragma once
 
 #include <chrono>
@@ -19,7 +20,9 @@ class SeriesCollector {
   // `share`: of one core's time, for the dearer figures together.
   SeriesCollector(const procfs::ProcDir& proc, Pid pid, double share);
 
-  void set_interpreter(std::shared_ptr<const cpython::Interpreter> interpreter) { interpreter_ = std::move(interpreter); }
+  void set_interpreter(std::shared_ptr<const cpython::Interpreter> interpreter) {
+    interpreter_ = std::move(interpreter);
+  }
   // Fills what can be read; what cannot stays absent. `now` paces the dearer figures.
   void collect(SeriesPoint& point, SteadyTime now);
 

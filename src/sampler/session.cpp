@@ -84,7 +84,8 @@ class RunningSession final : public Session {
   RunningSession(SessionOptions options, SampleSink& sink)
       : options_(std::move(options)),
         sink_(sink),
-        context_{proc_, engine_options(options_), std::chrono::steady_clock::now(), {}, {}, {}, {}, {}},
+        context_{proc_, engine_options(options_), std::chrono::steady_clock::now(), {}, {}, {}, {},
+                 {}},
         collector_(context_, sink) {}
   ~RunningSession() override { join(); }
 
@@ -178,7 +179,8 @@ Result<Unit> RunningSession::open_traced(Pid pid) {
   std::promise<Result<Unit>> promise;
   auto attached = promise.get_future();
   const AttachKind kind = launch_ ? AttachKind::kLaunched : AttachKind::kTarget;
-  tracer_ = std::thread([this, pid, kind, p = std::move(promise)]() mutable { trace(pid, kind, std::move(p)); });
+  tracer_ = std::thread(
+      [this, pid, kind, p = std::move(promise)]() mutable { trace(pid, kind, std::move(p)); });
   MEMSPY_CHECK(attached.get());
   MEMSPY_CHECK(collector_.take_events());
   collector_.take_baselines();
@@ -193,7 +195,8 @@ Result<Unit> RunningSession::open_traced(Pid pid) {
 Result<Unit> RunningSession::await_launch() {
   MEMSPY_CHECK(launch_->release());
   const auto deadline = std::chrono::steady_clock::now() + kFirstExecTime;
-  while (collector_.first() == nullptr && !tracer_done_ && std::chrono::steady_clock::now() < deadline) {
+  while (collector_.first() == nullptr && !tracer_done_ &&
+         std::chrono::steady_clock::now() < deadline) {
     wait_until(std::chrono::steady_clock::now() + kQueuePause);
     MEMSPY_CHECK(collector_.take_events());
   }
@@ -232,7 +235,8 @@ void RunningSession::join() {
 // True when woken before the deadline.
 bool RunningSession::wait_until(SteadyTime deadline) {
   pollfd wake{context_.to_collector.fd(), POLLIN, 0};
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   const int count = ::poll(&wake, 1, static_cast<int>(std::max(left, 0ms).count()));
   if (count <= 0) return false;
   context_.to_collector.clear();
@@ -241,7 +245,8 @@ bool RunningSession::wait_until(SteadyTime deadline) {
 
 std::optional<std::string> RunningSession::ended(SteadyTime end) const {
   if (const char* reason = stop_reason_.load()) return std::string(reason);
-  if (collector_.end_of_first() && (tracer_done_ || !options_.subprocesses)) return "target " + *collector_.end_of_first();
+  if (collector_.end_of_first() && (tracer_done_ || !options_.subprocesses))
+    return "target " + *collector_.end_of_first();
   if (engine_ == EngineChoice::kRss) {
     const auto identity = proc_.identity(target_.identity.pid);
     if (!identity.has_value() || *identity != target_.identity) return "target gone";
@@ -273,7 +278,8 @@ Result<RunSummary> RunningSession::run() {
   MEMSPY_CHECK(std::move(result));
   MEMSPY_CHECK(collector_.tick(now, true));
   // The last events may say more than was known when the loop ended.
-  if (collector_.end_of_first() && *how == "target gone") how = "target " + *collector_.end_of_first();
+  if (collector_.end_of_first() && *how == "target gone")
+    how = "target " + *collector_.end_of_first();
   const RunSummary summary = collector_.summary(now, *how);
   MEMSPY_CHECK(sink_.finish(summary));
   return summary;

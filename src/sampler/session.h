@@ -20,9 +20,9 @@ namespace memspy::sampler {
 enum class EngineChoice { kAuto, kFaults, kPoll, kRss };
 
 struct SessionOptions {
-  std::optional<Pid> pid;               // attach…
-  std::vector<std::string> launch;      // …or start this command and profile it from birth
-  bool subprocesses = false;            // children too, now and later
+  std::optional<Pid> pid;           // attach…
+  std::vector<std::string> launch;  // …or start this command and profile it from birth
+  bool subprocesses = false;        // children too, now and later
   EngineChoice engine = EngineChoice::kAuto;
   std::chrono::nanoseconds interval = std::chrono::seconds(1);
   std::optional<std::chrono::nanoseconds> duration;
@@ -34,7 +34,8 @@ struct SessionOptions {
 
 class Session {
  public:
-  // Attaches (or launches). Errors are final and carry why and hint. The target runs on when this returns.
+  // Attaches (or launches). Errors are final and carry why and hint. The target runs on when this
+  // returns.
   static Result<std::unique_ptr<Session>> start(SessionOptions options, SampleSink& sink);
   virtual ~Session() = default;
 
@@ -43,7 +44,8 @@ class Session {
   // ends the run with its error after the target was released.
   virtual Result<RunSummary> run() = 0;
 
-  // Ends run() soon. Async-signal-safe and thread-safe. `reason` must be a string literal: "signal SIGINT".
+  // Ends run() soon. Async-signal-safe and thread-safe. `reason` must be a string literal: "signal
+  // SIGINT".
   virtual void stop(const char* reason) = 0;
 
   virtual const RunHeader& header() const = 0;

@@ -16,14 +16,16 @@ StackId StackInterner::extend(StackId parent, FrameId frame) {
   return id;
 }
 
-FrameId StackInterner::frame(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawFrame& raw) {
+FrameId StackInterner::frame(ProcessIndex process, const cpython::StackReader& reader,
+                             const cpython::RawFrame& raw) {
   const auto [it, fresh] = frames_.try_emplace(RawKey{process.value, raw.code, raw.instruction});
   if (fresh) it->second = define(reader.resolve(raw));
   return it->second;
 }
 
 StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackReader& reader,
-                                     std::span<const cpython::RawFrame> innermost_first, bool without_line) {
+                                     std::span<const cpython::RawFrame> innermost_first,
+                                     bool without_line) {
   StackId stack = kNoStack;
   for (auto it = innermost_first.rbegin(); it != innermost_first.rend(); ++it) {
     FrameId id = frame(process, reader, *it);

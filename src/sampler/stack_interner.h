@@ -16,15 +16,18 @@ class StackInterner {
   explicit StackInterner(EventQueue& queue) : queue_(queue) {}
 
   // The stack of Python frames, with [gc] innermost while the collector runs.
-  StackId python_stack(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawStack& raw);
+  StackId python_stack(ProcessIndex process, const cpython::StackReader& reader,
+                       const cpython::RawStack& raw);
   // Frames of it. `without_line`: the innermost is named without its line.
   StackId python_prefix(ProcessIndex process, const cpython::StackReader& reader,
-                        std::span<const cpython::RawFrame> innermost_first, bool without_line = false);
+                        std::span<const cpython::RawFrame> innermost_first,
+                        bool without_line = false);
   // A stack of one marker: "[native thread]", "[starting]".
   StackId marker(std::string_view name);
 
  private:
-  FrameId frame(ProcessIndex process, const cpython::StackReader& reader, const cpython::RawFrame& raw);
+  FrameId frame(ProcessIndex process, const cpython::StackReader& reader,
+                const cpython::RawFrame& raw);
   FrameId define(const Frame& frame);
   StackId extend(StackId parent, FrameId frame);
 

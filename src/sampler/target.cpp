@@ -19,8 +19,13 @@ constexpr std::uint64_t kGlibcTidOffset = 0x2d0;
 
 }  // namespace
 
-Target::Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid, std::optional<int> assume_minor)
-    : proc_(proc), index_(index), assume_minor_(assume_minor), memory_(std::make_unique<attach::ProcessVm>(pid)), search_pause_(kFirstSearchPause) {}
+Target::Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid,
+               std::optional<int> assume_minor)
+    : proc_(proc),
+      index_(index),
+      assume_minor_(assume_minor),
+      memory_(std::make_unique<attach::ProcessVm>(pid)),
+      search_pause_(kFirstSearchPause) {}
 
 Result<Unit> Target::find_interpreter() {
   MEMSPY_TRY(map, proc_.maps(pid()));
@@ -56,7 +61,8 @@ std::optional<std::uint64_t> Target::find_thread_id(Tid tid) {
   if (!states.has_value()) return std::nullopt;
   for (const auto& state : *states) {
     std::int32_t native = state.native_thread_id;
-    if (native == 0) native = read<std::int32_t>(*memory_, {state.thread_id + kGlibcTidOffset}).value_or(0);
+    if (native == 0)
+      native = read<std::int32_t>(*memory_, {state.thread_id + kGlibcTidOffset}).value_or(0);
     if (native == inner) return state.thread_id;
   }
   return std::nullopt;
@@ -71,15 +77,19 @@ bool Target::read_running(std::uint64_t thread_id, cpython::RawStack& out) {
     return a.frame == b.frame && a.code == b.code && a.instruction == b.instruction;
   };
   for (int attempt = 0; attempt < kTornReads; ++attempt) {
-    if (!reader_->capture(state, out).has_value() || !reader_->capture(state, again).has_value()) continue;
-    if (std::equal(out.frames.begin(), out.frames.end(), again.frames.begin(), again.frames.end(), same)) return true;
+    if (!reader_->capture(state, out).has_value() || !reader_->capture(state, again).has_value())
+      continue;
+    if (std::equal(out.frames.begin(), out.frames.end(), again.frames.begin(), again.frames.end(),
+                   same))
+      return true;
   }
   return false;
 }
 
 std::string Target::thread_name(std::uint64_t thread_id) {
   const auto find = [&] {
-    return std::find_if(names_.begin(), names_.end(), [&](const auto& entry) { return entry.first == thread_id; });
+    return std::find_if(names_.begin(), names_.end(),
+                        [&](const auto& entry) { return entry.first == thread_id; });
   };
   auto it = find();
   const auto now = std::chrono::steady_clock::now();

@@ -32,7 +32,9 @@ class Target {
   // A fork of `parent`: the same interpreter at the same addresses.
   void inherit(const Target& parent);
   bool has_interpreter() const { return reader_.has_value(); }
-  const cpython::Interpreter* interpreter() const { return interpreter_ ? &*interpreter_ : nullptr; }
+  const cpython::Interpreter* interpreter() const {
+    return interpreter_ ? &*interpreter_ : nullptr;
+  }
   cpython::StackReader* reader() { return reader_ ? &*reader_ : nullptr; }
   const std::vector<cpython::LocatorAttempt>& attempts() const { return attempts_; }
 
@@ -40,8 +42,8 @@ class Target {
   // threads: their native ids, in the target's own PID namespace. nullopt: no Python thread.
   std::optional<std::uint64_t> find_thread_id(Tid tid);
 
-  // The stack of a thread that is not stopped: two reads that agree. False: it moves too fast, or has
-  // no Python state.
+  // The stack of a thread that is not stopped: two reads that agree. False: it moves too fast, or
+  // has no Python state.
   bool read_running(std::uint64_t thread_id, cpython::RawStack& out);
 
   // Given to threading.Thread by the program, by pthread_self(); read again at most once a second.

@@ -18,13 +18,14 @@ bool same_words(const attach::FaultRecord& a, const attach::FaultRecord& b) {
 
 }  // namespace
 
-bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id,
-                         FaultEvidence evidence) {
+bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawStack& stack,
+                         StackId id, FaultEvidence evidence) {
   return matcher_.learn(record, stack_base_, stack, id, evidence);
 }
 
 void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
-  for (const Unknown& unknown : waiting_) (void)learn(unknown.record, stack, id, FaultEvidence::kMaybe);
+  for (const Unknown& unknown : waiting_)
+    (void)learn(unknown.record, stack, id, FaultEvidence::kMaybe);
   retry();
 }
 
@@ -68,7 +69,8 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults) {
   Side& from = side(mode);
   const bool in_kernel = mode == Mode::kKernel;
   if (from.records == 0) {
-    if (from.stack) push(*from.stack, in_kernel ? RemoteAddr{} : address_, faults, in_kernel, in_kernel);
+    if (from.stack)
+      push(*from.stack, in_kernel ? RemoteAddr{} : address_, faults, in_kernel, in_kernel);
     return;
   }
   std::uint64_t seen = 0, given = 0;
@@ -76,7 +78,8 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults) {
     const std::uint64_t upto = faults * ++seen / from.records;
     return upto - std::exchange(given, upto);
   };
-  for (const Located& located : from.known) push(located.stack, located.address, next(), in_kernel, false);
+  for (const Located& located : from.known)
+    push(located.stack, located.address, next(), in_kernel, false);
   for (Unknown& unknown : from.unknown) {
     for (Page& page : unknown.pages) page.faults = next();
     unknown.stack = from.stack;
@@ -84,7 +87,8 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults) {
   }
 }
 
-void ThreadFaults::push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late) {
+void ThreadFaults::push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel,
+                        bool late) {
   if (faults == 0) return;
   if (late) outlet_.late.fetch_add(1, std::memory_order_relaxed);
   outlet_.queue.push(FaultSample{process_, thread_, stack, address, faults, in_kernel, late});
@@ -111,7 +115,8 @@ void ThreadFaults::wait(Unknown&& unknown) {
 void ThreadFaults::give_up(const Unknown& unknown) {
   if (!unknown.stack) return;
   const bool in_kernel = unknown.mode == Mode::kKernel;
-  for (const Page& page : unknown.pages) push(*unknown.stack, page.address, page.faults, in_kernel, in_kernel);
+  for (const Page& page : unknown.pages)
+    push(*unknown.stack, page.address, page.faults, in_kernel, in_kernel);
 }
 
 void ThreadFaults::give_up() {
@@ -126,7 +131,8 @@ void ThreadFaults::retry() {
   outlet_.waiting -= std::erase_if(waiting_, [this](const Unknown& unknown) {
     const auto stack = match(unknown.record);
     if (!stack) return false;
-    for (const Page& page : unknown.pages) push(*stack, page.address, page.faults, unknown.mode == Mode::kKernel, false);
+    for (const Page& page : unknown.pages)
+      push(*stack, page.address, page.faults, unknown.mode == Mode::kKernel, false);
     return true;
   });
 }

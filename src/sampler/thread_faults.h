@@ -1,8 +1,8 @@
-// The faults of one thread on their way to the collector: how many there were, where, and which stack
-// each is charged to. Records that name no stack yet wait until their place has been learnt.
+// The faults of one thread on their way to the collector: how many there were, where, and which
+// stack each is charged to. Records that name no stack yet wait until their place has been learnt.
 //
-// Counts are exact, records may be thinned out or lost: every record stands for an equal part of what
-// was counted. One thread (the tracer).
+// Counts are exact, records may be thinned out or lost: every record stands for an equal part of
+// what was counted. One thread (the tracer).
 #pragma once
 
 #include <atomic>
@@ -45,13 +45,16 @@ class ThreadFaults {
 
   // The stack that faults are charged to whose records name none; nullopt: they stay unattributed.
   void set_stack(Mode mode, std::optional<StackId> stack) { side(mode).stack = stack; }
-  bool learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
+  bool learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id,
+             FaultEvidence evidence);
   // A stack that was read while the thread ran: is it that of a record that waits?
   void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
 
   void add(Mode mode, const attach::FaultRecord& record);
-  void set_address(RemoteAddr address) { address_ = address; }  // of the newest user fault without a record
+  void set_address(RemoteAddr address) {
+    address_ = address;
+  }  // of the newest user fault without a record
   // Charges what was counted since the last call. `every_fault`: none was left out on purpose.
   void settle(Mode mode, std::uint64_t faults, bool every_fault);
   // Waits no longer.
@@ -99,7 +102,7 @@ class ThreadFaults {
   Side user_, kernel_;
   RemoteAddr address_;
   std::deque<Unknown> waiting_;  // oldest first
-  std::uint64_t tried_ = 0;       // the matcher's generation they were tried with
+  std::uint64_t tried_ = 0;      // the matcher's generation they were tried with
 };
 
 }  // namespace memspy::sampler

@@ -166,8 +166,8 @@ Result<Unit> OutputFile::Impl::open_partial() {
   static std::atomic<int> counter = 0;  // outputs of one process may share a target
   const std::string base = has_expansion(pattern) ? pattern : resolved(pattern);
   const std::string folder = directory_of(base);
-  const std::string name = fmt::format("{}.{}.{}.{}.part", folder, base.substr(folder.size()),
-                                       ::getpid(), ++counter);
+  const std::string name =
+      fmt::format("{}.{}.{}.{}.part", folder, base.substr(folder.size()), ::getpid(), ++counter);
   MEMSPY_CHECK(create(name, O_CREAT | O_EXCL));
   partial = name;
   return Unit{};

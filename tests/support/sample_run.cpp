@@ -62,7 +62,8 @@ const Frame kLoad{"load", "/srv/app/app.py", 12, FrameKind::kPython};
 const Frame kLoadLater{"load", "/srv/app/app.py", 14, FrameKind::kPython};
 const Frame kCache{"Cache.put", "/srv/app/lib/cache.py", 88, FrameKind::kPython};
 const Frame kInit{"loads", "/opt/app/lib/python3.11/json/__init__.py", 346, FrameKind::kPython};
-const Frame kOtherInit{"info", "/opt/app/lib/python3.11/logging/__init__.py", 1477, FrameKind::kPython};
+const Frame kOtherInit{"info", "/opt/app/lib/python3.11/logging/__init__.py", 1477,
+                       FrameKind::kPython};
 const Frame kNumpy{"array_empty", "/usr/lib/_multiarray_umath.so", 0, FrameKind::kNative};
 const Frame kGc{"[gc]", "", 0, FrameKind::kMarker};
 const Frame kOdd{"weird;name\nwith \"quotes\" <b>é\xff", "/srv/app/odd.py", 3, FrameKind::kPython};

@@ -24,19 +24,19 @@ struct EngineOptions {
   bool subprocesses = false;
   std::optional<int> assume_minor;
   std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(10);  // engine poll only
-  std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);     // the deadline of one stop
+  std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);  // the deadline of one stop
 };
 
 // What an engine counts; read by the collector at any time.
 struct EngineCounters {
   std::atomic<std::uint64_t> samples{0};
-  std::atomic<std::uint64_t> rejected{0};          // stacks that could not be read
-  std::atomic<std::uint64_t> rejected_faults{0};   // their weight
+  std::atomic<std::uint64_t> rejected{0};         // stacks that could not be read
+  std::atomic<std::uint64_t> rejected_faults{0};  // their weight
   std::atomic<std::uint64_t> late{0};
   std::atomic<std::uint64_t> kernel_samples{0};
-  std::atomic<std::uint64_t> period{1};            // the largest in force, faults per sample
+  std::atomic<std::uint64_t> period{1};  // the largest in force, faults per sample
   std::atomic<std::uint64_t> missed_deadlines{0};
-  std::atomic<std::uint64_t> blind_threads{0};     // threads whose faults could not be watched
+  std::atomic<std::uint64_t> blind_threads{0};  // threads whose faults could not be watched
   PauseStats pauses;
 };
 

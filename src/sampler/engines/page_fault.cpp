@@ -26,7 +26,7 @@ constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its 
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
 constexpr int kReadsBeside = 4;
-constexpr std::uint64_t kTrailKey = 1ULL << 32;                   // with a thread id: its trail is half full
+constexpr std::uint64_t kTrailKey = 1ULL << 32;  // with a thread id: its trail is half full
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 10 records, and few are outstanding
@@ -38,9 +38,11 @@ constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTr
 Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
   MEMSPY_TRY(status, proc.status(pid));
   if (!attach::choose_signal(status)) {
-    return make_error(Errc::kUnsupported, "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
+    return make_error(Errc::kUnsupported,
+                      "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
   }
-  MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod, SIGURG, kSignalRing));
+  MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod,
+                                         SIGURG, kSignalRing));
   (void)event;
   return Unit{};
 }
@@ -52,10 +54,13 @@ PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
   return budgets_.emplace(target.index().value, Budgets{fresh, fresh}).first->second;
 }
 
-FaultPlaces& PageFaultEngine::places_of(const Target& target) { return places_[target.index().value]; }
+FaultPlaces& PageFaultEngine::places_of(const Target& target) {
+  return places_[target.index().value];
+}
 
 void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) {
-  auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid, roster_.thread(target, tid));
+  auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid,
+                                         roster_.thread(target, tid));
   Thread& added = *thread;
   threads_[tid] = std::move(thread);
   using Origin = attach::ThreadOrigin;
@@ -113,7 +118,8 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   // The C library blocks every signal in a thread, and some in a fork, until it has set it up: that
   // will pass.
   if (newborn && status.has_value()) status->sig_blocked = {};
-  const auto signal = status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
+  const auto signal =
+      status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
   auto event = PerfFaultEvent::open(thread.tid, kind, kFirstPeriod, signal.value_or(0),
                                     signal ? kSignalRing : kKernelRing);
@@ -140,7 +146,8 @@ void PageFaultEngine::arm_kernel(Thread& thread) {
     return;
   }
   thread.kernel = std::move(event).value();
-  if (thread.kernel->has_ring()) watch(thread.kernel->fd(), static_cast<std::uint64_t>(thread.tid.value));
+  if (thread.kernel->has_ring())
+    watch(thread.kernel->fd(), static_cast<std::uint64_t>(thread.tid.value));
 }
 
 void PageFaultEngine::enable(Thread& thread) {
@@ -153,7 +160,8 @@ void PageFaultEngine::enable(Thread& thread) {
 void PageFaultEngine::check_signal(Thread& thread) {
   const auto status = context_.proc.status(thread.target->pid(), thread.tid);
   if (!status.has_value()) return;
-  const bool fits = thread.user ? attach::signal_free(*status, thread.signal) : !attach::choose_signal(*status);
+  const bool fits =
+      thread.user ? attach::signal_free(*status, thread.signal) : !attach::choose_signal(*status);
   if (fits) return;
   flush(thread);
   thread.user.reset();
@@ -164,12 +172,13 @@ void PageFaultEngine::check_signal(Thread& thread) {
   if (sampling()) enable(thread);
 }
 
-// The periods themselves change at each thread's own next sample. Setting the period of a thread that
-// is not stopped makes its very next fault a sample: that one would be chosen by the clock and not by
-// the faults, and carry the weight of all that came before it.
+// The periods themselves change at each thread's own next sample. Setting the period of a thread
+// that is not stopped makes its very next fault a sample: that one would be chosen by the clock and
+// not by the faults, and carry the weight of all that came before it.
 void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
-    if (thread->target == &target && thread->trail.event) follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops);
+    if (thread->target == &target && thread->trail.event)
+      follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops);
   }
 }
 
@@ -195,7 +204,8 @@ void PageFaultEngine::follow_calls(Thread& thread) {
 }
 
 std::size_t PageFaultEngine::trail_bytes() const {
-  return std::clamp(std::bit_floor(kTrailRings / std::max<std::size_t>(threads_.size(), 1)), kSmallestTrailRing, kTrailRing);
+  return std::clamp(std::bit_floor(kTrailRings / std::max<std::size_t>(threads_.size(), 1)),
+                    kSmallestTrailRing, kTrailRing);
 }
 
 // --- a fault in user mode: the thread stands still ---
@@ -213,10 +223,14 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   read_stopped(thread);
   if (pending_.readable) look_at(thread, pending_.place);
   pending_.faults = thread.user->take_count();
-  thread.user->take_records([this](const FaultRecord& record) { pending_.address = record.address; });
+  thread.user->take_records(
+      [this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
-  if (!thread.trail.event) follow(thread, thread.trail, FaultKind::kUserTrail, stops);  // nothing may be missed between the two
-  thread.user->set_period(thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period());
+  if (!thread.trail.event)
+    follow(thread, thread.trail, FaultKind::kUserTrail,
+           stops);  // nothing may be missed between the two
+  thread.user->set_period(thread.faults.much_unknown() ? stops.eager_period()
+                                                       : stops.jittered_period());
   return true;
 }
 
@@ -224,7 +238,8 @@ void PageFaultEngine::read_stopped(Thread& thread) {
   auto* reader = thread.target->reader();
   pending_.outside = reader == nullptr;
   if (reader == nullptr) return;
-  // Kept only once it has led to a Python state: a program that is starting has no thread pointer yet.
+  // Kept only once it has led to a Python state: a program that is starting has no thread pointer
+  // yet.
   const auto thread_id = thread.thread_id ? thread.thread_id : seizure_.fs_base(thread.tid);
   const RemoteAddr state = thread_id ? reader->find_thread_state(*thread_id) : RemoteAddr{};
   pending_.python = static_cast<bool>(state);
@@ -261,7 +276,8 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
     const StackId stack = intern(thread, pending_);
     thread.faults.set_stack(Mode::kUser, stack);
     thread.faults.set_address(pending_.address);
-    if (pending_.place.code != 0) (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
+    if (pending_.place.code != 0)
+      (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
   }
   charge(thread, pending_.faults);
 }
@@ -324,9 +340,12 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   Budgets& budgets = budgets_of(*thread.target);
   budgets.kernel_reads.on_stop(now, now - begin, 0);
   charge(thread, thread.user ? thread.user->take_count() : 0);
-  if (thread.call_trail.period != budgets.kernel_reads.trail_period() || !thread.call_trail.event) follow_calls(thread);
-  // Each change makes the next fault a sample, and its wake-up is soon: no more of them than needed.
-  const std::uint64_t period = std::max<std::uint64_t>(budgets.kernel_reads.period() / (thread.faults.much_unknown() ? 8 : 1), 1);
+  if (thread.call_trail.period != budgets.kernel_reads.trail_period() || !thread.call_trail.event)
+    follow_calls(thread);
+  // Each change makes the next fault a sample, and its wake-up is soon: no more of them than
+  // needed.
+  const std::uint64_t period = std::max<std::uint64_t>(
+      budgets.kernel_reads.period() / (thread.faults.much_unknown() ? 8 : 1), 1);
   if (period == thread.kernel_period) return;
   thread.kernel_period = period;
   thread.kernel->set_period(thread.kernel_period);
@@ -381,7 +400,8 @@ void PageFaultEngine::identify(Thread& thread) {
   const auto now = std::chrono::steady_clock::now();
   if (thread.thread_id || now < thread.next_identification) return;
   auto* reader = thread.target->reader();
-  const bool known = reader != nullptr && thread.born_with && reader->find_thread_state(*thread.born_with);
+  const bool known =
+      reader != nullptr && thread.born_with && reader->find_thread_state(*thread.born_with);
   thread.thread_id = known ? thread.born_with : thread.target->find_thread_id(thread.tid);
   thread.next_identification = now + kIdentifyPause;
   if (!thread.thread_id) return;

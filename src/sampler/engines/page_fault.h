@@ -1,9 +1,9 @@
-// Engine `faults`: each thread's page faults, delivered synchronously. At every Nth fault the kernel
-// sends the faulting thread a signal before it goes back to user mode; the tracer finds it stopped at
-// the instruction that touches the page, reads its Python stack and swallows the signal. What is
-// faulted between two stops leaves a trail of records, each of which names its Python line
-// (FaultMatcher). Faults taken inside system calls come from an event that sends nothing: the tracer
-// is woken, and matches the records or reads the stack while the call goes on.
+// Engine `faults`: each thread's page faults, delivered synchronously. At every Nth fault the
+// kernel sends the faulting thread a signal before it goes back to user mode; the tracer finds it
+// stopped at the instruction that touches the page, reads its Python stack and swallows the signal.
+// What is faulted between two stops leaves a trail of records, each of which names its Python line
+// (FaultMatcher). Faults taken inside system calls come from an event that sends nothing: the
+// tracer is woken, and matches the records or reads the stack while the call goes on.
 //
 // Why so and not otherwise, with measurements: docs/design/0001-page-fault-engine.md.
 #pragma once
@@ -44,12 +44,12 @@ class PageFaultEngine final : public TracingEngine {
     ThreadIndex index;
     int signal = 0;
     std::optional<attach::PerfFaultEvent> user, kernel;
-    Trail trail, call_trail;                      // from its first fault of the kind on
-    std::optional<std::uint64_t> thread_id;       // pthread_self()
-    std::optional<std::uint64_t> born_with;       // the same, of a thread that began under observation
+    Trail trail, call_trail;                 // from its first fault of the kind on
+    std::optional<std::uint64_t> thread_id;  // pthread_self()
+    std::optional<std::uint64_t> born_with;  // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
     SteadyTime next_identification{};
-    cpython::RawStack stack;                      // as last read
+    cpython::RawStack stack;  // as last read
     ThreadFaults faults;
   };
   struct Budgets {
@@ -62,9 +62,9 @@ class PageFaultEngine final : public TracingEngine {
     std::uint64_t faults = 0;
     RemoteAddr address;
     attach::FaultRecord place;  // while there is a trail
-    bool readable = false;  // the stack held together
-    bool python = false;    // the thread has a Python state
-    bool outside = false;   // no interpreter is known (yet)
+    bool readable = false;      // the stack held together
+    bool python = false;        // the thread has a Python state
+    bool outside = false;       // no interpreter is known (yet)
   };
 
   void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;

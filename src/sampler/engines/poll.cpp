@@ -11,7 +11,8 @@ constexpr auto kLongestInterval = 1s;
 
 }  // namespace
 
-PollEngine::PollEngine(EngineContext& context) : TracingEngine(context), random_(std::random_device{}()) {}
+PollEngine::PollEngine(EngineContext& context)
+    : TracingEngine(context), random_(std::random_device{}()) {}
 
 void PollEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin) {
   Thread thread;
@@ -44,12 +45,15 @@ void PollEngine::work() {
 // own rhythm; slower where looking is dear.
 void PollEngine::schedule(std::chrono::nanoseconds price) {
   const double share = context_.options.budget_percent / 100;
-  const auto affordable = std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
-  const auto interval = std::clamp<std::chrono::nanoseconds>(affordable, context_.options.poll_interval, kLongestInterval);
+  const auto affordable = std::chrono::nanoseconds(
+      static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
+  const auto interval = std::clamp<std::chrono::nanoseconds>(
+      affordable, context_.options.poll_interval, kLongestInterval);
   if (interval > context_.options.poll_interval) context_.counters.missed_deadlines.fetch_add(1);
   std::uniform_real_distribution<double> jitter(0.5, 1.5);
   next_look_ = std::chrono::steady_clock::now() +
-               std::chrono::nanoseconds(static_cast<std::int64_t>(static_cast<double>(interval.count()) * jitter(random_)));
+               std::chrono::nanoseconds(static_cast<std::int64_t>(
+                   static_cast<double>(interval.count()) * jitter(random_)));
 }
 
 void PollEngine::look(Target& target) {
@@ -64,7 +68,8 @@ void PollEngine::look(Target& target) {
   }
   const auto statm = context_.proc.statm(target.pid());
   if (!statm.has_value()) return;
-  const auto [known, first] = resident_pages_.try_emplace(target.index().value, statm->resident_pages);
+  const auto [known, first] =
+      resident_pages_.try_emplace(target.index().value, statm->resident_pages);
   const std::uint64_t before = std::exchange(known->second, statm->resident_pages);
   if (!first && statm->resident_pages > before) charge(target, statm->resident_pages - before);
   for (auto& [tid, thread] : threads_) {
@@ -84,8 +89,8 @@ void PollEngine::look_at_thread(Thread& thread) {
   thread.has_now = false;
   if (!thread.thread_id) thread.thread_id = thread.target->find_thread_id(tid);
   if (stat->state != 'R') return read_stack(thread);
-  // Beside its running where two reads agree; a stop only where they do not, and only if it still runs:
-  // whoever blocks in between would see an interrupted call.
+  // Beside its running where two reads agree; a stop only where they do not, and only if it still
+  // runs: whoever blocks in between would see an interrupted call.
   thread.has_now = thread.thread_id && thread.target->read_running(*thread.thread_id, thread.now);
   if (thread.has_now) return;
   const auto again = context_.proc.stat(thread.target->pid(), tid);
@@ -119,12 +124,14 @@ void PollEngine::charge(Target& target, std::uint64_t pages) {
     const std::uint64_t own = thread.faults - thread.last_faults;
     if (thread.target != &target || own == 0) continue;
     // What is left by what is left: the parts add up exactly.
-    const auto part = static_cast<std::uint64_t>(static_cast<double>(left) * static_cast<double>(own) / static_cast<double>(faults_left));
+    const auto part = static_cast<std::uint64_t>(
+        static_cast<double>(left) * static_cast<double>(own) / static_cast<double>(faults_left));
     left -= part;
     faults_left -= own;
     const StackId stack = common_stack(thread);
     context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
-    if (part > 0) context_.queue.push(FaultSample{target.index(), thread.index, stack, {}, part, false, false});
+    if (part > 0)
+      context_.queue.push(FaultSample{target.index(), thread.index, stack, {}, part, false, false});
   }
 }
 
@@ -135,7 +142,8 @@ StackId PollEngine::common_stack(Thread& thread) {
   if (target.reader() == nullptr) return interner_.marker("[outside Python]");
   if (!thread.thread_id || !thread.has_now) return interner_.marker("[native thread]");
   roster_.name_thread(target, thread.tid, *thread.thread_id);
-  if (!thread.has_before) return interner_.python_stack(target.index(), *target.reader(), thread.now);
+  if (!thread.has_before)
+    return interner_.python_stack(target.index(), *target.reader(), thread.now);
   const auto& now = thread.now.frames;
   const auto& before = thread.before.frames;
   std::size_t common = 0;
@@ -148,7 +156,8 @@ StackId PollEngine::common_stack(Thread& thread) {
     ++common;
   }
   if (common == 0) return interner_.python_stack(target.index(), *target.reader(), thread.now);
-  return interner_.python_prefix(target.index(), *target.reader(), std::span(now).last(common), moved);
+  return interner_.python_prefix(target.index(), *target.reader(), std::span(now).last(common),
+                                 moved);
 }
 
 }  // namespace memspy::sampler

@@ -16,17 +16,18 @@ namespace {
 using namespace std::chrono_literals;
 using attach::ThreadOrigin;
 
-constexpr auto kStartUpTime = 2s;     // an interpreter that is starting is ready by then
+constexpr auto kStartUpTime = 2s;  // an interpreter that is starting is ready by then
 constexpr auto kStartUpPause = 10ms;
 constexpr int kTracerNice = -15;
-constexpr auto kReleaseTime = 5ms;    // for signals on their way when sampling ends
+constexpr auto kReleaseTime = 5ms;  // for signals on their way when sampling ends
 
 // Keys of our own descriptors; engines use thread ids, which are positive and small.
 constexpr std::uint64_t kWakeKey = 0;
 constexpr std::uint64_t kChildSignalKey = ~0ULL;
 
 std::string describe_end(attach::WaitStatus status) {
-  if (status.kind() == attach::WaitStatus::Kind::kExited) return "exit " + std::to_string(status.code());
+  if (status.kind() == attach::WaitStatus::Kind::kExited)
+    return "exit " + std::to_string(status.code());
   const char* name = ::sigabbrev_np(status.code());
   return "killed by SIG" + (name != nullptr ? std::string(name) : std::to_string(status.code()));
 }
@@ -77,7 +78,8 @@ Result<Unit> TracingEngine::find_interpreter(Pid pid) {
   while (true) {
     auto found = target.find_interpreter();
     if (found.has_value()) break;
-    const bool starting = found.error().code == Errc::kUnreadable && std::chrono::steady_clock::now() < deadline;
+    const bool starting =
+        found.error().code == Errc::kUnreadable && std::chrono::steady_clock::now() < deadline;
     if (!starting) return found;
     std::this_thread::sleep_for(kStartUpPause);
   }
@@ -90,7 +92,8 @@ Result<Unit> TracingEngine::find_interpreter(Pid pid) {
 void TracingEngine::run() {
   ask_for_priority();
   sampling_ = true;
-  for (const auto& [pid, target] : roster_.processes()) push_edge(*target, WindowEdge::Kind::kBegins);
+  for (const auto& [pid, target] : roster_.processes())
+    push_edge(*target, WindowEdge::Kind::kBegins);
   begin();
   context_.to_collector.wake();
   while (!context_.ending.load(std::memory_order_acquire) && seizure_.thread_count() > 0) {
@@ -102,7 +105,8 @@ void TracingEngine::run() {
 
 void TracingEngine::wait() {
   std::array<epoll_event, 64> events;
-  const timespec timeout{0, static_cast<long>(std::min<std::chrono::nanoseconds>(pause(), 999ms).count())};
+  const timespec timeout{
+      0, static_cast<long>(std::min<std::chrono::nanoseconds>(pause(), 999ms).count())};
   const int count = ::epoll_pwait2(epoll_.get(), events.data(), events.size(), &timeout, nullptr);
   for (int i = 0; i < count; ++i) {
     const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
@@ -153,7 +157,8 @@ void TracingEngine::on_thread_started(Pid pid, Tid tid, ThreadOrigin origin) {
     awaiting_exec_.erase(pid);
     if (const auto it = unannounced_.find(pid); it != unannounced_.end()) it->second = true;
   }
-  if (origin == ThreadOrigin::kForked && announced_.erase(pid) == 0) unannounced_.emplace(pid, false);
+  if (origin == ThreadOrigin::kForked && announced_.erase(pid) == 0)
+    unannounced_.emplace(pid, false);
   if (awaiting_exec_.contains(pid)) return;
   start_thread(target_of(pid, origin), tid, origin);
 }
@@ -203,14 +208,16 @@ void TracingEngine::on_process_ended(Pid pid, attach::WaitStatus status) {
   unannounced_.erase(pid);
   Target* target = roster_.find_process(pid);
   if (target == nullptr) return;
-  context_.queue.push(WindowEdge{target->index(), WindowEdge::Kind::kExited, 0, describe_end(status), false});
+  context_.queue.push(
+      WindowEdge{target->index(), WindowEdge::Kind::kExited, 0, describe_end(status), false});
   roster_.remove_process(pid);
   context_.to_collector.wake();
 }
 
 void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind, bool fresh) {
   const auto statm = context_.proc.statm(target.pid());
-  context_.queue.push(WindowEdge{target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, fresh});
+  context_.queue.push(
+      WindowEdge{target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, fresh});
 }
 
 }  // namespace memspy::sampler

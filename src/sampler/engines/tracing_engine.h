@@ -1,5 +1,5 @@
-// What every engine that traces has in common: the seizure, who is observed, how processes come, go,
-// fork and execute, and the wait for what happens next. Tracer thread.
+// What every engine that traces has in common: the seizure, who is observed, how processes come,
+// go, fork and execute, and the wait for what happens next. Tracer thread.
 #pragma once
 
 #include <chrono>
@@ -63,8 +63,8 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
   UniqueFd epoll_, child_signals_;
   std::unordered_set<Pid> awaiting_exec_;
-  // A birth is told twice, by the parent and by the child, in either order: those told by the parent
-  // alone; by the child alone, with whether it has executed a program since.
+  // A birth is told twice, by the parent and by the child, in either order: those told by the
+  // parent alone; by the child alone, with whether it has executed a program since.
   std::unordered_set<Pid> announced_;
   std::unordered_map<Pid, bool> unannounced_;
   bool sampling_ = false;

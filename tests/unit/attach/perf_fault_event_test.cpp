@@ -22,7 +22,8 @@ std::vector<FaultRecord> records_of(PerfFaultEvent& event) {
 }
 
 char* fresh_pages() {
-  return static_cast<char*>(::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  return static_cast<char*>(
+      ::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 TEST(PerfFaultEvent, CountsEveryFaultAndKeepsAddresses) {

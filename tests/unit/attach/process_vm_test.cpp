@@ -14,7 +14,8 @@ RemoteAddr address_of(const void* p) { return {reinterpret_cast<std::uint64_t>(p
 
 TEST(ProcessVm, ReadsItselfAndStopsAtAHole) {
   const auto page = static_cast<std::size_t>(::getpagesize());
-  auto* pages = static_cast<char*>(::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* pages = static_cast<char*>(
+      ::mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   ::munmap(pages + page, page);
   pages[page - 1] = 'x';
   const ProcessVm memory(Pid{::getpid()});

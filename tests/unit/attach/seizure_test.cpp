@@ -54,7 +54,9 @@ class Child {
 };
 
 struct Recorder final : TraceeObserver {
-  void on_thread_started(Pid, Tid tid, ThreadOrigin origin) override { started.emplace_back(tid, origin); }
+  void on_thread_started(Pid, Tid tid, ThreadOrigin origin) override {
+    started.emplace_back(tid, origin);
+  }
   void on_thread_ended(Pid, Tid tid) override { ended.push_back(tid); }
   void on_forked(Pid, Pid child, bool shares) override { forked.emplace_back(child, shares); }
   void on_exec(Pid) override { ++execs; }
@@ -182,7 +184,8 @@ TEST_F(SeizureTest, AJobStoppedProcessStaysStopped) {
   Child child([] { return 0; });
   ::kill(child.pid().value, SIGSTOP);
   const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (proc.stat(child.pid())->state != 'T' && std::chrono::steady_clock::now() < deadline) ::usleep(100);
+  while (proc.stat(child.pid())->state != 'T' && std::chrono::steady_clock::now() < deadline)
+    ::usleep(100);
   Seizure seizure(proc, seen, false);
   ASSERT_THAT(seizure.seize(child.pid()), IsOk());
   for (int i = 0; i < 20; ++i) seizure.dispatch();

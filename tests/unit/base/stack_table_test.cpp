@@ -24,8 +24,10 @@ TEST(StackTable, SharesPrefixesAndKeepsOrder) {
 
 TEST(StackTable, FieldsThatRunTogetherStayDistinct) {
   StackTable table;
-  EXPECT_NE(table.intern(Frame{"ab", "c", 1, FrameKind::kPython}), table.intern(Frame{"a", "bc", 1, FrameKind::kPython}));
-  EXPECT_NE(table.intern(Frame{"[gc]", "", 0, FrameKind::kPython}), table.intern(Frame{"[gc]", "", 0, FrameKind::kMarker}));
+  EXPECT_NE(table.intern(Frame{"ab", "c", 1, FrameKind::kPython}),
+            table.intern(Frame{"a", "bc", 1, FrameKind::kPython}));
+  EXPECT_NE(table.intern(Frame{"[gc]", "", 0, FrameKind::kPython}),
+            table.intern(Frame{"[gc]", "", 0, FrameKind::kMarker}));
 }
 
 }  // namespace

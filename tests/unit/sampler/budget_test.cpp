@@ -9,15 +9,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A target that faults at `rate` for `time`, each stop holding it 20 µs; returns stops per second over
-// the last half.
-double stops_per_second(Budget& budget, SteadyTime& now, double rate, std::chrono::nanoseconds time) {
+// A target that faults at `rate` for `time`, each stop holding it 20 µs; returns stops per second
+// over the last half.
+double stops_per_second(Budget& budget, SteadyTime& now, double rate,
+                        std::chrono::nanoseconds time) {
   const SteadyTime begin = now;
   const SteadyTime end = begin + time;
   double counted = 0;
   while (now < end) {
     const std::uint64_t period = budget.jittered_period();
-    now += std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * static_cast<double>(period) / rate));
+    now += std::chrono::nanoseconds(
+        static_cast<std::int64_t>(1e9 * static_cast<double>(period) / rate));
     budget.on_stop(now, 20us, period);
     if (now > begin + time / 2) counted += 1;
   }

@@ -10,8 +10,8 @@ namespace {
 using attach::FaultRecord;
 using cpython::RawStack;
 
-constexpr std::uint64_t kBase = 0x7f0000100000;       // thread pointer
-constexpr std::uint64_t kRowsCode = 0x7f1000000000;   // bytecode of two functions
+constexpr std::uint64_t kBase = 0x7f0000100000;      // thread pointer
+constexpr std::uint64_t kRowsCode = 0x7f1000000000;  // bytecode of two functions
 constexpr std::uint64_t kBlobsCode = 0x7f1000001000;
 
 // A stack of `function` called by one other, at a byte offset of its bytecode.
@@ -23,7 +23,8 @@ RawStack stack_of(std::uint64_t bytecode, std::uint32_t code, std::int32_t instr
   return stack;
 }
 
-FaultRecord record_at(std::uint64_t code, std::uint64_t depth, std::map<std::size_t, std::uint64_t> words) {
+FaultRecord record_at(std::uint64_t code, std::uint64_t depth,
+                      std::map<std::size_t, std::uint64_t> words) {
   FaultRecord record;
   record.code = code;
   record.stack = kBase - depth;
@@ -36,12 +37,16 @@ class FaultMatcherTest : public testing::Test {
  protected:
   // Names stacks by their code and instruction.
   FaultMatcher::Intern intern = [](const RawStack& stack) {
-    return StackId{stack.frames.front().code * 1000 + static_cast<std::uint32_t>(stack.frames.front().instruction)};
+    return StackId{stack.frames.front().code * 1000 +
+                   static_cast<std::uint32_t>(stack.frames.front().instruction)};
   };
-  bool learn(const FaultRecord& record, const RawStack& stack, FaultEvidence evidence = FaultEvidence::kStopped) {
+  bool learn(const FaultRecord& record, const RawStack& stack,
+             FaultEvidence evidence = FaultEvidence::kStopped) {
     return matcher.learn(record, kBase, stack, intern(stack), evidence);
   }
-  std::optional<StackId> match(const FaultRecord& record) { return matcher.match(record, kBase, intern); }
+  std::optional<StackId> match(const FaultRecord& record) {
+    return matcher.match(record, kBase, intern);
+  }
 
   FaultPlaces places;
   FaultMatcher matcher{places};
@@ -52,8 +57,10 @@ TEST_F(FaultMatcherTest, NamesTheFunctionAndTheLineOfALaterFault) {
   learn(record_at(0x5000, 512, {{3, kRowsCode + 22}}), stack_of(kRowsCode, 1, 20));
   learn(record_at(0x6000, 256, {{9, kBlobsCode + 52}}), stack_of(kBlobsCode, 2, 50));
   EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}})), StackId{1020});
-  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 62}})), StackId{1060});   // another line of it
-  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kBlobsCode + 32}})), StackId{2030});  // another function there
+  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 62}})),
+            StackId{1060});  // another line of it
+  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kBlobsCode + 32}})),
+            StackId{2030});  // another function there
 }
 
 TEST_F(FaultMatcherTest, KnowsNothingOfOtherPlacesAndOtherFunctions) {
@@ -70,17 +77,22 @@ TEST_F(FaultMatcherTest, APlaceIsTheSameInEveryThread) {
   const std::uint64_t base = kBase + 0x800000;
   FaultRecord record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
   record.stack = base - 512;
-  EXPECT_EQ(other.match(record, base, intern), std::nullopt);  // it has not seen the function, nor its callers
+  EXPECT_EQ(other.match(record, base, intern),
+            std::nullopt);  // it has not seen the function, nor its callers
   FaultRecord first = record_at(0x7000, 512, {{5, kRowsCode + 12}});
   other.learn(first, base, stack_of(kRowsCode, 1, 10), StackId{1010}, FaultEvidence::kStopped);
   EXPECT_EQ(other.match(record, base, intern), StackId{1020});
 }
 
 TEST_F(FaultMatcherTest, WordsThatHeldTheInstructionByChanceAreDropped) {
-  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kRowsCode + 22}}), stack_of(kRowsCode, 1, 20));
-  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kBlobsCode + 12}}), stack_of(kBlobsCode, 2, 10));
-  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kRowsCode + 42}}), stack_of(kRowsCode, 1, 40));
-  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kBlobsCode + 32}})), StackId{2030});
+  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kRowsCode + 22}}),
+        stack_of(kRowsCode, 1, 20));
+  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kBlobsCode + 12}}),
+        stack_of(kBlobsCode, 2, 10));
+  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kRowsCode + 42}}),
+        stack_of(kRowsCode, 1, 40));
+  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kBlobsCode + 32}})),
+            StackId{2030});
 }
 
 TEST_F(FaultMatcherTest, AGuessNeedsItsInstructionAndASecondOne) {
@@ -95,14 +107,15 @@ TEST_F(FaultMatcherTest, AGuessNeedsItsInstructionAndASecondOne) {
 TEST_F(FaultMatcherTest, AWrongGuessIsOutvoted) {
   // The thread was in blobs by the time it was read, and word 11 had a stale pointer into it.
   for (int i = 0; i < 2; ++i) {
-    learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}}), stack_of(kBlobsCode, 2, 10),
-          FaultEvidence::kMaybe);
+    learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}}),
+          stack_of(kBlobsCode, 2, 10), FaultEvidence::kMaybe);
   }
   for (int i = 0; i < 4; ++i) {
-    learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}}), stack_of(kRowsCode, 1, 20),
-          FaultEvidence::kMaybe);
+    learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}}),
+          stack_of(kRowsCode, 1, 20), FaultEvidence::kMaybe);
   }
-  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}})), StackId{1020});
+  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}})),
+            StackId{1020});
 }
 
 TEST_F(FaultMatcherTest, DeepInNativeCodeThePlaceHasTheLastStack) {
@@ -128,16 +141,19 @@ TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {
 TEST_F(FaultMatcherTest, CodeInMemoryThatIsUsedAgainReplacesWhatWasThere) {
   const auto place = [](std::uint64_t word) { return record_at(0x5000, 512, {{3, word}}); };
   learn(place(kRowsCode + 22), stack_of(kRowsCode, 1, 20));
-  learn(place(kRowsCode - 100 + 22), stack_of(kRowsCode - 100, 3, 20));  // 200 bytes: reaches into the old one
+  learn(place(kRowsCode - 100 + 22),
+        stack_of(kRowsCode - 100, 3, 20));  // 200 bytes: reaches into the old one
   EXPECT_EQ(match(place(kRowsCode + 62)), StackId{3160});
   EXPECT_EQ(match(place(kRowsCode + 122)), std::nullopt);
 }
 
 TEST_F(FaultMatcherTest, StaysBounded) {
   for (std::uint64_t i = 0; i < 20'000; ++i) {
-    learn(record_at(0x5000 + i, 512, {{3, kRowsCode + i * 512 + 22}}), stack_of(kRowsCode + i * 512, 1, 20));
+    learn(record_at(0x5000 + i, 512, {{3, kRowsCode + i * 512 + 22}}),
+          stack_of(kRowsCode + i * 512, 1, 20));
   }
-  EXPECT_EQ(match(record_at(0x5000 + 19'999, 512, {{3, kRowsCode + 19'999 * 512 + 22}})), StackId{1020});
+  EXPECT_EQ(match(record_at(0x5000 + 19'999, 512, {{3, kRowsCode + 19'999 * 512 + 22}})),
+            StackId{1020});
   EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}})), std::nullopt);
 }
 

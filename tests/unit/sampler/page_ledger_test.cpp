@@ -17,7 +17,8 @@ class FakePageTables final : public PageTables {
  public:
   bool read_present(RemoteAddr start, std::vector<bool>& present) override {
     if (!readable) return false;
-    for (std::size_t i = 0; i < present.size(); ++i) present[i] = pages.contains(start.value + i * kPageBytes);
+    for (std::size_t i = 0; i < present.size(); ++i)
+      present[i] = pages.contains(start.value + i * kPageBytes);
     return true;
   }
   std::optional<bool> is_huge(RemoteAddr chunk) override { return huge.contains(chunk.value); }
@@ -43,7 +44,8 @@ Mapping anonymous(std::uint64_t start, std::uint64_t size) {
 class PageLedgerTest : public ::testing::Test {
  protected:
   // Maps and touches `count` pages, one sample for every `period` of them.
-  void grow(const LedgerOwner& owner, std::uint64_t start, std::size_t count, std::size_t period = 1) {
+  void grow(const LedgerOwner& owner, std::uint64_t start, std::size_t count,
+            std::size_t period = 1) {
     for (std::size_t i = 0; i < count; ++i) {
       tables.pages.insert(start + i * kPageBytes);
       if ((i + 1) % period == 0) ledger.touch(owner, {start + i * kPageBytes}, period, map);
@@ -52,8 +54,8 @@ class PageLedgerTest : public ::testing::Test {
   std::map<std::uint32_t, std::int64_t> net() {
     std::map<std::uint32_t, std::int64_t> result;
     for (const auto& delta : ledger.drain()) {
-      result[delta.owner.stack.value] +=
-          static_cast<std::int64_t>(delta.touched_pages) - static_cast<std::int64_t>(delta.returned_pages);
+      result[delta.owner.stack.value] += static_cast<std::int64_t>(delta.touched_pages) -
+                                         static_cast<std::int64_t>(delta.returned_pages);
     }
     return result;
   }
@@ -136,7 +138,8 @@ TEST_F(PageLedgerTest, AHugePageCountsWhole) {
   EXPECT_EQ(ledger.huge_pages(), 1u);
 }
 
-// A heap that was trimmed in the middle of a huge page: the witness' own page may be among what went.
+// A heap that was trimmed in the middle of a huge page: the witness' own page may be among what
+// went.
 TEST_F(PageLedgerTest, WhatIsLeftOfAHugePageStaysWithItsOwner) {
   ledger.take_baseline(map);
   tables.map(kBase, kChunkPages);
@@ -292,7 +295,8 @@ TEST_F(PageLedgerTest, StaysBoundedAndKeepsItsSum) {
   map = {anonymous(kBase, 2048 * kChunk)};
   ledger.take_baseline(map);
   const std::size_t pages = 500'000;
-  for (std::size_t i = 0; i < pages; ++i) ledger.touch(i % 3 == 0 ? kRows : kBlobs, {kBase + i * kPageBytes}, 1, map);
+  for (std::size_t i = 0; i < pages; ++i)
+    ledger.touch(i % 3 == 0 ? kRows : kBlobs, {kBase + i * kPageBytes}, 1, map);
   EXPECT_LE(ledger.live_samples(), kMaxLiveSamples + 1);
   EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(pages));
   auto sums = net();

@@ -123,7 +123,8 @@ TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
   EXPECT_TRUE(found[0].in_kernel);
 }
 
-// With a Python state but no knowledge of the place: records wait, and are given up with the stack at hand.
+// With a Python state but no knowledge of the place: records wait, and are given up with the stack
+// at hand.
 TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
   faults.set_stack(Mode::kUser, StackId{7});
   faults.set_stack(Mode::kKernel, StackId{8});
