@@ -5,16 +5,9 @@
 namespace memspy::sampler {
 namespace {
 
-constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
 constexpr std::size_t kFaultAroundPages = 16;  // the kernel's fault_around_bytes, 64 KiB
-constexpr std::uint64_t kHugeShortfall = 16;   // pages without a claim that are worth a look
-constexpr std::uint64_t kSplitRoom =
-    16;  // so many pages to a claim: it was a huge page, and is split
-constexpr std::uint64_t kNeighbourChunks = 16;
-constexpr std::size_t kScanChunks = 32;  // chunks read from pagemap in one call
+constexpr std::size_t kScanChunks = 32;        // chunks read from pagemap in one call
 
-std::uint64_t chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
-RemoteAddr start_of(std::uint64_t chunk) { return {chunk * kChunkBytes}; }
 std::uint16_t page_in_chunk(RemoteAddr page) {
   return static_cast<std::uint16_t>(page.value / kPageBytes % kChunkPages);
 }
@@ -284,150 +277,6 @@ void PageLedger::audit(const MemoryMap& map) {
   if (!scan(map, false)) return;
   for (auto& [index, chunk] : chunks_) chunk.dirty = false;
   dirty_.clear();
-}
-
-void PageLedger::settle(std::int64_t limit_pages) {
-  const std::int64_t surplus = net_pages_ - limit_pages;
-  if (surplus > 0) take_back(surplus);
-  if (surplus < 0) fill_up(follow_moves(adopt_huge(fill_up(-surplus, kSplitRoom))), 0);
-  gone_.clear();
-}
-
-void PageLedger::take_back(std::int64_t surplus) {
-  struct Overclaim {
-    std::int64_t pages;
-    Chunk* chunk;
-  };
-  std::vector<Overclaim> overclaims;
-  for (auto& [index, chunk] : chunks_) {
-    const auto over =
-        static_cast<std::int64_t>(chunk.weight()) - static_cast<std::int64_t>(chunk.held());
-    if (over > 0) overclaims.push_back({over, &chunk});
-  }
-  std::sort(overclaims.begin(), overclaims.end(),
-            [](const auto& a, const auto& b) { return a.pages > b.pages; });
-  for (auto& [over, chunk] : overclaims) {
-    for (Live& sample : chunk->live) {  // oldest first
-      if (surplus <= 0 || over <= 0) break;
-      const auto take =
-          static_cast<std::uint32_t>(std::min<std::int64_t>({surplus, over, sample.weight}));
-      sample.weight -= take;
-      give_back(sample.owner, take);
-      surplus -= take;
-      over -= take;
-    }
-    std::erase_if(chunk->live, [&](const Live& sample) {
-      live_samples_ -= sample.weight == 0 ? 1 : 0;
-      return sample.weight == 0;
-    });
-  }
-  if (surplus > 0) take_back_unplaced(surplus);
-}
-
-// Samples without an address: nothing tells them apart, all shrink alike.
-void PageLedger::take_back_unplaced(std::int64_t surplus) {
-  std::uint64_t total = 0;
-  for (const auto& [owner, pages] : unplaced_) total += pages;
-  if (total == 0) return;
-  const double keep = 1 - std::min(1.0, static_cast<double>(surplus) / static_cast<double>(total));
-  for (auto& [owner, pages] : unplaced_) {
-    const auto left = static_cast<std::uint64_t>(static_cast<double>(pages) * keep);
-    give_back(owner, pages - left);
-    pages = left;
-  }
-}
-
-// Chunks with `room` pages without a claim for each that has one, and more. Returns what is missing
-// then.
-std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
-  for (auto& [index, chunk] : chunks_) {
-    if (deficit <= 0) break;
-    const std::uint64_t held = chunk.held(), weight = chunk.weight();
-    if (weight == 0 || held < weight + std::max(weight * room, kHugeShortfall)) continue;
-    const std::uint64_t pages = std::min(held - weight, static_cast<std::uint64_t>(deficit));
-    grow(chunk, pages);
-    deficit -= static_cast<std::int64_t>(pages);
-  }
-  return deficit;
-}
-
-// The heaviest sample of the nearest chunk that has any; null: there is none near by. `claimed` is
-// sorted.
-const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>& claimed,
-                                                  ChunkIndex index) const {
-  const auto above = std::lower_bound(claimed.begin(), claimed.end(), index);
-  std::optional<ChunkIndex> nearest;
-  if (above != claimed.end()) nearest = *above;
-  if (above != claimed.begin() && (!nearest || index - *std::prev(above) <= *nearest - index))
-    nearest = *std::prev(above);
-  if (!nearest || (*nearest > index ? *nearest - index : index - *nearest) > kNeighbourChunks)
-    return nullptr;
-  const auto& live = chunks_.at(*nearest).live;
-  return &*std::max_element(live.begin(), live.end(),
-                            [](const Live& a, const Live& b) { return a.weight < b.weight; });
-}
-
-std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
-  std::vector<ChunkIndex> claimed, orphans;
-  for (const auto& [index, chunk] : chunks_) {
-    if (!chunk.live.empty()) claimed.push_back(index);
-    if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none())
-      orphans.push_back(index);
-  }
-  std::sort(claimed.begin(), claimed.end());
-  for (const ChunkIndex index : orphans) {
-    if (deficit < static_cast<std::int64_t>(kChunkPages)) break;
-    const Live* neighbour = heaviest_near(claimed, index);
-    if (neighbour == nullptr || !tables_.is_huge(start_of(index)).value_or(false)) continue;
-    Chunk& chunk = chunks_.at(index);
-    const std::uint32_t owner = neighbour->owner;
-    chunk.live.push_back({++age_, owner, kChunkPages, 0});
-    ++live_samples_;
-    add(owner, kChunkPages);
-    chunk.huge = true;
-    chunk.huge_age = age_;
-    ++huge_pages_;
-    deficit -= static_cast<std::int64_t>(kChunkPages);
-  }
-  return deficit;
-}
-
-std::int64_t PageLedger::follow_moves(std::int64_t deficit) {
-  auto gone = gone_.begin();
-  for (auto& [index, chunk] : chunks_) {
-    std::uint64_t room = chunk.held() - std::min(chunk.held(), chunk.weight());
-    while (room > 0 && deficit > 0 && gone != gone_.end()) {
-      const auto pages = std::min({room, static_cast<std::uint64_t>(deficit), gone->second});
-      const std::uint64_t placed = place_moved(chunk, gone->first, pages);
-      if (placed == 0) break;
-      room -= placed;
-      deficit -= static_cast<std::int64_t>(placed);
-      gone->second -= placed;
-      if (gone->second == 0) ++gone;
-    }
-    if (deficit <= 0 || gone == gone_.end()) break;
-  }
-  return deficit;
-}
-
-// A new witness for pages that have moved into this chunk; returns for how many.
-std::uint64_t PageLedger::place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages) {
-  std::bitset<kChunkPages> open = chunk.present & ~chunk.baseline;
-  for (const Live& sample : chunk.live) open.reset(sample.page);
-  if (open.none()) return 0;
-  std::uint16_t page = 0;
-  while (!open[page]) ++page;
-  chunk.live.push_back({++age_, owner, static_cast<std::uint32_t>(pages), page});
-  ++live_samples_;
-  // They had been given back by mistake; what was said of it already is made good by touching anew.
-  LedgerDelta& delta = owners_[owner];
-  if (delta.returned_pages >= pages) {
-    delta.returned_pages -= pages;
-    net_pages_ += static_cast<std::int64_t>(pages);
-  } else {
-    add(owner, pages);
-  }
-  return pages;
 }
 
 // Halves the samples of crowded chunks: two of one owner become one witness for both. Which of the

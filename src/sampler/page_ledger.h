@@ -108,6 +108,11 @@ class PageLedger {
     std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
   using ChunkIndex = std::uint64_t;
+  static constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
+  static constexpr std::uint64_t kHugeShortfall =
+      16;  // pages without a claim that are worth a look
+  static ChunkIndex chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
+  static RemoteAddr start_of(ChunkIndex chunk) { return {chunk * kChunkBytes}; }
 
   std::uint32_t owner_index(const LedgerOwner& owner);
   void add(std::uint32_t owner, std::uint64_t pages);

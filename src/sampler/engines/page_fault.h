@@ -31,6 +31,9 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
+  // With a thread id, the key of a descriptor: its trail is half full.
+  static constexpr std::uint64_t kTrailKey = 1ULL << 32;
+
   struct Trail {
     std::optional<attach::PerfFaultEvent> event;
     std::uint64_t period = 1;

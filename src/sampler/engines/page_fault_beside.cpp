@@ -1,0 +1,118 @@
+// The part of the engine that reads stacks beside running threads: it costs them nothing, and what
+// is read may be late.
+#include <array>
+#include <sstream>
+
+#include "sampler/engines/page_fault.h"
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using attach::FaultRecord;
+
+constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
+constexpr int kReadsBeside = 4;
+constexpr auto kIdentifyPause = 1s;
+
+}  // namespace
+
+// Where much is unknown, stacks are read beside the thread as well: that costs it nothing.
+void PageFaultEngine::learn_beside(Thread& thread) {
+  for (int i = 0; i < kReadsBeside && thread.faults.much_unknown(); ++i) {
+    if (!read_running(thread) || thread.stack.frames.empty()) return;
+    Pending sample;
+    sample.python = true;
+    thread.faults.learn_waiting(thread.stack, intern(thread, sample));
+  }
+}
+
+// --- faults inside a system call: the thread goes on, its Python stack does not move ---
+
+void PageFaultEngine::on_readable(std::uint64_t key) {
+  const auto it = threads_.find(Tid{static_cast<pid_t>(key & ~kTrailKey)});
+  if (it == threads_.end()) return;
+  Thread& thread = *it->second;
+  if ((key & kTrailKey) != 0) return drain(thread);
+  if (!thread.kernel) return;
+  const auto begin = std::chrono::steady_clock::now();
+  learn_call(thread);
+  if (!thread.call_trail.event) {
+    for (const FaultRecord& record : calls_) thread.faults.add(ThreadFaults::Mode::kKernel, record);
+  }
+  const auto now = std::chrono::steady_clock::now();
+  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
+  Budgets& budgets = budgets_of(*thread.target);
+  budgets.kernel_reads.on_stop(now, now - begin, 0);
+  charge(thread, thread.user ? thread.user->take_count() : 0);
+  if (thread.call_trail.period != budgets.kernel_reads.trail_period() || !thread.call_trail.event)
+    follow_calls(thread);
+  // Each change makes the next fault a sample, and its wake-up is soon: no more of them than
+  // needed.
+  const std::uint64_t period = std::max<std::uint64_t>(
+      budgets.kernel_reads.period() / (thread.faults.much_unknown() ? 8 : 1), 1);
+  if (period == thread.kernel_period) return;
+  thread.kernel_period = period;
+  thread.kernel->set_period(thread.kernel_period);
+}
+
+// A record that names no stack: the thread's stack is read as it is now. It is the record's where
+// that holds its instruction, or where the thread is blocked in that very call. What is known
+// already is put to the test now and then.
+void PageFaultEngine::learn_call(Thread& thread) {
+  calls_.clear();
+  bool known = true;
+  thread.kernel->take_records([&](const FaultRecord& record) {
+    known = known && thread.faults.match(record);
+    calls_.push_back(record);
+  });
+  if (known && !calls_.empty() && ++thread.kernel_wakes % kCallCheck != 0) return;
+  Pending sample;
+  sample.readable = read_running(thread);
+  sample.outside = thread.target->reader() == nullptr;
+  sample.python = thread.thread_id.has_value();
+  // The thread moves too fast: a later call will do.
+  if (!sample.readable && !sample.outside && sample.python) return;
+  const StackId stack = intern(thread, sample);
+  thread.faults.set_stack(ThreadFaults::Mode::kKernel, stack);
+  for (const FaultRecord& record : calls_) {
+    if (thread.faults.learn(record, thread.stack, stack, FaultEvidence::kMaybe)) continue;
+    if (!thread.faults.match(record) && in_call(thread, record)) {
+      (void)thread.faults.learn(record, thread.stack, stack, FaultEvidence::kStopped);
+    }
+  }
+}
+
+bool PageFaultEngine::read_running(Thread& thread) {
+  identify(thread);
+  return thread.thread_id && thread.target->read_running(*thread.thread_id, thread.stack);
+}
+
+// Blocked in the very call, or again at the same place: "NR ARG0 … ARG5 SP PC", in hexadecimal but
+// for the number. A thread that runs prints "running".
+bool PageFaultEngine::in_call(const Thread& thread, const attach::FaultRecord& call) const {
+  const auto text = context_.proc.syscall(thread.target->pid(), thread.tid);
+  if (!text.has_value() || text->starts_with("running")) return false;
+  std::istringstream words(*text);
+  std::int64_t number = 0;
+  std::array<std::uint64_t, 8> values{};
+  words >> number >> std::hex;
+  for (auto& value : values) words >> value;
+  return words && values[0] == call.argument && values[6] == call.stack && values[7] == call.code;
+}
+
+void PageFaultEngine::identify(Thread& thread) {
+  const auto now = std::chrono::steady_clock::now();
+  if (thread.thread_id || now < thread.next_identification) return;
+  auto* reader = thread.target->reader();
+  const bool known =
+      reader != nullptr && thread.born_with && reader->find_thread_state(*thread.born_with);
+  thread.thread_id = known ? thread.born_with : thread.target->find_thread_id(thread.tid);
+  thread.next_identification = now + kIdentifyPause;
+  if (!thread.thread_id) return;
+  thread.faults.set_stack_base(*thread.thread_id);
+  thread.faults.set_reader(thread.target->reader());
+}
+
+}  // namespace memspy::sampler
