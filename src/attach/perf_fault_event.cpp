@@ -65,8 +65,9 @@ Result<Unit> route_signal(int fd, Tid tid, int signal) {
   f_owner_ex owner{F_OWNER_TID, tid.value};
   if (::fcntl(fd, F_SETSIG, signal) != 0 || ::fcntl(fd, F_SETOWN_EX, &owner) != 0 ||
       ::fcntl(fd, F_SETFL, O_ASYNC) != 0) {
+    const int err = errno;
     return make_error(Errc::kInternal,
-                      "cannot route perf signals to thread " + std::to_string(tid.value), errno);
+                      "cannot route perf signals to thread " + std::to_string(tid.value), err);
   }
   return Unit{};
 }
@@ -127,11 +128,6 @@ void PerfFaultEvent::set_period(std::uint64_t period) {
   ::ioctl(fd_.get(), PERF_EVENT_IOC_PERIOD, &period);
 }
 
-std::uint64_t PerfFaultEvent::peek_count() const {
-  std::uint64_t now = 0;
-  return ::read(fd_.get(), &now, sizeof(now)) == sizeof(now) ? now - seen_ : 0;
-}
-
 bool PerfFaultEvent::has_records() const {
   if (ring_ == nullptr) return false;
   auto* control = static_cast<perf_event_mmap_page*>(ring_);
@@ -184,7 +180,6 @@ void PerfFaultEvent::take_records(const std::function<void(const FaultRecord&)>&
     if (header.type == PERF_RECORD_SAMPLE) {
       copy_out(tail + sizeof(header), header.size - sizeof(header));
       decode();
-      record_.in_kernel = (header.misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
       visit(record_);
     }
     tail += header.size;

@@ -39,7 +39,6 @@ inline constexpr std::size_t kTrailStackBytes = 1536;  // of trails, which recor
 // can be asked.
 struct FaultRecord {
   RemoteAddr address;
-  bool in_kernel = false;            // taken inside a system call
   std::uint64_t argument = 0;        // rdi, a call's first argument
   std::uint64_t stack = 0;           // rsp
   std::uint64_t code = 0;            // rip
@@ -62,8 +61,6 @@ class PerfFaultEvent {
   void disable();
   // Faults since the previous call, exact even where signals were merged.
   std::uint64_t take_count();
-  // The same, left for take_count().
-  std::uint64_t peek_count() const;
   // From now on: every `period`th fault. Cheap; exact when the thread is stopped.
   void set_period(std::uint64_t period);
   // Calls `visit` with what the kernel has recorded since the previous call, oldest first: every

@@ -231,7 +231,8 @@ Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nan
                                                        const std::function<void()>& body) {
   check_thread();
   if (trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) {
-    return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " is gone", errno);
+    const int err = errno;
+    return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " is gone", err);
   }
   Interruption interruption{tid, &body, false, false, {}};
   interruption_ = &interruption;

@@ -82,6 +82,7 @@ Result<Unit> Profile::on_gap(const Gap& gap) {
 
 Result<Unit> Profile::on_tick_end(std::chrono::nanoseconds time) {
   if (window.contains(time)) last_time = std::max(last_time, time);
+  if (window.from.has_value() && time <= *window.from) begin_time = std::max(begin_time, time);
   return Unit{};
 }
 

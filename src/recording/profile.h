@@ -95,9 +95,10 @@ class Profile final : public SampleSink {
   std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
   std::vector<SeriesPoint> points;                    // only when keep_points; see window
   std::vector<Gap> gaps;
-  std::chrono::nanoseconds last_time{};  // of the last tick within the window
-  std::optional<RunSummary> summary;     // of the whole run
-  std::string note;                      // the reader's: what could not be read
+  std::chrono::nanoseconds begin_time{0};  // the last tick before the window
+  std::chrono::nanoseconds last_time{};    // of the last tick within the window
+  std::optional<RunSummary> summary;       // of the whole run
+  std::string note;                        // the reader's: what could not be read
 };
 
 }  // namespace memspy::recording

@@ -96,8 +96,8 @@ RunFigures run_figures(const Profile& profile) {
     out.unattributed_bytes = totals.unattributed_bytes;
     out.shrink_bytes = totals.shrink_bytes;
     out.samples = totals.samples;
-    const auto from = profile.window.from.value_or(std::chrono::nanoseconds(0));
-    out.duration = std::max(profile.last_time - from, std::chrono::nanoseconds(0));
+    // A tick's records are of the time since the tick before it.
+    out.duration = std::max(profile.last_time - profile.begin_time, std::chrono::nanoseconds(0));
     out.rss_start_bytes = out.rss_end_bytes = out.rss_peak_bytes = 0;
     add_rss_of_points(profile, out);
     if (profile.summary.has_value()) {

@@ -86,7 +86,9 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
                        format_bytes(f.shrink_bytes - f.growth_bytes), format_duration(f.duration),
                        format_bytes(f.growth_bytes), format_bytes(f.shrink_bytes));
   }
-  if (moved < limit) return steady(f);
+  // A large process that moves little in a short window may still be on its way.
+  const bool slow = moved < kSteadyBytes || moved / std::max(f.minutes(), 1e-6) < limit;
+  if (moved < limit && slow) return steady(f);
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
   const auto found = culprits(recording::shape_stacks(profile, lines, false));

@@ -16,15 +16,16 @@ constexpr double kHiddenStopPrice = 200e-6;
 constexpr double kRecordPrice = 1e-6;
 // Of the budget; the rest is for memspy's own work and for bursts.
 constexpr double kShareForStops = 0.3, kShareForRecords = 0.25;
-constexpr double kSavings = 4;   // seconds of budget that the bucket can hold
-constexpr double kWindow = 0.1;  // seconds between adjustments
+constexpr double kSmallestBudget = 1e-3;  // percent
+constexpr double kSavings = 4;            // seconds of budget that the bucket can hold
+constexpr double kWindow = 0.1;           // seconds between adjustments
 constexpr std::uint64_t kMaxPeriod = 1U << 16;
 
 }  // namespace
 
 Budget::Budget(double percent, SteadyTime now)
-    : rate_(percent / 100 * kShareForStops),
-      record_rate_(percent / 100 * kShareForRecords / kRecordPrice),
+    : rate_(std::max(percent, kSmallestBudget) / 100 * kShareForStops),
+      record_rate_(std::max(percent, kSmallestBudget) / 100 * kShareForRecords / kRecordPrice),
       balance_(rate_ * kSavings / 2),
       window_start_(now),
       last_(now) {}

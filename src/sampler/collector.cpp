@@ -179,6 +179,7 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
                       {"copied_on_write_bytes", count(copied)},
                       {"huge_page_bytes", count(huge)},
                       {"blind_threads", count(counters.blind_threads.load())},
+                      {"late_looks", count(counters.late_looks.load())},
                       {"dropped_samples", count(context_.queue.dropped())},
                       {"own_cpu_seconds", own_cpu_seconds()}};
   return summary;

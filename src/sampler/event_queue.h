@@ -84,14 +84,19 @@ class EventQueue {
     events.swap(events_);
     return events;
   }
+  // It should be drained soon.
+  bool crowded() const {
+    const std::lock_guard lock(mutex_);
+    return events_.size() > kMaxEvents / 4;
+  }
   std::uint64_t dropped() const {
     const std::lock_guard lock(mutex_);
     return dropped_;
   }
 
  private:
-  // Some ten seconds of samples at the highest rate the budget allows.
-  static constexpr std::size_t kMaxEvents = 20'000;
+  // Seconds of fault records at the highest rate the budget allows.
+  static constexpr std::size_t kMaxEvents = 50'000;
   mutable std::mutex mutex_;
   std::vector<Event> events_;
   std::uint64_t dropped_ = 0;

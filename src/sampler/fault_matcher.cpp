@@ -11,7 +11,7 @@ using cpython::RawStack;
 
 // Then all are forgotten: they are learnt again within seconds.
 constexpr std::size_t kMaxPlaces = 4096, kMaxCodes = 4096;
-constexpr std::size_t kMaxSlots = 8;
+constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
 
@@ -33,7 +33,7 @@ bool same_callers(const RawStack& a, const RawStack& b) {
                     });
 }
 
-std::int32_t stack_key(std::int32_t instruction, bool collecting) {
+std::int64_t stack_key(std::int64_t instruction, bool collecting) {
   return instruction * 2 + (collecting ? 1 : 0);
 }
 
@@ -90,12 +90,12 @@ bool FaultPlaces::learn(std::uint64_t key, const FaultRecord& record, const RawS
   const auto found =
       slots_with(record, stack.bytecode.value + instruction, sure ? kSureScore : kGuessScore);
   if (found.empty() && !sure) return false;
-  if (places_.size() >= kMaxPlaces) places_.clear();
+  if (places_.size() >= kMaxPlaces && !places_.contains(key)) places_.clear();
   Place& place = places_[key];
   place.collecting = stack.collecting;
   const bool was_usable = !place.usable().empty() || place.blank;
   merge_slots(place.slots, found);
-  place.blank = sure && place.usable().empty();
+  place.blank = place.usable().empty() && (sure || place.blank);
   if (!was_usable && (place.blank || !place.usable().empty())) ++generation_;
   return true;
 }
@@ -106,8 +106,8 @@ const FaultPlaces::Place* FaultPlaces::find(std::uint64_t key) const {
 }
 
 void FaultMatcher::remember(const RawStack& stack) {
-  if (codes_.size() >= kMaxCodes) codes_.clear();
   const std::uint64_t begin = stack.bytecode.value;
+  if (codes_.size() >= kMaxCodes && !codes_.contains(begin)) codes_.clear();
   const std::uint64_t end = begin + static_cast<std::uint64_t>(stack.bytecode_size);
   // Code that was freed, and whose memory is used again.
   auto next = codes_.upper_bound(begin);
@@ -127,7 +127,7 @@ bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, co
   if (!places_.learn(key, record, stack, evidence)) return false;
   remember(stack);
   if (places_.find(key)->blank) {
-    if (last_.size() >= kMaxPlaces) last_.clear();
+    if (last_.size() >= kMaxPlaces && !last_.contains(key)) last_.clear();
     if (last_.insert_or_assign(key, id).second) ++generation_;
   }
   return true;
@@ -158,6 +158,7 @@ std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint6
     Code* code = find_code(instruction, begin);
     if (code == nullptr) continue;
     const auto offset = static_cast<std::int32_t>(instruction - begin);
+    if (code->stacks.size() >= kMaxStacks) code->stacks.clear();
     const auto [it, fresh] = code->stacks.try_emplace(stack_key(offset, place->collecting));
     if (fresh) {
       RawStack stack = code->stack;

@@ -80,7 +80,7 @@ class FaultMatcher {
   struct Code {
     std::uint64_t end = 0;
     cpython::RawStack stack;                           // as last read
-    std::unordered_map<std::int32_t, StackId> stacks;  // by the innermost instruction
+    std::unordered_map<std::int64_t, StackId> stacks;  // by the innermost instruction
   };
 
   void remember(const cpython::RawStack& stack);

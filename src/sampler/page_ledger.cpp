@@ -189,7 +189,7 @@ void PageLedger::shrink_older(Chunk& chunk, std::uint64_t age) {
   std::bitset<kChunkPages> open = chunk.present & ~chunk.baseline;
   std::uint64_t old = 0, younger = 0;
   for (const Live& sample : chunk.live) {
-    if (sample.age > age) open.reset(sample.page);
+    if (sample.age > age || chunk.present[sample.page]) open.reset(sample.page);
     (sample.age > age ? younger : old) += sample.weight;
   }
   const std::uint64_t room = std::min(old, chunk.held() - std::min(chunk.held(), younger));
@@ -311,7 +311,9 @@ std::vector<LedgerDelta> PageLedger::drain() {
   std::vector<LedgerDelta> deltas;
   deltas.reserve(changed_.size());
   for (const std::uint32_t owner : changed_) {
-    deltas.push_back(owners_[owner]);
+    const LedgerDelta& delta = owners_[owner];
+    if (delta.touched_pages != 0 || delta.returned_pages != 0 || delta.samples != 0)
+      deltas.push_back(delta);
     owners_[owner] = {owners_[owner].owner, 0, 0, 0};
   }
   changed_.clear();

@@ -95,16 +95,19 @@ const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>&
 }
 
 std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
-  std::vector<ChunkIndex> claimed, orphans;
+  std::vector<ChunkIndex> claimed, huge, orphans;
   for (const auto& [index, chunk] : chunks_) {
     if (!chunk.live.empty()) claimed.push_back(index);
+    if (!chunk.live.empty() && chunk.huge) huge.push_back(index);
     if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none())
       orphans.push_back(index);
   }
   std::sort(claimed.begin(), claimed.end());
+  std::sort(huge.begin(), huge.end());
   for (const ChunkIndex index : orphans) {
     if (deficit < static_cast<std::int64_t>(kChunkPages)) break;
-    const Live* neighbour = heaviest_near(claimed, index);
+    const Live* neighbour = heaviest_near(huge, index);  // of the same buffer, more likely than not
+    if (neighbour == nullptr) neighbour = heaviest_near(claimed, index);
     if (neighbour == nullptr || !tables_.is_huge(start_of(index)).value_or(false)) continue;
     Chunk& chunk = chunks_.at(index);
     const std::uint32_t owner = neighbour->owner;

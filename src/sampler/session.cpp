@@ -40,7 +40,7 @@ void block_child_signal() {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-// Two descriptors for each thread of the target.
+// Up to four descriptors for each thread of the target.
 void raise_file_limit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -280,6 +280,8 @@ Result<RunSummary> RunningSession::run() {
   // The last events may say more than was known when the loop ended.
   if (collector_.end_of_first() && *how == "target gone")
     how = "target " + *collector_.end_of_first();
+  // A program that was launched had no interpreter yet.
+  if (const ProcessRecord* first = collector_.first()) target_ = *first;
   const RunSummary summary = collector_.summary(now, *how);
   MEMSPY_CHECK(sink_.finish(summary));
   return summary;

@@ -24,9 +24,17 @@ bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawSt
 }
 
 void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
-  for (const Unknown& unknown : waiting_)
-    (void)learn(unknown.record, stack, id, FaultEvidence::kMaybe);
+  for (const Unknown& unknown : waiting_) guess(unknown.record, stack, id);
   retry();
+}
+
+bool ThreadFaults::guess(const attach::FaultRecord& record, const cpython::RawStack& stack,
+                         StackId id) {
+  const auto place = std::pair(record.code, record.stack);
+  if (std::find(guessed_.begin(), guessed_.end(), place) != guessed_.end()) return true;
+  if (!learn(record, stack, id, FaultEvidence::kMaybe)) return false;
+  guessed_.push_back(place);
+  return true;
 }
 
 std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
@@ -70,7 +78,8 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults) {
   const bool in_kernel = mode == Mode::kKernel;
   if (from.records == 0) {
     if (from.stack)
-      push(*from.stack, in_kernel ? RemoteAddr{} : address_, faults, in_kernel, in_kernel);
+      push(*from.stack, in_kernel ? RemoteAddr{} : std::exchange(address_, {}), faults, in_kernel,
+           in_kernel);
     return;
   }
   std::uint64_t seen = 0, given = 0;
@@ -90,6 +99,7 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults) {
 void ThreadFaults::push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel,
                         bool late) {
   if (faults == 0) return;
+  outlet_.samples.fetch_add(1, std::memory_order_relaxed);
   if (late) outlet_.late.fetch_add(1, std::memory_order_relaxed);
   outlet_.queue.push(FaultSample{process_, thread_, stack, address, faults, in_kernel, late});
 }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "attach/perf_fault_event.h"
@@ -22,6 +23,7 @@ namespace memspy::sampler {
 struct FaultOutlet {
   EventQueue& queue;
   StackInterner& interner;
+  std::atomic<std::uint64_t>& samples;
   std::atomic<std::uint64_t>& late;
   std::size_t waiting = 0;  // records of all threads that name no stack yet
 };
@@ -47,7 +49,12 @@ class ThreadFaults {
   void set_stack(Mode mode, std::optional<StackId> stack) { side(mode).stack = stack; }
   bool learn(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id,
              FaultEvidence evidence);
-  // A stack that was read while the thread ran: is it that of a record that waits?
+  // Stacks that were read while the thread ran. One moment is one piece of evidence for a place,
+  // however many of its records hold the instruction: new_moment() begins another. guess(): false
+  // where the record does not hold it.
+  void new_moment() { guessed_.clear(); }
+  bool guess(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id);
+  // The same for all records that wait.
   void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
 
@@ -101,8 +108,9 @@ class ThreadFaults {
   std::uint64_t stack_base_ = 0;
   Side user_, kernel_;
   RemoteAddr address_;
-  std::deque<Unknown> waiting_;  // oldest first
-  std::uint64_t tried_ = 0;      // the matcher's generation they were tried with
+  std::deque<Unknown> waiting_;                                   // oldest first
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> guessed_;  // places, at this moment
+  std::uint64_t tried_ = 0;  // the matcher's generation they were tried with
 };
 
 }  // namespace memspy::sampler

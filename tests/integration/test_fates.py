@@ -181,7 +181,8 @@ class Fates(harness.PythonCase):
         free = os.statvfs(disk)
         size = free.f_bavail * free.f_bsize - but
         if size > 0:
-            (disk / "filler").write_bytes(bytes(size))
+            with contextlib.suppress(OSError):  # memspy was quicker
+                (disk / "filler").write_bytes(bytes(size))
 
     def test_the_disk_fills_while_recording(self):
         with self.small_disk() as disk:

@@ -3,10 +3,9 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <span>
-#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "attach/signal_choice.h"
@@ -19,8 +18,9 @@ using attach::FaultKind;
 using attach::FaultRecord;
 using attach::PerfFaultEvent;
 
-constexpr auto kTimer = 50ms;              // budgets are looked at; also a net under lost wake-ups
-constexpr auto kSignalCheckPause = 2s;     // a target may install a handler at any time
+constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
+constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
+constexpr std::size_t kMaxRetired = 8;
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
@@ -71,7 +71,12 @@ void PageFaultEngine::end_thread(Tid tid) {
   const auto it = threads_.find(tid);
   if (it == threads_.end()) return;
   flush(*it->second);
+  const Target* target = it->second->target;
   threads_.erase(it);
+  const auto of_it = [&](const auto& entry) { return entry.second->target == target; };
+  if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
+  places_.erase(target->index().value);
+  budgets_.erase(target->index().value);
 }
 
 void PageFaultEngine::begin() {
@@ -80,8 +85,10 @@ void PageFaultEngine::begin() {
 
 void PageFaultEngine::cease() {
   for (auto& [tid, thread] : threads_) {
-    if (thread->user) thread->user->disable();
-    if (thread->kernel) thread->kernel->disable();
+    for (auto* event :
+         {&thread->user, &thread->kernel, &thread->trail.event, &thread->call_trail.event}) {
+      if (*event) (*event)->disable();
+    }
     flush(*thread);
   }
 }
@@ -120,17 +127,23 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   auto event = PerfFaultEvent::open(thread.tid, kind, kFirstPeriod, signal.value_or(0),
                                     signal ? kSignalRing : kKernelRing);
   if (!event.has_value()) {
-    if (event.error().code != Errc::kNoSuchProcess) context_.counters.blind_threads.fetch_add(1);
+    if (event.error().code != Errc::kNoSuchProcess) note_blind(thread);
     return;
   }
   thread.signal = signal.value_or(0);
+  thread.kernel_period = kFirstPeriod;
   if (kind == FaultKind::kSilentAll) {
+    if (!event->has_ring()) return note_blind(thread);
     thread.kernel = std::move(event).value();
     watch(thread.kernel->fd(), static_cast<std::uint64_t>(thread.tid.value));
     return;
   }
   thread.user = std::move(event).value();
   arm_kernel(thread);
+}
+
+void PageFaultEngine::note_blind(Thread& thread) {
+  if (!std::exchange(thread.blind, true)) context_.counters.blind_threads.fetch_add(1);
 }
 
 void PageFaultEngine::arm_kernel(Thread& thread) {
@@ -160,6 +173,8 @@ void PageFaultEngine::check_signal(Thread& thread) {
       thread.user ? attach::signal_free(*status, thread.signal) : !attach::choose_signal(*status);
   if (fits) return;
   flush(thread);
+  if (thread.user) thread.retired.emplace_back(thread.signal, thread.user->fd());
+  if (thread.retired.size() > kMaxRetired) thread.retired.erase(thread.retired.begin());
   thread.user.reset();
   thread.trail.event.reset();
   thread.call_trail.event.reset();
@@ -186,8 +201,10 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
     trail.period = period;
     return;
   }
+  if (trail.refused || !sampling()) return;
   auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, trail_bytes());
-  if (!event.has_value() || !event->has_ring()) return;
+  trail.refused = !event.has_value() || !event->has_ring();
+  if (trail.refused) return;
   trail.event = std::move(event).value();
   trail.period = period;
   watch(trail.event->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
@@ -206,14 +223,19 @@ std::size_t PageFaultEngine::trail_bytes() const {
 
 // --- a fault in user mode: the thread stands still ---
 
+bool PageFaultEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
+  if (stop.code != POLL_IN && stop.code != POLL_HUP && stop.code != SI_SIGIO) return false;
+  const std::pair sent(stop.signal, stop.fd);
+  return sent == std::pair(thread.signal, thread.user->fd()) ||
+         std::find(thread.retired.begin(), thread.retired.end(), sent) != thread.retired.end();
+}
+
 bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   const auto begin = std::chrono::steady_clock::now();
   const auto it = threads_.find(tid);
   if (it == threads_.end() || !it->second->user) return false;
   Thread& thread = *it->second;
-  const bool ours = stop.signal == thread.signal && stop.fd == thread.user->fd() &&
-                    (stop.code == POLL_IN || stop.code == POLL_HUP || stop.code == SI_SIGIO);
-  if (!ours) return false;
+  if (!is_ours(thread, stop)) return false;
   pending_ = Pending{};
   pending_.begin = begin;
   read_stopped(thread);
@@ -264,7 +286,6 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Thread& thread = *threads_.at(tid);
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
-  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   using Mode = ThreadFaults::Mode;
   if (rejected(pending_)) {
     thread.faults.set_stack(Mode::kUser, std::nullopt);
@@ -279,7 +300,7 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
 }
 
 // What was counted since the last time; the trail, where there is one, says where.
-void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults) {
+void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, bool last) {
   using Mode = ThreadFaults::Mode;
   const auto add = [&](Trail& trail, Mode mode) {
     if (!trail.event) return;
@@ -288,22 +309,24 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults) {
   add(thread.trail, Mode::kUser);
   add(thread.call_trail, Mode::kKernel);
   const std::uint64_t kernel_faults = thread.kernel ? thread.kernel->take_count() : 0;
-  thread.faults.settle(Mode::kUser, user_faults, thread.trail.every_fault());
-  thread.faults.settle(Mode::kKernel, kernel_faults, thread.call_trail.every_fault());
+  thread.faults.settle(Mode::kUser, user_faults, !last && thread.trail.every_fault());
+  thread.faults.settle(Mode::kKernel, kernel_faults, !last && thread.call_trail.every_fault());
   budgets_of(*thread.target).kernel_reads.add_faults(kernel_faults);
+  if (context_.queue.crowded()) context_.to_collector.wake();
 }
 
 // A thread that goes on without a stop: what its trail says so far.
-void PageFaultEngine::drain(Thread& thread) {
+void PageFaultEngine::drain(Thread& thread, bool last) {
+  identify(thread);
   const std::uint64_t faults = thread.user ? thread.user->take_count() : 0;
   budgets_of(*thread.target).stops.add_faults(faults);
-  charge(thread, faults);
-  if (thread.faults.much_unknown()) learn_beside(thread);
+  charge(thread, faults, last);
+  if (!last && thread.faults.much_unknown()) learn_beside(thread);
 }
 
 // What is left of a thread that ends, or when sampling does.
 void PageFaultEngine::flush(Thread& thread) {
-  drain(thread);
+  drain(thread, true);
   thread.faults.give_up();
 }
 
@@ -316,7 +339,9 @@ StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
     if (target.has_interpreter()) roster_.announce(target);
     return interner_.marker("[outside Python]");
   }
-  thread.faults.set_native(!sample.python);
+  // A thread of Python's has no state yet when it begins: what it touches then waits for one.
+  const bool settled = std::chrono::steady_clock::now() - thread.seen > kYouth;
+  thread.faults.set_native(!sample.python && settled);
   if (!sample.python) return interner_.marker("[native thread]");
   if (thread.stack.frames.empty()) return interner_.marker("[outside Python]");
   roster_.name_thread(target, thread.tid, *thread.thread_id);

@@ -23,7 +23,8 @@ namespace memspy::sampler {
 class PageFaultEngine final : public TracingEngine {
  public:
   explicit PageFaultEngine(EngineContext& context)
-      : TracingEngine(context), outlet_{context.queue, interner_, context.counters.late} {}
+      : TracingEngine(context),
+        outlet_{context.queue, interner_, context.counters.samples, context.counters.late} {}
 
   std::string_view name() const override { return "faults"; }
 
@@ -34,9 +35,13 @@ class PageFaultEngine final : public TracingEngine {
   // With a thread id, the key of a descriptor: its trail is half full.
   static constexpr std::uint64_t kTrailKey = 1ULL << 32;
 
+  // For so long a thread may be without a Python state and still be given one.
+  static constexpr auto kYouth = std::chrono::seconds(1);
+
   struct Trail {
     std::optional<attach::PerfFaultEvent> event;
     std::uint64_t period = 1;
+    bool refused = false;  // the host locks no more memory
     bool every_fault() const { return event && period == 1; }
   };
   struct Thread {
@@ -46,8 +51,12 @@ class PageFaultEngine final : public TracingEngine {
     Target* target;
     ThreadIndex index;
     int signal = 0;
+    bool blind = false;  // its faults cannot be watched
+    std::vector<std::pair<int, int>>
+        retired;  // signals and descriptors that may still be on their way
     std::optional<attach::PerfFaultEvent> user, kernel;
-    Trail trail, call_trail;                 // from its first fault of the kind on
+    Trail trail, call_trail;  // from its first fault of the kind on
+    SteadyTime seen = std::chrono::steady_clock::now();
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     std::optional<std::uint64_t> born_with;  // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
@@ -83,6 +92,8 @@ class PageFaultEngine final : public TracingEngine {
   Budgets& budgets_of(const Target& target);
   void arm(Thread& thread, bool newborn);
   void arm_kernel(Thread& thread);
+  void note_blind(Thread& thread);
+  static bool is_ours(const Thread& thread, const attach::SignalStop& stop);
   void enable(Thread& thread);
   void check_signal(Thread& thread);
   void follow_all(const Budgets& budgets, const Target& target);
@@ -95,8 +106,8 @@ class PageFaultEngine final : public TracingEngine {
   void look_at(Thread& thread, attach::FaultRecord& place) const;
   void learn_call(Thread& thread);
   void learn_beside(Thread& thread);
-  void charge(Thread& thread, std::uint64_t user_faults);
-  void drain(Thread& thread);
+  void charge(Thread& thread, std::uint64_t user_faults, bool last = false);
+  void drain(Thread& thread, bool last = false);
   void flush(Thread& thread);
   void identify(Thread& thread);
   bool rejected(const Pending& sample);

@@ -1,5 +1,6 @@
 // The part of the engine that reads stacks beside running threads: it costs them nothing, and what
 // is read may be late.
+#include <algorithm>
 #include <array>
 #include <sstream>
 
@@ -13,12 +14,13 @@ using attach::FaultRecord;
 
 constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
 constexpr int kReadsBeside = 4;
-constexpr auto kIdentifyPause = 1s;
+constexpr std::chrono::milliseconds kIdentifyPause = 1s, kFirstIdentifyPause = 20ms;
 
 }  // namespace
 
 // Where much is unknown, stacks are read beside the thread as well: that costs it nothing.
 void PageFaultEngine::learn_beside(Thread& thread) {
+  thread.faults.new_moment();
   for (int i = 0; i < kReadsBeside && thread.faults.much_unknown(); ++i) {
     if (!read_running(thread) || thread.stack.frames.empty()) return;
     Pending sample;
@@ -41,11 +43,12 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
     for (const FaultRecord& record : calls_) thread.faults.add(ThreadFaults::Mode::kKernel, record);
   }
   const auto now = std::chrono::steady_clock::now();
-  context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
   Budgets& budgets = budgets_of(*thread.target);
   budgets.kernel_reads.on_stop(now, now - begin, 0);
-  charge(thread, thread.user ? thread.user->take_count() : 0);
+  const std::uint64_t user_faults = thread.user ? thread.user->take_count() : 0;
+  budgets.stops.add_faults(user_faults);
+  charge(thread, user_faults);
   if (thread.call_trail.period != budgets.kernel_reads.trail_period() || !thread.call_trail.event)
     follow_calls(thread);
   // Each change makes the next fault a sample, and its wake-up is soon: no more of them than
@@ -76,8 +79,9 @@ void PageFaultEngine::learn_call(Thread& thread) {
   if (!sample.readable && !sample.outside && sample.python) return;
   const StackId stack = intern(thread, sample);
   thread.faults.set_stack(ThreadFaults::Mode::kKernel, stack);
+  thread.faults.new_moment();
   for (const FaultRecord& record : calls_) {
-    if (thread.faults.learn(record, thread.stack, stack, FaultEvidence::kMaybe)) continue;
+    if (thread.faults.guess(record, thread.stack, stack)) continue;
     if (!thread.faults.match(record) && in_call(thread, record)) {
       (void)thread.faults.learn(record, thread.stack, stack, FaultEvidence::kStopped);
     }
@@ -109,10 +113,12 @@ void PageFaultEngine::identify(Thread& thread) {
   const bool known =
       reader != nullptr && thread.born_with && reader->find_thread_state(*thread.born_with);
   thread.thread_id = known ? thread.born_with : thread.target->find_thread_id(thread.tid);
-  thread.next_identification = now + kIdentifyPause;
+  const bool young = now - thread.seen < kYouth;
+  thread.next_identification = now + (young ? kFirstIdentifyPause : kIdentifyPause);
   if (!thread.thread_id) return;
   thread.faults.set_stack_base(*thread.thread_id);
   thread.faults.set_reader(thread.target->reader());
+  thread.faults.set_native(false);
 }
 
 }  // namespace memspy::sampler

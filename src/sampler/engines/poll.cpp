@@ -49,7 +49,7 @@ void PollEngine::schedule(std::chrono::nanoseconds price) {
       static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
   const auto interval = std::clamp<std::chrono::nanoseconds>(
       affordable, context_.options.poll_interval, kLongestInterval);
-  if (interval > context_.options.poll_interval) context_.counters.missed_deadlines.fetch_add(1);
+  if (interval > context_.options.poll_interval) context_.counters.late_looks.fetch_add(1);
   std::uniform_real_distribution<double> jitter(0.5, 1.5);
   next_look_ = std::chrono::steady_clock::now() +
                std::chrono::nanoseconds(static_cast<std::int64_t>(

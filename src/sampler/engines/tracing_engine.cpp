@@ -60,7 +60,8 @@ TracingEngine::~TracingEngine() = default;
 
 void TracingEngine::watch(int fd, std::uint64_t key) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  // By edge: an event whose thread has ended hangs up for as long as it is open.
+  event.events = EPOLLIN | EPOLLET;
   event.data.u64 = key;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
 }
@@ -127,6 +128,7 @@ void TracingEngine::wait() {
 }
 
 void TracingEngine::release() {
+  sampling_ = false;
   cease();
   for (const auto& [pid, target] : roster_.processes()) push_edge(*target, WindowEdge::Kind::kEnds);
   const auto end = std::chrono::steady_clock::now() + kReleaseTime;

@@ -125,6 +125,12 @@ TEST_F(FaultMatcherTest, DeepInNativeCodeThePlaceHasTheLastStack) {
   EXPECT_EQ(match(record_at(0x5000, 4096, {})), StackId{2030});
 }
 
+TEST_F(FaultMatcherTest, AGuessDoesNotTakeTheLastStackAway) {
+  learn(record_at(0x5000, 4096, {}), stack_of(kRowsCode, 1, 20));
+  learn(record_at(0x5000, 4096, {{5, kBlobsCode + 32}}), stack_of(kBlobsCode, 2, 30), FaultEvidence::kMaybe);
+  EXPECT_TRUE(match(record_at(0x5000, 4096, {})).has_value());
+}
+
 TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {
   FaultMatcher::Intern by_caller = [](const RawStack& stack) {
     return StackId{static_cast<std::uint32_t>(stack.frames.back().instruction)};

@@ -250,7 +250,7 @@ TEST_F(PageLedgerTest, PagesThatMoveStayWithTheirOwner) {
   ledger.audit(map);
   ledger.settle(400);
   EXPECT_EQ(ledger.net_pages(), 400);
-  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 0}}));
+  EXPECT_TRUE(net().empty());
   // …and are followed to where they are now.
   tables.unmap(kBase + 8 * kChunk, 300);
   ledger.audit(map);

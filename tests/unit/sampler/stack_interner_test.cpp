@@ -21,11 +21,11 @@ TEST(StackInterner, DefinesBeforeUseAndOnlyOnce) {
 
 TEST(EventQueue, DropsSamplesButNeverDefinitions) {
   EventQueue queue;
-  for (int i = 0; i < 30'000; ++i) queue.push(FaultSample{});
+  for (int i = 0; i < 60'000; ++i) queue.push(FaultSample{});
   queue.push(FrameDefined{});
   EXPECT_GT(queue.dropped(), 0u);
   const auto events = queue.drain();
-  EXPECT_EQ(events.size() + queue.dropped(), 30'001u);
+  EXPECT_EQ(events.size() + queue.dropped(), 60'001u);
   EXPECT_TRUE(std::holds_alternative<FrameDefined>(events.back()));
 }
 

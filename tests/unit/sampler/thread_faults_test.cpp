@@ -35,8 +35,8 @@ class ThreadFaultsTest : public testing::Test {
 
   EventQueue queue;
   StackInterner interner{queue};
-  std::atomic<std::uint64_t> late{0};
-  FaultOutlet outlet{queue, interner, late};
+  std::atomic<std::uint64_t> taken{0}, late{0};
+  FaultOutlet outlet{queue, interner, taken, late};
   FaultPlaces places;
   ThreadFaults faults{outlet, places, ProcessIndex{1}, ThreadIndex{2}};
 };
@@ -56,6 +56,26 @@ TEST_F(ThreadFaultsTest, WithoutRecordsAllGoToTheStack) {
 TEST_F(ThreadFaultsTest, WithoutAStackNothingIsCharged) {
   faults.settle(Mode::kUser, 5, false);
   EXPECT_TRUE(samples().empty());
+}
+
+// The page of a stop is a witness once; what is counted later has none.
+TEST_F(ThreadFaultsTest, AnAddressIsUsedOnce) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.set_address({0x1000});
+  faults.settle(Mode::kUser, 5, false);
+  faults.settle(Mode::kUser, 3, false);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[1].address, RemoteAddr{});
+  EXPECT_EQ(found[1].faults, 3u);
+}
+
+TEST_F(ThreadFaultsTest, TheLastSettlementOwesNothing) {
+  faults.set_native(true);
+  faults.set_stack(Mode::kUser, StackId{7});
+  for (std::uint64_t page = 1; page <= 39; ++page) faults.add(Mode::kUser, record(page));
+  faults.settle(Mode::kUser, 90, false);
+  EXPECT_EQ(sum(samples()), 90u);
 }
 
 // A thread without Python: its records have nothing to match, and its marker is their stack.
