@@ -128,7 +128,8 @@ TEST(Evidence, IsOneLine) {
 // Memory from before the run that is given back stands in no record, only in RSS.
 TEST(Figures, AWindowFindsItsShrinkInTheSeries) {
   Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}});
-  profile.window.from = std::chrono::seconds(10);
+  profile.window.from = std::chrono::seconds(11);
+  profile.begin_time = std::chrono::seconds(10);  // the tick before it
   profile.last_time = std::chrono::seconds(40);
   for (const int second : {10, 40}) {
     SeriesPoint point;
