@@ -147,6 +147,13 @@ void ThreadFaults::retry() {
   });
 }
 
-bool ThreadFaults::much_unknown() const { return waiting_.size() > kMuchUnknown; }
+bool ThreadFaults::much_unknown() const {
+  std::size_t pages = 0;
+  for (const Unknown& unknown : waiting_) {
+    pages += unknown.pages.size();
+    if (pages > kMuchUnknown) return true;
+  }
+  return false;
+}
 
 }  // namespace memspy::sampler

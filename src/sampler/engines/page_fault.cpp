@@ -21,6 +21,7 @@ using attach::PerfFaultEvent;
 constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxRetired = 8;
+constexpr std::uint64_t kLeftBehind = 4;   // times the usual period
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
@@ -183,13 +184,16 @@ void PageFaultEngine::check_signal(Thread& thread) {
   if (sampling()) enable(thread);
 }
 
-// The periods themselves change at each thread's own next sample. Setting the period of a thread
-// that is not stopped makes its very next fault a sample: that one would be chosen by the clock and
-// not by the faults, and carry the weight of all that came before it.
-void PageFaultEngine::follow_all(const Budgets& budgets, const Target& target) {
+// The periods themselves change at each thread's own next sample: set from outside, the very next
+// fault is a sample, chosen by the clock. Only a thread that a burst has left with a far longer one
+// is not waited for; its trail has the weights.
+void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
-    if (thread->target == &target && thread->trail.event)
-      follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops);
+    if (thread->target != &target || !thread->trail.event) continue;
+    follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops);
+    if (!thread->user || thread->period <= kLeftBehind * budgets.stops.period()) continue;
+    thread->period = budgets.stops.jittered_period();
+    thread->user->set_period(thread->period);
   }
 }
 
@@ -247,8 +251,8 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   if (!thread.trail.event)
     follow(thread, thread.trail, FaultKind::kUserTrail,
            stops);  // nothing may be missed between the two
-  thread.user->set_period(thread.faults.much_unknown() ? stops.eager_period()
-                                                       : stops.jittered_period());
+  thread.period = thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period();
+  thread.user->set_period(thread.period);
   return true;
 }
 

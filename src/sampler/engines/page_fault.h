@@ -51,7 +51,8 @@ class PageFaultEngine final : public TracingEngine {
     Target* target;
     ThreadIndex index;
     int signal = 0;
-    bool blind = false;  // its faults cannot be watched
+    std::uint64_t period = 1;  // of its stops
+    bool blind = false;        // its faults cannot be watched
     std::vector<std::pair<int, int>>
         retired;  // signals and descriptors that may still be on their way
     std::optional<attach::PerfFaultEvent> user, kernel;
@@ -96,7 +97,7 @@ class PageFaultEngine final : public TracingEngine {
   static bool is_ours(const Thread& thread, const attach::SignalStop& stop);
   void enable(Thread& thread);
   void check_signal(Thread& thread);
-  void follow_all(const Budgets& budgets, const Target& target);
+  void follow_all(Budgets& budgets, const Target& target);
   void read_stopped(Thread& thread);
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
