@@ -155,7 +155,7 @@ Result<Unit> RunningSession::open() {
     MEMSPY_TRY(launch, Launch::prepare(options_.launch));
     launch_ = std::move(launch);
     pid = launch_->pid();
-  } else {
+  } else if (options_.engine != EngineChoice::kRss) {  // which looks at /proc alone
     MEMSPY_CHECK(attach::check_access(proc_, pid));
   }
   MEMSPY_CHECK(open_header(pid));
