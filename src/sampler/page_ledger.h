@@ -108,6 +108,10 @@ class PageLedger {
     std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
   using ChunkIndex = std::uint64_t;
+  struct Edge {
+    const Live* sample = nullptr;
+    std::uint64_t distance = UINT64_MAX;  // pages
+  };
   static constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
   static constexpr std::uint64_t kHugeShortfall =
       16;  // pages without a claim that are worth a look
@@ -117,6 +121,9 @@ class PageLedger {
   std::uint32_t owner_index(const LedgerOwner& owner);
   void add(std::uint32_t owner, std::uint64_t pages);
   void give_back(std::uint32_t owner, std::uint64_t pages);
+  void lose(const Live& sample);
+  void drop_weightless(Chunk& chunk);
+  void mark_huge(Chunk& chunk);
   bool replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults);
   std::uint64_t fault_around(Chunk& chunk, RemoteAddr page);
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);
@@ -130,7 +137,8 @@ class PageLedger {
   void take_back_unplaced(std::int64_t surplus);
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
   std::int64_t adopt_huge(std::int64_t deficit);
-  const Live* heaviest_near(const std::vector<ChunkIndex>& claimed, ChunkIndex index) const;
+  const Live* nearest_sample(ChunkIndex index) const;
+  Edge edge_of(ChunkIndex index, bool highest) const;
   std::int64_t follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();

@@ -1,6 +1,5 @@
 // The part of the ledger that brings claims and RSS together.
 #include <algorithm>
-#include <optional>
 
 #include "sampler/page_ledger.h"
 
@@ -43,10 +42,7 @@ void PageLedger::take_back(std::int64_t surplus) {
       surplus -= take;
       over -= take;
     }
-    std::erase_if(chunk->live, [&](const Live& sample) {
-      live_samples_ -= sample.weight == 0 ? 1 : 0;
-      return sample.weight == 0;
-    });
+    drop_weightless(*chunk);
   }
   if (surplus > 0) take_back_unplaced(surplus);
 }
@@ -78,45 +74,50 @@ std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
   return deficit;
 }
 
-// The heaviest sample of the nearest chunk that has any; null: there is none near by. `claimed` is
-// sorted.
-const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>& claimed,
-                                                  ChunkIndex index) const {
-  const auto above = std::lower_bound(claimed.begin(), claimed.end(), index);
-  std::optional<ChunkIndex> nearest;
-  if (above != claimed.end()) nearest = *above;
-  if (above != claimed.begin() && (!nearest || index - *std::prev(above) <= *nearest - index))
-    nearest = *std::prev(above);
-  if (!nearest || (*nearest > index ? *nearest - index : index - *nearest) > kNeighbourChunks)
-    return nullptr;
-  const auto& live = chunks_.at(*nearest).live;
-  return &*std::max_element(live.begin(), live.end(),
-                            [](const Live& a, const Live& b) { return a.weight < b.weight; });
+// The sample that was touched nearest to the ends of a chunk; null: there is none near by. Buffers
+// are filled page by page, and seldom begin where a huge page does: what lies next to one belongs
+// to its buffer, while whole neighbours may belong to others. Ties go to the side that fills come
+// from.
+const PageLedger::Live* PageLedger::nearest_sample(ChunkIndex index) const {
+  for (ChunkIndex away = 1; away <= kNeighbourChunks; ++away) {
+    const Edge below = edge_of(index - away, true), above = edge_of(index + away, false);
+    if (below.sample == nullptr && above.sample == nullptr) continue;
+    return below.distance <= above.distance ? below.sample : above.sample;
+  }
+  return nullptr;
 }
 
+// The sample of the highest or the lowest page of a chunk, and how far from its end that is. A huge
+// page reaches both ends.
+PageLedger::Edge PageLedger::edge_of(ChunkIndex index, bool highest) const {
+  const auto it = chunks_.find(index);
+  if (it == chunks_.end() || it->second.live.empty()) return {};
+  const auto& live = it->second.live;
+  const auto by_page = [](const Live& a, const Live& b) { return a.page < b.page; };
+  const Live& edge = highest ? *std::max_element(live.begin(), live.end(), by_page)
+                             : *std::min_element(live.begin(), live.end(), by_page);
+  if (it->second.huge) return {&edge, 0};
+  return {&edge, highest ? kChunkPages - 1 - edge.page : std::uint64_t{edge.page}};
+}
+
+// Ascending, so that one huge page that was adopted speaks for the next of the same buffer.
 std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
-  std::vector<ChunkIndex> claimed, huge, orphans;
+  std::vector<ChunkIndex> orphans;
   for (const auto& [index, chunk] : chunks_) {
-    if (!chunk.live.empty()) claimed.push_back(index);
-    if (!chunk.live.empty() && chunk.huge) huge.push_back(index);
     if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none())
       orphans.push_back(index);
   }
-  std::sort(claimed.begin(), claimed.end());
-  std::sort(huge.begin(), huge.end());
+  std::sort(orphans.begin(), orphans.end());
   for (const ChunkIndex index : orphans) {
     if (deficit < static_cast<std::int64_t>(kChunkPages)) break;
-    const Live* neighbour = heaviest_near(huge, index);  // of the same buffer, more likely than not
-    if (neighbour == nullptr) neighbour = heaviest_near(claimed, index);
+    const Live* neighbour = nearest_sample(index);
     if (neighbour == nullptr || !tables_.is_huge(start_of(index)).value_or(false)) continue;
     Chunk& chunk = chunks_.at(index);
     const std::uint32_t owner = neighbour->owner;
     chunk.live.push_back({++age_, owner, kChunkPages, 0});
     ++live_samples_;
     add(owner, kChunkPages);
-    chunk.huge = true;
-    chunk.huge_age = age_;
-    ++huge_pages_;
+    mark_huge(chunk);
     deficit -= static_cast<std::int64_t>(kChunkPages);
   }
   return deficit;
