@@ -81,7 +81,7 @@ class PageLedger {
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
   // moved (mremap), and stays with its owner. After audit() only.
-  void settle(std::int64_t limit_pages);
+  void settle(std::int64_t limit_pages, const MemoryMap& map);
 
   std::vector<LedgerDelta> drain();
 
@@ -136,9 +136,9 @@ class PageLedger {
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
-  std::int64_t adopt_huge(std::int64_t deficit);
-  const Live* nearest_sample(ChunkIndex index) const;
-  Edge edge_of(ChunkIndex index, bool highest) const;
+  std::int64_t adopt_huge(std::int64_t deficit, const MemoryMap& map);
+  const Live* nearest_sample(ChunkIndex index, const Mapping& mapping) const;
+  Edge edge_of(ChunkIndex index, bool highest, const Mapping& mapping) const;
   std::int64_t follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();

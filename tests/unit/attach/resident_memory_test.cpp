@@ -32,8 +32,8 @@ class ResidentMemoryTest : public testing::Test {
   }
 
   std::size_t size_ = static_cast<std::size_t>(::getpagesize());
-  char* pages_ = static_cast<char*>(::mmap(nullptr, kPages * size_, PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  char* pages_ = static_cast<char*>(
+      ::mmap(nullptr, kPages* size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   procfs::ProcDir proc_;
   ProcessVm all_{Pid{::getpid()}};
 };
