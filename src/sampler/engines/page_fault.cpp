@@ -26,7 +26,7 @@ constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its 
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
-constexpr std::size_t kKernelRing = 32 << 10;  // 10 records, and few are outstanding
+constexpr std::size_t kKernelRing = 32 << 10;  // 7 records, and few are outstanding
 // 120 records; fewer where many threads grow.
 constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
 
@@ -278,7 +278,7 @@ void PageFaultEngine::look_at(Thread& thread, FaultRecord& place) const {
   place = seizure_.place(thread.tid);
   const std::size_t registers = place.words.size();
   if (registers == 0) return;
-  place.words.resize(registers + attach::kTrailStackBytes / sizeof(std::uint64_t));
+  place.words.resize(registers + attach::kFaultStackBytes / sizeof(std::uint64_t));
   const auto stack = std::as_writable_bytes(std::span(place.words).subspan(registers));
   const std::size_t got = thread.target->memory().read_some({place.stack}, stack);
   place.words.resize(registers + got / sizeof(std::uint64_t));
