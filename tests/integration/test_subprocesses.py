@@ -3,6 +3,7 @@ root frame and its own series; and processes that do not stay what they were."""
 import os
 import re
 import signal
+import subprocess
 import unittest
 
 import harness
@@ -64,6 +65,32 @@ class Subprocesses(harness.PythonCase):
         self.assertEqual(memspy.stop().code, 0)
         for child in children:
             self.assert_untouched(child)
+
+    def test_a_shell_in_front_of_python(self):
+        """What a container starts is often no Python itself; with -s its children are meant."""
+        command = self.python.command(harness.TARGETS / "growing.py")
+        target = self.target(["sh", "-c", '"$@"; :', "sh", *command])
+        child = target.hear("ready")["pid"]
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(child)
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.assertEqual(run.json()["pid"], target.pid)
+        looked = self.run_memspy("dump", "-s", "-p", target.pid, "--json").json()
+        self.assertIsNone(looked["python"])
+        self.assertIn(child, [process["pid"] for process in looked["subprocesses"]])
+        self.assert_untouched(target.pid)
+        self.assert_untouched(child)
+
+    def test_a_program_that_is_executed_away_is_not_resident_any_more(self):
+        run = self.run_memspy("record", "-o", self.folder / "out.folded", "--json", "--", "sh", "-c",
+                              'exec "$@"', "sh", *self.python.command(harness.TARGETS / "growing.py"),
+                              stdin=subprocess.DEVNULL)
+        rss = run.json()["rss_bytes"]
+        self.assertLessEqual(rss["end"], rss["peak"])
+        change = rss["end"] - rss["start"]
+        self.assertEqual(run.json()["growth_bytes"] - run.json()["shrink_bytes"], change)
 
     def test_without_the_flag_children_are_left_alone(self):
         target = self.script(self.python, "family.py")
