@@ -251,7 +251,7 @@ TEST_F(Record, quiet_says_nothing) {
 TEST(Attach, prints_a_line_per_interval_and_the_verdict) {
   FakeWorld world;
   EXPECT_EQ(world.run({"attach", "4242"}), 0) << world.err();
-  EXPECT_THAT(world.out(), HasSubstr("RSS   131 MiB"));
+  EXPECT_THAT(world.out(), HasSubstr("RSS   151 MiB"));
   EXPECT_THAT(world.out(), HasSubstr("load (app.py:12)"));
   EXPECT_THAT(world.err(), HasSubstr("795 samples"));
 }
