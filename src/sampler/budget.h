@@ -34,8 +34,6 @@ class Budget {
   std::uint64_t eager_period();
   // Faults for each record of the trail.
   std::uint64_t trail_period() const;
-  // Faults per second, smoothed.
-  double fault_rate() const { return fault_rate_; }
 
  private:
   bool set_period(double wanted);

@@ -62,6 +62,17 @@ void PageLedger::give_back(std::uint32_t owner, std::uint64_t pages) {
   net_pages_ -= static_cast<std::int64_t>(pages);
 }
 
+// Its page is gone: freed, or moved away (mremap), which settle() tells. The caller erases it.
+void PageLedger::lose(const Live& sample) {
+  give_back(sample.owner, sample.weight);
+  gone_[sample.owner] += sample.weight;
+  --live_samples_;
+}
+
+void PageLedger::drop_weightless(Chunk& chunk) {
+  live_samples_ -= std::erase_if(chunk.live, [](const Live& sample) { return sample.weight == 0; });
+}
+
 void PageLedger::take_baseline(const MemoryMap& map) { (void)scan(map, true); }
 
 // The page is held by an earlier sample. True: nothing more to do, it was a copy-on-write.
@@ -74,10 +85,8 @@ bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t fa
     copied_pages_ += faults;
     return true;
   }
-  give_back(it->owner, it->weight);
-  gone_[it->owner] += it->weight;  // freed, or moved away (mremap): settle() tells
+  lose(*it);
   chunk.live.erase(it);
-  --live_samples_;
   return false;
 }
 
@@ -140,6 +149,11 @@ void PageLedger::weigh_huge(ChunkIndex index, Chunk& chunk) {
   if (!huge.value_or(chunk.dirty && chunk.live.size() == 1 && chunk.live.front().weight <= 8))
     return;
   grow(chunk, kChunkPages - claimed);
+  mark_huge(chunk);
+}
+
+// Its samples stand for all of it by now.
+void PageLedger::mark_huge(Chunk& chunk) {
   chunk.huge = true;
   chunk.huge_age = age_;
   ++huge_pages_;
@@ -176,9 +190,7 @@ void PageLedger::review_huge(ChunkIndex index, Chunk& chunk) {
 void PageLedger::drop_older(Chunk& chunk, std::uint64_t age) {
   std::erase_if(chunk.live, [&](const Live& sample) {
     if (sample.age > age) return false;
-    give_back(sample.owner, sample.weight);
-    gone_[sample.owner] += sample.weight;
-    --live_samples_;
+    lose(sample);
     return true;
   });
 }
@@ -207,7 +219,7 @@ void PageLedger::shrink_older(Chunk& chunk, std::uint64_t age) {
     if (!chunk.present[sample.page] && page < kChunkPages)
       sample.page = static_cast<std::uint16_t>(page++);
   }
-  live_samples_ -= std::erase_if(chunk.live, [](const Live& sample) { return sample.weight == 0; });
+  drop_weightless(chunk);
 }
 
 void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present) {
@@ -219,9 +231,7 @@ void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunk
   if (chunk.huge) review_huge(index, chunk);
   std::erase_if(chunk.live, [&](const Live& sample) {
     if (present[sample.page]) return false;
-    give_back(sample.owner, sample.weight);
-    gone_[sample.owner] += sample.weight;
-    --live_samples_;
+    lose(sample);
     return true;
   });
   weigh_huge(index, chunk);

@@ -117,6 +117,9 @@ class PageLedger {
   std::uint32_t owner_index(const LedgerOwner& owner);
   void add(std::uint32_t owner, std::uint64_t pages);
   void give_back(std::uint32_t owner, std::uint64_t pages);
+  void lose(const Live& sample);
+  void drop_weightless(Chunk& chunk);
+  void mark_huge(Chunk& chunk);
   bool replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults);
   std::uint64_t fault_around(Chunk& chunk, RemoteAddr page);
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);

@@ -43,10 +43,7 @@ void PageLedger::take_back(std::int64_t surplus) {
       surplus -= take;
       over -= take;
     }
-    std::erase_if(chunk->live, [&](const Live& sample) {
-      live_samples_ -= sample.weight == 0 ? 1 : 0;
-      return sample.weight == 0;
-    });
+    drop_weightless(*chunk);
   }
   if (surplus > 0) take_back_unplaced(surplus);
 }
@@ -114,9 +111,7 @@ std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
     chunk.live.push_back({++age_, owner, kChunkPages, 0});
     ++live_samples_;
     add(owner, kChunkPages);
-    chunk.huge = true;
-    chunk.huge_age = age_;
-    ++huge_pages_;
+    mark_huge(chunk);
     deficit -= static_cast<std::int64_t>(kChunkPages);
   }
   return deficit;

@@ -104,6 +104,11 @@ void ThreadFaults::push(StackId stack, RemoteAddr address, std::uint64_t faults,
   outlet_.queue.push(FaultSample{process_, thread_, stack, address, faults, in_kernel, late});
 }
 
+void ThreadFaults::push_pages(const Unknown& unknown, StackId stack, bool late) {
+  for (const Page& page : unknown.pages)
+    push(stack, page.address, page.faults, unknown.mode == Mode::kKernel, late);
+}
+
 void ThreadFaults::wait(Unknown&& unknown) {
   if (!waiting_.empty() && same_words(waiting_.back().record, unknown.record) &&
       waiting_.back().pages.size() < kMaxPages) {
@@ -123,10 +128,7 @@ void ThreadFaults::wait(Unknown&& unknown) {
 }
 
 void ThreadFaults::give_up(const Unknown& unknown) {
-  if (!unknown.stack) return;
-  const bool in_kernel = unknown.mode == Mode::kKernel;
-  for (const Page& page : unknown.pages)
-    push(*unknown.stack, page.address, page.faults, in_kernel, in_kernel);
+  if (unknown.stack) push_pages(unknown, *unknown.stack, unknown.mode == Mode::kKernel);
 }
 
 void ThreadFaults::give_up() {
@@ -140,10 +142,8 @@ void ThreadFaults::retry() {
   tried_ = matcher_.generation();
   outlet_.waiting -= std::erase_if(waiting_, [this](const Unknown& unknown) {
     const auto stack = match(unknown.record);
-    if (!stack) return false;
-    for (const Page& page : unknown.pages)
-      push(*stack, page.address, page.faults, unknown.mode == Mode::kKernel, false);
-    return true;
+    if (stack) push_pages(unknown, *stack, false);
+    return stack.has_value();
   });
 }
 

@@ -59,9 +59,8 @@ class ThreadFaults {
   std::optional<StackId> match(const attach::FaultRecord& record);
 
   void add(Mode mode, const attach::FaultRecord& record);
-  void set_address(RemoteAddr address) {
-    address_ = address;
-  }  // of the newest user fault without a record
+  // Of the newest user fault without a record.
+  void set_address(RemoteAddr address) { address_ = address; }
   // Charges what was counted since the last call. `every_fault`: none was left out on purpose.
   void settle(Mode mode, std::uint64_t faults, bool every_fault);
   // Waits no longer.
@@ -94,6 +93,7 @@ class ThreadFaults {
 
   Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }
   void share(Mode mode, std::uint64_t faults);
+  void push_pages(const Unknown& unknown, StackId stack, bool late);
   void wait(Unknown&& unknown);
   void give_up(const Unknown& unknown);
   void retry();

@@ -33,8 +33,6 @@ struct EngineCounters {
   std::atomic<std::uint64_t> rejected{0};         // stacks that could not be read
   std::atomic<std::uint64_t> rejected_faults{0};  // their weight
   std::atomic<std::uint64_t> late{0};
-  std::atomic<std::uint64_t> kernel_samples{0};
-  std::atomic<std::uint64_t> period{1};         // the largest in force, faults per sample
   std::atomic<std::uint64_t> late_looks{0};     // engine poll: put off to stay inside the budget
   std::atomic<std::uint64_t> blind_threads{0};  // threads whose faults could not be watched
   PauseStats pauses;

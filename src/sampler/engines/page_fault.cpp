@@ -98,14 +98,11 @@ std::chrono::nanoseconds PageFaultEngine::pause() { return kTimer; }
 
 void PageFaultEngine::work() {
   const auto now = std::chrono::steady_clock::now();
-  std::uint64_t largest = 1;
   for (const auto& [pid, target] : roster_.processes()) {
     Budgets& budgets = budgets_of(*target);
     if (budgets.stops.on_tick(now)) follow_all(budgets, *target);
     budgets.kernel_reads.on_tick(now);
-    largest = std::max(largest, budgets.stops.period());
   }
-  context_.counters.period.store(largest, std::memory_order_relaxed);
   for (auto& [tid, thread] : threads_) {
     const auto waits = [](const Trail& trail) { return trail.event && trail.event->has_records(); };
     if (waits(thread->trail) || waits(thread->call_trail)) drain(*thread);
@@ -248,9 +245,8 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   thread.user->take_records(
       [this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
-  if (!thread.trail.event)
-    follow(thread, thread.trail, FaultKind::kUserTrail,
-           stops);  // nothing may be missed between the two
+  // Nothing may be missed between this stop and the trail's beginning.
+  if (!thread.trail.event) follow(thread, thread.trail, FaultKind::kUserTrail, stops);
   thread.period = thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period();
   thread.user->set_period(thread.period);
   return true;
@@ -266,10 +262,15 @@ void PageFaultEngine::read_stopped(Thread& thread) {
   const RemoteAddr state = thread_id ? reader->find_thread_state(*thread_id) : RemoteAddr{};
   pending_.python = static_cast<bool>(state);
   if (!state) return;
-  thread.thread_id = thread_id;
-  thread.faults.set_stack_base(*thread_id);
-  thread.faults.set_reader(reader);
+  recognise(thread, *thread_id);
   pending_.readable = reader->capture(state, thread.stack).has_value();
+}
+
+// Its Python state is known: from here on its fault records can be matched.
+void PageFaultEngine::recognise(Thread& thread, std::uint64_t thread_id) {
+  thread.thread_id = thread_id;
+  thread.faults.set_stack_base(thread_id);
+  thread.faults.set_reader(thread.target->reader());
 }
 
 // What a fault record would hold.
@@ -322,10 +323,15 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, bool las
 // A thread that goes on without a stop: what its trail says so far.
 void PageFaultEngine::drain(Thread& thread, bool last) {
   identify(thread);
+  charge(thread, take_user_count(thread), last);
+  if (!last && thread.faults.much_unknown()) learn_beside(thread);
+}
+
+// Faults in user mode that no stop has told the budget of.
+std::uint64_t PageFaultEngine::take_user_count(Thread& thread) {
   const std::uint64_t faults = thread.user ? thread.user->take_count() : 0;
   budgets_of(*thread.target).stops.add_faults(faults);
-  charge(thread, faults, last);
-  if (!last && thread.faults.much_unknown()) learn_beside(thread);
+  return faults;
 }
 
 // What is left of a thread that ends, or when sampling does.

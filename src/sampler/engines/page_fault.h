@@ -46,15 +46,14 @@ class PageFaultEngine final : public TracingEngine {
   };
   struct Thread {
     Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number)
-        : tid(id), target(&of), index(number), faults(outlet, places, of.index(), number) {}
+        : tid(id), target(&of), faults(outlet, places, of.index(), number) {}
     Tid tid;
     Target* target;
-    ThreadIndex index;
     int signal = 0;
     std::uint64_t period = 1;  // of its stops
     bool blind = false;        // its faults cannot be watched
-    std::vector<std::pair<int, int>>
-        retired;  // signals and descriptors that may still be on their way
+    // Signals and their descriptors that may still be on their way.
+    std::vector<std::pair<int, int>> retired;
     std::optional<attach::PerfFaultEvent> user, kernel;
     Trail trail, call_trail;  // from its first fault of the kind on
     SteadyTime seen = std::chrono::steady_clock::now();
@@ -74,7 +73,7 @@ class PageFaultEngine final : public TracingEngine {
     SteadyTime begin{};
     std::uint64_t faults = 0;
     RemoteAddr address;
-    attach::FaultRecord place;  // while there is a trail
+    attach::FaultRecord place;  // empty where the stack could not be read
     bool readable = false;      // the stack held together
     bool python = false;        // the thread has a Python state
     bool outside = false;       // no interpreter is known (yet)
@@ -109,8 +108,10 @@ class PageFaultEngine final : public TracingEngine {
   void learn_beside(Thread& thread);
   void charge(Thread& thread, std::uint64_t user_faults, bool last = false);
   void drain(Thread& thread, bool last = false);
+  std::uint64_t take_user_count(Thread& thread);
   void flush(Thread& thread);
   void identify(Thread& thread);
+  void recognise(Thread& thread, std::uint64_t thread_id);
   bool rejected(const Pending& sample);
   FaultPlaces& places_of(const Target& target);
   StackId intern(Thread& thread, const Pending& sample);

@@ -43,14 +43,10 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
     for (const FaultRecord& record : calls_) thread.faults.add(ThreadFaults::Mode::kKernel, record);
   }
   const auto now = std::chrono::steady_clock::now();
-  context_.counters.kernel_samples.fetch_add(1, std::memory_order_relaxed);
   Budgets& budgets = budgets_of(*thread.target);
   budgets.kernel_reads.on_stop(now, now - begin, 0);
-  const std::uint64_t user_faults = thread.user ? thread.user->take_count() : 0;
-  budgets.stops.add_faults(user_faults);
-  charge(thread, user_faults);
-  if (thread.call_trail.period != budgets.kernel_reads.trail_period() || !thread.call_trail.event)
-    follow_calls(thread);
+  charge(thread, take_user_count(thread));
+  follow_calls(thread);
   // Each change makes the next fault a sample, and its wake-up is soon: no more of them than
   // needed.
   const std::uint64_t period = std::max<std::uint64_t>(
@@ -112,12 +108,11 @@ void PageFaultEngine::identify(Thread& thread) {
   auto* reader = thread.target->reader();
   const bool known =
       reader != nullptr && thread.born_with && reader->find_thread_state(*thread.born_with);
-  thread.thread_id = known ? thread.born_with : thread.target->find_thread_id(thread.tid);
+  const auto thread_id = known ? thread.born_with : thread.target->find_thread_id(thread.tid);
   const bool young = now - thread.seen < kYouth;
   thread.next_identification = now + (young ? kFirstIdentifyPause : kIdentifyPause);
-  if (!thread.thread_id) return;
-  thread.faults.set_stack_base(*thread.thread_id);
-  thread.faults.set_reader(thread.target->reader());
+  if (!thread_id) return;
+  recognise(thread, *thread_id);
   thread.faults.set_native(false);
 }
 

@@ -18,34 +18,28 @@ KEPT = []
 MEGABYTES = 16
 
 
-def rest(number):
-    """Growth that takes a third of a second: a process that is over in 20 ms has no time to be learnt."""
-    if number % 10 == 0:
-        time.sleep(0.01)
+def grow():
+    """Takes a third of a second: a process that is over in 20 ms has no time to be learnt."""
+    for number in range(MEGABYTES * 20):
+        KEPT.append(bytearray(50000))
+        if number % 10 == 0:
+            time.sleep(0.01)
 
 
 def grow_forked():
-    for number in range(MEGABYTES * 20):
-        KEPT.append(bytearray(50000))
-        rest(number)
+    grow()
 
 
 def grow_spawned():
-    for number in range(MEGABYTES * 20):
-        KEPT.append(bytearray(50000))
-        rest(number)
+    grow()
 
 
 def grow_in_command():
-    for number in range(MEGABYTES * 20):
-        KEPT.append(bytearray(50000))
-        rest(number)
+    grow()
 
 
 def grow_parent():
-    for number in range(MEGABYTES * 20):
-        KEPT.append(bytearray(50000))
-        rest(number)
+    grow()
 
 
 def measured(function):

@@ -127,7 +127,8 @@ TEST_F(FaultMatcherTest, DeepInNativeCodeThePlaceHasTheLastStack) {
 
 TEST_F(FaultMatcherTest, AGuessDoesNotTakeTheLastStackAway) {
   learn(record_at(0x5000, 4096, {}), stack_of(kRowsCode, 1, 20));
-  learn(record_at(0x5000, 4096, {{5, kBlobsCode + 32}}), stack_of(kBlobsCode, 2, 30), FaultEvidence::kMaybe);
+  learn(record_at(0x5000, 4096, {{5, kBlobsCode + 32}}), stack_of(kBlobsCode, 2, 30),
+        FaultEvidence::kMaybe);
   EXPECT_TRUE(match(record_at(0x5000, 4096, {})).has_value());
 }
 

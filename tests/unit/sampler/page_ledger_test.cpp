@@ -59,6 +59,14 @@ class PageLedgerTest : public ::testing::Test {
     }
     return result;
   }
+  // The rows touch one page of the first chunk, which comes whole.
+  void touch_a_huge_page(std::uint64_t page) {
+    ledger.take_baseline(map);
+    tables.map(kBase, kChunkPages);
+    tables.huge.insert(kBase);
+    ledger.touch(kRows, {kBase + page * kPageBytes}, 1, map);
+    ledger.check_touched();
+  }
   static constexpr std::uint64_t kBase = 16 * kChunk;
   FakePageTables tables;
   PageLedger ledger{tables};
@@ -129,11 +137,7 @@ TEST_F(PageLedgerTest, CopyOnWriteMovesNothing) {
 }
 
 TEST_F(PageLedgerTest, AHugePageCountsWhole) {
-  ledger.take_baseline(map);
-  tables.map(kBase, kChunkPages);
-  tables.huge.insert(kBase);
-  ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
-  ledger.check_touched();
+  touch_a_huge_page(7);
   EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(kChunkPages));
   EXPECT_EQ(ledger.huge_pages(), 1u);
 }
@@ -141,11 +145,7 @@ TEST_F(PageLedgerTest, AHugePageCountsWhole) {
 // A heap that was trimmed in the middle of a huge page: the witness' own page may be among what
 // went.
 TEST_F(PageLedgerTest, WhatIsLeftOfAHugePageStaysWithItsOwner) {
-  ledger.take_baseline(map);
-  tables.map(kBase, kChunkPages);
-  tables.huge.insert(kBase);
-  ledger.touch(kRows, {kBase + 400 * kPageBytes}, 1, map);
-  ledger.check_touched();
+  touch_a_huge_page(400);
   tables.huge.clear();
   tables.unmap(kBase + 300 * kPageBytes, kChunkPages - 300);
   ledger.audit(map);
@@ -156,11 +156,7 @@ TEST_F(PageLedgerTest, WhatIsLeftOfAHugePageStaysWithItsOwner) {
 }
 
 TEST_F(PageLedgerTest, AHugePageTouchedAnewHasANewOwner) {
-  ledger.take_baseline(map);
-  tables.map(kBase, kChunkPages);
-  tables.huge.insert(kBase);
-  ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
-  ledger.check_touched();
+  touch_a_huge_page(7);
   ledger.touch(kBlobs, {kBase}, 1, map);  // unmapped and mapped again since
   ledger.check_touched();
   EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(kChunkPages));

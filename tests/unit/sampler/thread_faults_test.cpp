@@ -19,6 +19,14 @@ class ThreadFaultsTest : public testing::Test {
     result.words = {place};
     return result;
   }
+  // A thread without Python: its records have nothing to match, and its marker is their stack.
+  void be_native() {
+    faults.set_native(true);
+    faults.set_stack(Mode::kUser, StackId{7});
+  }
+  void add_pages(std::uint64_t first, std::uint64_t last) {
+    for (std::uint64_t page = first; page <= last; ++page) faults.add(Mode::kUser, record(page));
+  }
   // What has been pushed since the last call.
   std::vector<FaultSample> samples() {
     std::vector<FaultSample> found;
@@ -71,18 +79,15 @@ TEST_F(ThreadFaultsTest, AnAddressIsUsedOnce) {
 }
 
 TEST_F(ThreadFaultsTest, TheLastSettlementOwesNothing) {
-  faults.set_native(true);
-  faults.set_stack(Mode::kUser, StackId{7});
-  for (std::uint64_t page = 1; page <= 39; ++page) faults.add(Mode::kUser, record(page));
+  be_native();
+  add_pages(1, 39);
   faults.settle(Mode::kUser, 90, false);
   EXPECT_EQ(sum(samples()), 90u);
 }
 
-// A thread without Python: its records have nothing to match, and its marker is their stack.
 TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
-  faults.set_native(true);
-  faults.set_stack(Mode::kUser, StackId{7});
-  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(Mode::kUser, record(page));
+  be_native();
+  add_pages(1, 4);
   faults.settle(Mode::kUser, 4, true);
   const auto found = samples();
   ASSERT_EQ(found.size(), 4u);
@@ -93,9 +98,8 @@ TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
 }
 
 TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
-  faults.set_native(true);
-  faults.set_stack(Mode::kUser, StackId{7});
-  for (std::uint64_t page = 1; page <= 4; ++page) faults.add(Mode::kUser, record(page));
+  be_native();
+  add_pages(1, 4);
   faults.settle(Mode::kUser, 11, false);
   const auto found = samples();
   ASSERT_EQ(found.size(), 4u);
@@ -104,12 +108,10 @@ TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
 
 // The thread runs on between the reading of the count and that of the records.
 TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
-  faults.set_native(true);
-  faults.set_stack(Mode::kUser, StackId{7});
+  be_native();
   faults.add(Mode::kUser, record(1));
   faults.settle(Mode::kUser, 2, true);
-  faults.add(Mode::kUser, record(2));
-  faults.add(Mode::kUser, record(3));
+  add_pages(2, 3);
   faults.settle(Mode::kUser, 1, true);
   const auto found = samples();
   ASSERT_EQ(found.size(), 3u);
@@ -117,17 +119,14 @@ TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
 }
 
 TEST_F(ThreadFaultsTest, LostRecordsAreMadeUpForByTheOthers) {
-  faults.set_native(true);
-  faults.set_stack(Mode::kUser, StackId{7});
-  faults.add(Mode::kUser, record(1));
-  faults.add(Mode::kUser, record(2));
+  be_native();
+  add_pages(1, 2);
   faults.settle(Mode::kUser, 1000, true);
   EXPECT_EQ(sum(samples()), 1000u);
 }
 
 TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
-  faults.set_native(true);
-  faults.set_stack(Mode::kUser, StackId{7});
+  be_native();
   faults.set_stack(Mode::kKernel, StackId{8});
   faults.add(Mode::kUser, record(1));
   faults.add(Mode::kKernel, record(2, 0x6000));
@@ -148,8 +147,7 @@ TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
 TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
   faults.set_stack(Mode::kUser, StackId{7});
   faults.set_stack(Mode::kKernel, StackId{8});
-  faults.add(Mode::kUser, record(1));
-  faults.add(Mode::kUser, record(2));
+  add_pages(1, 2);
   faults.add(Mode::kKernel, record(3, 0x6000));
   faults.settle(Mode::kUser, 2, true);
   faults.settle(Mode::kKernel, 1, true);
