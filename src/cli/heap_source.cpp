@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/log.h"
+#include "cli/build_info.h"
 #include "cli/hints.h"
 #include "cli/phase_progress.h"
 #include "cli/process_list.h"
@@ -44,6 +45,7 @@ void tell_details(const heap::HeapLook& look) {
 
 OpenedHeap opened(heap::HeapLook look) {
   tell_details(look);
+  look.snapshot.header.memspy_version = version();
   return {std::move(look.snapshot), std::move(look.dominators), std::move(look.owners),
           std::move(look.read_texts)};
 }
