@@ -98,6 +98,8 @@ struct Strategies {
   ObmallocPlace obmalloc = ObmallocPlace::kStatics;
   // Frames with an owner from here on are the interpreter's or C's, and not shown; 0xff: none.
   std::uint8_t first_hidden_owner = 0xff;
+  // 3.14+: a dict that shares its values with its instance tells the collector of them, too.
+  bool dicts_own_embedded_values = false;
   std::uint32_t pool_bytes = 0;
   std::uint32_t arena_bytes = 0;  // the usual one; a build option doubles it in 3.15
 };
