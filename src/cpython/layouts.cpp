@@ -104,6 +104,7 @@ constexpr Strategies strategies_3_13() {
 constexpr Strategies strategies_3_14() {
   Strategies s = strategies_3_13();
   s.references = ReferenceKind::kStackRef;
+  s.dicts_own_embedded_values = true;
   return s;
 }
 constexpr Strategies strategies_3_15() {
