@@ -23,6 +23,11 @@ CopiedImage::CopiedImage(ImagePlan plan, CopyStore store, std::unique_ptr<FilePa
   for (const CopyRange& range : plan_.ranges) {
     offsets_.push_back(offset);
     offset += range.size();
+    if (!resident_.empty() && resident_.back().start + resident_.back().size == range.start) {
+      resident_.back().size += range.size();
+    } else {
+      resident_.push_back({range.start, range.size()});
+    }
   }
 }
 

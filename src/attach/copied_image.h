@@ -20,6 +20,7 @@ class CopiedImage final : public ProcessImage {
   const ImageFacts& facts() const override { return facts_; }
   const MemoryMap& map() const override { return plan_.map; }
   const std::vector<MappedPages>& pages() const override { return plan_.pages; }
+  std::span<const AddressRange> resident() const override { return resident_; }
 
  private:
   std::size_t find_range(RemoteAddr addr) const;
@@ -29,6 +30,7 @@ class CopiedImage final : public ProcessImage {
   CopyStore store_;
   std::unique_ptr<FilePages> files_;
   ImageFacts facts_;
+  std::vector<AddressRange> resident_;        // the ranges, adjacent ones as one
   std::vector<std::uint64_t> offsets_;        // of the ranges, in store_
   mutable std::atomic<std::size_t> last_{0};  // a walk stays in one range for long
 };
