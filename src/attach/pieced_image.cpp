@@ -14,6 +14,18 @@ constexpr std::array<std::byte, 64U << 10> kZeros{};
 
 }  // namespace
 
+PiecedImage::PiecedImage(ImageParts parts, Owner owner)
+    : parts_(std::move(parts)), owner_(std::move(owner)) {
+  if (!parts_.holes_are_zeros) return;  // what is in no piece may have been resident all the same
+  for (const ImagePiece& piece : parts_.pieces) {
+    if (!resident_.empty() && resident_.back().start + resident_.back().size == piece.start) {
+      resident_.back().size += piece.bytes.size();
+    } else {
+      resident_.push_back({piece.start, piece.bytes.size()});
+    }
+  }
+}
+
 // The piece that holds `addr`, or else the next one.
 std::size_t PiecedImage::find_piece(RemoteAddr addr) const {
   const auto& pieces = parts_.pieces;

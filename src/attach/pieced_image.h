@@ -34,19 +34,21 @@ class PiecedImage final : public ProcessImage {
   // What the pieces lie in; nothing: memory of the caller, which outlives the image.
   using Owner = std::variant<std::monostate, CopyStore, MappedFile>;
 
-  PiecedImage(ImageParts parts, Owner owner) : parts_(std::move(parts)), owner_(std::move(owner)) {}
+  PiecedImage(ImageParts parts, Owner owner);
 
   std::size_t read_some(RemoteAddr addr, std::span<std::byte> out) const override;
   std::span<const std::byte> view(RemoteAddr addr) const override;
   const ImageFacts& facts() const override { return parts_.facts; }
   const MemoryMap& map() const override { return parts_.map; }
   const std::vector<MappedPages>& pages() const override { return parts_.pages; }
+  std::span<const AddressRange> resident() const override { return resident_; }
 
  private:
   std::size_t find_piece(RemoteAddr addr) const;
   std::span<const std::byte> view_hole(RemoteAddr addr, std::size_t next) const;
 
   ImageParts parts_;
+  std::vector<AddressRange> resident_;  // the pieces, adjacent ones as one
   Owner owner_;
   mutable std::atomic<std::size_t> last_{0};  // a walk stays in one piece for long
 };

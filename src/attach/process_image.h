@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "memspy/memory_reader.h"
 #include "memspy/process.h"
 #include "memspy/result.h"
+#include "memspy/symbol_source.h"
 #include "procfs/proc_dir.h"
 
 namespace memspy::attach {
@@ -59,6 +61,9 @@ class ProcessImage : public MemoryReader {
   virtual const ImageFacts& facts() const = 0;
   virtual const MemoryMap& map() const = 0;
   virtual const std::vector<MappedPages>& pages() const = 0;
+  // The pages that were copied, ascending: of private memory those that were resident (or swapped
+  // out). Empty: not known page by page (a core file).
+  virtual std::span<const AddressRange> resident() const { return {}; }
 };
 
 // kOutput: neither memory nor spool can hold it (figures in the text); kTimeout: max_pause;
