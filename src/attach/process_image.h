@@ -51,8 +51,11 @@ struct MappedPages {
   std::uint64_t huge_bytes = 0;  // of rss, in huge pages
 };
 
-// Reads: copied pages from the copy (with view()), read-only mappings from the live process, which
-// need not be still; pages that were not resident as zeros, where the kernel would give zeros.
+// Reads, all of them with view(): copied pages from the copy; what is still as in its file (code,
+// constants, untouched data) from that file, or where the file cannot be had from the resident
+// pages of the live process; pages that nobody has written to as zeros. Nothing becomes resident in
+// the process by it. Views end where pieces of memspy's memory do, at the earliest at the end of a
+// page: read_some() goes on behind them. Thread-safe.
 class ProcessImage : public MemoryReader {
  public:
   virtual const ImageFacts& facts() const = 0;
