@@ -32,6 +32,7 @@ PRIVATE = {
     "elfutils/": {"symbolize"}, "libelf.h": {"symbolize"}, "gelf.h": {"symbolize"},
     "libunwind": {"symbolize"},
     "curses.h": {"cli"},
+    "xxhash.h": {"snapshot"},
 }
 
 
