@@ -12,13 +12,17 @@ ALLOWED = {  # besides include/memspy, base and the folder itself
     "base": set(),
     "procfs": set(),
     "cpython": set(),
+    "malloc": set(),
+    "snapshot": set(),
     "recording": set(),
     "attach": {"procfs"},
     "symbolize": {"procfs"},
-    "sinks": {"recording"},
-    "report": {"recording"},
+    "sinks": {"recording", "snapshot"},
+    "report": {"recording", "snapshot"},
     "sampler": {"procfs", "attach", "symbolize", "cpython"},
-    "cli": {"procfs", "attach", "symbolize", "cpython", "sampler", "recording", "sinks", "report"},
+    "heap": {"procfs", "attach", "symbolize", "cpython", "malloc", "snapshot"},
+    "cli": {"procfs", "attach", "symbolize", "cpython", "malloc", "snapshot", "sampler", "heap", "recording",
+            "sinks", "report"},
 }
 # Each of these headers may be seen by the named folders only (and never by include/memspy).
 PRIVATE = {
@@ -28,6 +32,9 @@ PRIVATE = {
     "elfutils/": {"symbolize"}, "libelf.h": {"symbolize"}, "gelf.h": {"symbolize"},
     "libunwind": {"symbolize"},
     "curses.h": {"cli"},
+    "zlib.h": {"sinks"},
+    "protozero/": {"sinks"},
+    "xxhash.h": {"snapshot"},
 }
 
 

@@ -31,6 +31,11 @@ class MemoryReader {
   // Fills every request as far as it can be; one that fails does not spoil the others.
   // Default: a loop over read_some; a live process batches them into few system calls.
   virtual void read_many(std::span<ReadRequest> requests) const;
+  // What lies at `addr` and behind it in memspy's own memory already, as far as it is contiguous
+  // there: a copy or a core file hands out its bytes instead of copying them again. Empty: nothing
+  // does (a live process, a hole). The bytes neither move nor change while the reader lives; they
+  // are the target's, unaligned and hostile: load from them with memcpy.
+  virtual std::span<const std::byte> view(RemoteAddr addr) const;
 };
 
 // Exactness lives here, outside the port.

@@ -11,6 +11,8 @@ void MemoryReader::read_many(std::span<ReadRequest> requests) const {
   for (auto& request : requests) request.done = read_some(request.addr, request.out);
 }
 
+std::span<const std::byte> MemoryReader::view(RemoteAddr) const { return {}; }
+
 Result<Unit> read_exact(const MemoryReader& memory, RemoteAddr addr, std::span<std::byte> out) {
   const std::size_t got = memory.read_some(addr, out);
   if (got == out.size()) return Unit{};
