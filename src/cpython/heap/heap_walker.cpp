@@ -218,9 +218,9 @@ std::vector<HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
   }
   std::sort(buffers.begin(), buffers.end(),
             [](const auto& a, const auto& b) { return a.address < b.address; });
-  const auto repeated = std::unique(buffers.begin(), buffers.end(), [](const auto& a, const auto& b) {
-    return a.address == b.address;
-  });
+  const auto repeated =
+      std::unique(buffers.begin(), buffers.end(),
+                  [](const auto& a, const auto& b) { return a.address == b.address; });
   buffers.erase(repeated, buffers.end());
   return buffers;
 }
