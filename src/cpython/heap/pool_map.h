@@ -29,7 +29,9 @@ class PoolMap {
   const std::vector<AddressRange>& arenas() const { return arena_ranges_; }  // ascending
   std::uint32_t pool_bytes() const { return static_cast<std::uint32_t>(pool_bytes_); }
   std::uint32_t header_bytes() const { return header_bytes_; }
-  std::uint64_t rejected() const { return rejected_; }  // pools with a list of free blocks that is none
+  std::uint64_t rejected() const {
+    return rejected_;
+  }  // pools with a list of free blocks that is none
   bool by_scan() const { return by_scan_; }
 
   // The pool in use that holds `address`; null: none.
