@@ -222,6 +222,23 @@ std::uint64_t HeapWalker::getsizeof(RemoteAddr object) const {
   return type == nullptr ? 0 : impl_->sizes->getsizeof(object, *type);
 }
 
+std::vector<AddressRange> HeapWalker::arenas() const {
+  return impl_->census ? impl_->census->pools().arenas() : std::vector<AddressRange>();
+}
+
+void HeapWalker::for_each_pool(const std::function<void(const PoolView&)>& visit) const {
+  if (!impl_->census) return;
+  const PoolMap& map = impl_->census->pools();
+  std::vector<std::uint64_t> used;
+  for (const Pool& pool : map.pools()) {
+    used.assign((pool.blocks + 63) / 64, 0);
+    for (std::uint32_t block = 0; block < pool.blocks; ++block) {
+      if (map.state(pool, block) != BlockState::kFree) used[block / 64] |= 1ULL << (block % 64);
+    }
+    visit({pool.address, map.pool_bytes(), map.header_bytes(), pool.block_bytes, used});
+  }
+}
+
 std::string HeapWalker::text_of(RemoteAddr object, std::size_t cap) const {
   const NodeIndex node = find(object);
   const TypeFacts* type = node == kNoNode ? nullptr : impl_->census->type(node.value);
