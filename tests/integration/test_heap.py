@@ -30,12 +30,14 @@ OF_THE_ZOO = ("zoo_objects.", "zoo_containers.", "app.")
 
 class HeapCase(harness.PythonCase):
     maxDiff = 2000
+    zoo = None
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.zoo = heap_views.Zoo(cls.python)
-        cls.addClassCleanup(cls.zoo.end)
+        if HeapCase.zoo is None:
+            HeapCase.zoo = heap_views.Zoo(cls.python)
+            unittest.addModuleCleanup(HeapCase.zoo.end)
 
     def names(self, addresses, limit=12):
         addresses = sorted(addresses)

@@ -102,7 +102,7 @@ def collector_state():
 
 
 def how_many_would_be_collected(path):
-    """In a child of its own: what gc.collect() finds unreachable."""
+    """In a child of its own, before anything else refers to it: what gc.collect() finds unreachable."""
     child = os.fork()
     if child == 0:
         write_all(path, json.dumps(gc.collect()))
@@ -112,22 +112,11 @@ def how_many_would_be_collected(path):
         return json.load(file)
 
 
-def generations_of(own):
-    if sys.version_info < (3, 8):
-        return {}
-    found = {}
-    for generation in range(3):
-        listed = gc.get_objects(generation=generation)
-        own.add(id(listed))
-        for thing in listed:
-            found[id(thing)] = generation
-    return found
-
-
 def take(path, kinds_of, own):
     """Writes the truth. `kinds_of()`: name -> objects that are to be named in failures; `own`: ids of
     objects that are here and not in the process that memspy looks at."""
     state = collector_state()
+    state["would_collect"] = how_many_would_be_collected(path + ".collect")
     tracked = gc.get_objects()
     own.add(id(tracked))
     permanent = []
@@ -153,7 +142,8 @@ def take(path, kinds_of, own):
         records.append([number, index, size_of(thing),
                         2 if number in frozen else 1 if number in known else 0,
                         sorted({id(each) for each in gc.get_referents(thing)})])
-    state["would_collect"] = how_many_would_be_collected(path + ".collect")
+    # What came to be while this was written down: locals of the running frames.
+    own.update(set().union(*[record[4] for record in records]).difference(walk.found))
     document = {"version": list(sys.version_info[:3]), "gc": state, "own": sorted(own),
                 "types": [full_name(kind) for _, kind in types_seen.values()],
                 "kinds": {name: [id(thing) for thing in things] for name, things in kinds_of().items()},

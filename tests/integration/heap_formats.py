@@ -1,0 +1,192 @@
+"""Reads what `memspy report` makes of a snapshot the way its readers do: DevTools' and others' rules
+for .heapsnapshot, profile.proto, folded, speedscope; and asks those readers themselves."""
+import collections
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+import profiles
+
+READERS = pathlib.Path(__file__).resolve().parent / "readers"
+NODE_FIELDS = ["type", "name", "id", "self_size", "edge_count", "trace_node_id", "detachedness"]
+EDGE_FIELDS = ["type", "name_or_index", "to_node"]
+ORDER = ["snapshot", "nodes", "edges", "trace_function_infos", "trace_tree", "samples", "locations", "strings"]
+
+
+def folded_total(path):
+    return profiles.Folded(path).total()
+
+
+def speedscope_total(path):
+    """Of the profile that is shown first; every sample's frames exist."""
+    document = json.loads(path.read_text())
+    frames = len(document["shared"]["frames"])
+    profile = document["profiles"][document.get("activeProfileIndex", 0)]
+    assert profile["unit"] == "bytes", profile["unit"]
+    assert len(profile["samples"]) == len(profile["weights"])
+    assert all(0 <= frame < frames for sample in profile["samples"] for frame in sample)
+    return sum(profile["weights"])
+
+
+class HeapSnapshot:
+    """By the rules of DevTools' loader, which reads forward and believes the counts in the head."""
+
+    def __init__(self, path):
+        text = pathlib.Path(path).read_text()
+        if not text.startswith('{"snapshot":'):
+            raise AssertionError(f"does not begin as the loader wants: {text[:40]!r}")
+        if re.search(r'[\[,]-|\d\.\d', text[:text.index('"strings":')].split('"nodes":')[1]):
+            raise AssertionError("a number that the loader would misread")
+        pairs = json.loads(text, object_pairs_hook=lambda pairs: pairs)
+        if [name for name, _ in pairs] != ORDER:
+            raise AssertionError(f"keys in another order: {[name for name, _ in pairs]}")
+        document = json.loads(text)
+        meta = document["snapshot"]["meta"]
+        if meta["node_fields"] != NODE_FIELDS or meta["edge_fields"] != EDGE_FIELDS:
+            raise AssertionError(f"other fields: {meta}")
+        self.types, self.edge_types = meta["node_types"][0], meta["edge_types"][0]
+        self.strings, self.nodes, self.edges = document["strings"], document["nodes"], document["edges"]
+        self._check(document["snapshot"])
+
+    def _check(self, head):
+        width = len(NODE_FIELDS)
+        self.size = head["node_count"]
+        if len(self.nodes) != self.size * width or len(self.edges) != 3 * head["edge_count"]:
+            raise AssertionError("counts in the head are not those of the arrays")
+        if any(value < 0 or value >= 1 << 32 for value in self.nodes + self.edges):
+            raise AssertionError("a value does not fit into 32 bits")
+        if sum(self.nodes[4::width]) != head["edge_count"]:
+            raise AssertionError("edges of nodes do not sum to the edges")
+        if any(to % width or to // width >= self.size for to in self.edges[2::3]):
+            raise AssertionError("an edge to no node")
+        if len(set(self.nodes[2::width])) != self.size:
+            raise AssertionError("an id stands twice")
+        if self.types[self.nodes[0]] != "synthetic":
+            raise AssertionError("the first node is no root")
+
+    def name(self, node):
+        return self.strings[self.nodes[7 * node + 1]]
+
+    def total(self):
+        return sum(self.nodes[3::7])
+
+    def count(self, name):
+        return sum(1 for node in range(self.size)
+                   if self.name(node) == name and self.types[self.nodes[7 * node]] == "object")
+
+    def unreachable_by_name(self, name):
+        """Nodes of this name that no strong edge leads to from the root."""
+        weak = self.edge_types.index("weak")
+        begins, position = [], 0
+        for count in self.nodes[4::7]:
+            begins.append(position)
+            position += count
+        begins.append(position)
+        seen, waiting = {0}, collections.deque([0])
+        while waiting:
+            node = waiting.popleft()
+            for edge in range(begins[node], begins[node + 1]):
+                to = self.edges[3 * edge + 2] // 7
+                if self.edges[3 * edge] != weak and to not in seen:
+                    seen.add(to)
+                    waiting.append(to)
+        return [node for node in range(self.size) if self.name(node) == name and node not in seen]
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if not byte & 128:
+            return value, at
+        shift += 7
+
+
+def fields(data):
+    """Fields of one protobuf message: (number, value)."""
+    at = 0
+    while at < len(data):
+        key, at = varint(data, at)
+        if key & 7 == 0:
+            value, at = varint(data, at)
+        elif key & 7 == 2:
+            length, at = varint(data, at)
+            value, at = data[at:at + length], at + length
+        else:
+            raise AssertionError(f"wire type {key & 7} in a profile")
+        yield key >> 3, value
+
+
+def packed(data):
+    at, found = 0, []
+    while at < len(data):
+        value, at = varint(data, at)
+        found.append(value)
+    return found
+
+
+def pprof_total(path):
+    """The sum of the default sample type, in bytes; references between the tables hold."""
+    profile = collections.defaultdict(list)
+    for number, value in fields(gzip.decompress(pathlib.Path(path).read_bytes())):
+        profile[number].append(value)
+    strings = [text.decode() for text in profile[6]]
+    assert strings[0] == ""
+    kinds = [dict(fields(kind)) for kind in profile[1]]
+    names = [(strings[kind[1]], strings[kind[2]]) for kind in kinds]
+    default = strings[profile[14][0]] if profile[14] else names[-1][0]
+    index = [name for name, _ in names].index(default)
+    assert names[index][1] == "bytes", names
+    functions = {dict(fields(each))[1] for each in profile[5]}
+    locations = {}
+    for each in profile[4]:
+        parts = list(fields(each))
+        locations[dict(parts)[1]] = [dict(fields(value))[1] for number, value in parts if number == 4]
+    assert all(function in functions for lines in locations.values() for function in lines)
+    total = 0
+    for sample in profile[2]:
+        ids, values = [], []
+        for number, value in fields(sample):
+            if number in (1, 2):
+                (ids if number == 1 else values).extend(packed(value) if isinstance(value, bytes) else [value])
+        assert len(values) == len(kinds) and all(each in locations for each in ids)
+        total += values[index]
+    return total
+
+
+def in_vscode(case, path, total):
+    """The reader behind VS Code's view of heap snapshots; readers/package.json pins it."""
+    if not shutil.which("node") or not (READERS / "node_modules").is_dir():
+        return "heapsnapshot: no reader of npm here"
+    done = subprocess.run(["node", str(READERS / "heapsnapshot.js"), str(path)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=120, check=False, text=True)
+    case.assertEqual(done.returncode, 0, done.stderr)
+    seen = json.loads(done.stdout)
+    case.assertEqual(seen["self_size"], total)
+    case.assertGreaterEqual(seen["classes"]["app.Session"]["retained_size"],
+                            seen["classes"]["app.Session"]["self_size"])
+    return f"heapsnapshot: v8-heap-parser says {seen['self_size']} bytes as well"
+
+
+def in_go(case, path, total):
+    go = shutil.which("go")
+    if not go:
+        return "pprof: no go here"
+    done = subprocess.run([go, "tool", "pprof", "-raw", str(path)], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.PIPE, timeout=120, check=False, env=dict(os.environ, HOME="/tmp"))
+    case.assertEqual(done.returncode, 0, done.stderr)
+    case.assertIn("inuse_space/bytes", done.stdout)
+    done = subprocess.run([go, "tool", "pprof", "-top", "-unit=B", "-nodecount=5", str(path)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+                          env=dict(os.environ, HOME="/tmp"))
+    case.assertEqual(done.returncode, 0, done.stderr)
+    shown = re.search(r"of (\d+)B total", done.stdout)
+    case.assertTrue(shown, done.stdout)
+    case.assertEqual(int(shown.group(1)), total, done.stdout)
+    return f"pprof: go tool pprof says {total} bytes as well"
