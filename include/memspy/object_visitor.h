@@ -65,10 +65,12 @@ enum class EdgeKind : std::uint8_t {
   kKey,           // ['k'], [7]       value: NodeIndex of the key; the target is the dict's value
   kKeyItself,     // <key 'k'>        value: NodeIndex of the key, which is the target
   kMember,        // <member>         of a set; value: 0
-  kClosure,       // <closure buf>    value: NameIndex of the free variable
+  kClosure,       // <closure buf>    value: NameIndex of the free variable; the target is its cell.
+                  //                  A shortcut past the closure's tuple: no reference of its own
   kLocal,         // local rows       value: NameIndex; of a frame, a generator, a coroutine
   kInternal,      // <name>           value: NameIndex: "type", "code", "mro", "base", "stack"…
   kDict,          // elided           the instance's, module's or type's own __dict__
+  kContents,      // elided           what a cell holds
   kWord,          // <+0x18>          value: offset; found by a conservative scan
 };
 

@@ -3,28 +3,42 @@
 namespace memspy::cpython {
 namespace {
 
+// Every structure but these starts with an object's head.
 bool is_object(Struct of) {
   switch (of) {
-    case Struct::kCode:
-    case Struct::kObject:
-    case Struct::kVarObject:
-    case Struct::kType:
-    case Struct::kHeapType:
-    case Struct::kUnicode:
-    case Struct::kBytes:
-    case Struct::kLong:
-    case Struct::kFloat:
-    case Struct::kTuple:
-    case Struct::kList:
-    case Struct::kDict:
-    case Struct::kSet:
-    case Struct::kModule:
-    case Struct::kCell:
-    case Struct::kFunction:
-    case Struct::kFrameObject:
-      return true;
-    default:
+    case Struct::kRuntime:
+    case Struct::kInterpreter:
+    case Struct::kThread:
+    case Struct::kCFrame:
+    case Struct::kGil:
+    case Struct::kFrame:
+    case Struct::kDictKeys:
+    case Struct::kDictValues:
+    case Struct::kGc:
+    case Struct::kGcHead:
+    case Struct::kGcGeneration:
+    case Struct::kGcStats:
+    case Struct::kGcStatsBuffers:
+    case Struct::kGcOldBuffer:
+    case Struct::kObmalloc:
+    case Struct::kArena:
+    case Struct::kPool:
+    case Struct::kStackChunk:
+    case Struct::kExceptionInfo:
+    case Struct::kFreeLists:
+    case Struct::kFreeList:
+    case Struct::kStaticTypeState:
+    case Struct::kCodeExtraArray:
+    case Struct::kCoCached:
+    case Struct::kCodeOpcacheEntry:
+    case Struct::kMember:
+    case Struct::kSetEntry:
+    case Struct::kDequeBlock:
+    case Struct::kOrderedNode:
+    case Struct::kArrayDescriptor:
       return false;
+    default:
+      return true;
   }
 }
 
