@@ -19,14 +19,14 @@ namespace memspy::attach {
 
 struct ImageOptions {
   std::optional<std::chrono::nanoseconds> max_pause;  // over it the copy is given up, cleanly
-  std::string spool;      // folder for the copy; "": memory
-  int attempts = 3;       // when a thread that could not be held ran meanwhile
+  std::string spool;                                  // folder for the copy; "": memory
+  int attempts = 3;  // when a thread that could not be held ran meanwhile
 };
 
 struct ImageEstimate {
-  std::uint64_t copy_bytes = 0;                  // resident pages to copy
-  std::chrono::nanoseconds pause{};              // at the speed of this host
-  std::uint64_t available_bytes = 0;             // memory (or disk) that can hold it
+  std::uint64_t copy_bytes = 0;       // resident pages to copy
+  std::chrono::nanoseconds pause{};   // at the speed of this host
+  std::uint64_t available_bytes = 0;  // memory (or disk) that can hold it
 };
 
 struct ImageFacts {
@@ -35,11 +35,11 @@ struct ImageFacts {
   std::chrono::nanoseconds copying{};  // of it, spent copying
   std::chrono::nanoseconds wall_time{};
   std::uint64_t copied_bytes = 0;
-  std::uint64_t rss_bytes = 0;         // at the stop
+  std::uint64_t rss_bytes = 0;  // at the stop
   std::uint32_t threads = 0, held = 0, left_alone = 0;
-  std::uint32_t moved = 0;             // left alone, and ran during the copy all the same
+  std::uint32_t moved = 0;  // left alone, and ran during the copy all the same
   std::uint32_t attempts = 1;
-  std::vector<std::string> remarks;    // for a person, with -v
+  std::vector<std::string> remarks;  // for a person, with -v
 };
 
 // What one mapping held at the stop.
@@ -60,11 +60,13 @@ class ProcessImage : public MemoryReader {
 
 // kOutput: neither memory nor spool can hold it (figures in the text); kTimeout: max_pause;
 // kPermission, kNoSuchProcess, kAlreadyTraced, kTargetGone.
-Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid, const ImageOptions& options);
+Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
+                                     const ImageOptions& options);
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
                                                  const ImageOptions& options);
 // A core file (ELF, as the kernel or gcore writes it); `executable` and the files named in NT_FILE
 // supply what the core leaves out.
-Result<std::unique_ptr<ProcessImage>> open_core(const std::string& core, const std::string& executable);
+Result<std::unique_ptr<ProcessImage>> open_core(const std::string& core,
+                                                const std::string& executable);
 
 }  // namespace memspy::attach

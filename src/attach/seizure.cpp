@@ -7,12 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <cstddef>
 #include <vector>
 
-#include "base/log.h"
+#include "attach/ptrace_call.h"
 
 namespace memspy::attach {
 namespace {
@@ -28,14 +29,10 @@ constexpr long kMainThreadOptions = kOptions | PTRACE_O_TRACEEXIT;
 // caught through the clone events of those already held.
 constexpr int kMaxSeizePasses = 64;
 
+constexpr std::chrono::nanoseconds kLongestSleep = std::chrono::milliseconds(2);
+
 long options_for(Pid pid, Tid tid) {
   return tid.value == pid.value ? kMainThreadOptions : kOptions;
-}
-
-// glibc declares the request as an enum with fixed entries; the arguments are plain words.
-long trace(__ptrace_request request, Tid tid, unsigned long addr, unsigned long data) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): ptrace's ABI
-  return ::ptrace(request, tid.value, reinterpret_cast<void*>(addr), reinterpret_cast<void*>(data));
 }
 
 timespec to_timespec(std::chrono::nanoseconds d) {
@@ -79,6 +76,8 @@ Result<bool> Seizure::seize_thread(Pid pid, Tid tid) {
     // A thread born of one we hold is ours already: its birth stop is on the way.
     const auto status = proc_.status(pid, tid);
     if (err == EPERM && status.has_value() && status->tracer == Pid{::gettid()}) return false;
+    // Its main thread can end before a process does, and nothing more can come of it.
+    if (err == EPERM && status.has_value() && status->zombie()) return false;
     return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value),
                       err);
   }
@@ -123,15 +122,17 @@ void Seizure::handle(Tid tid, WaitStatus status) {
 // PTRACE_LISTEN leaves the thread stopped, as job control wants it, and tells us when it goes on.
 void Seizure::handle_group_stop(Tid tid) {
   if (!tracees_.contains(tid)) handle_birth(tid);
-  if (tracees_.contains(tid)) trace(PTRACE_LISTEN, tid, 0, 0);
+  if (!tracees_.contains(tid) || keep_held(tid, Held::kJobStopped)) return;
+  trace(PTRACE_LISTEN, tid, 0, 0);
 }
 
 void Seizure::handle_interrupted(Tid tid) {
   if (!tracees_.contains(tid)) {
     handle_birth(tid);
-    if (tracees_.contains(tid)) resume(tid);
+    if (tracees_.contains(tid) && !keep_held(tid, Held::kStopped)) resume(tid);
     return;
   }
+  if (keep_held(tid, Held::kStopped)) return;
   if (interruption_ != nullptr && interruption_->tid == tid && !interruption_->done) {
     const auto begin = std::chrono::steady_clock::now();
     (*interruption_->body)();
@@ -191,6 +192,7 @@ void Seizure::handle_exec(Tid tid) {
   }
   for (const Tid other : gone) {
     if (other != tid) tracees_.erase(other);
+    if (other != tid && hold_ != nullptr) hold_->threads.erase(other);
     observer_.on_thread_ended(pid, other);
   }
   observer_.on_exec(pid);
@@ -199,6 +201,7 @@ void Seizure::handle_exec(Tid tid) {
 
 void Seizure::handle_end(Tid tid, WaitStatus status) {
   if (interruption_ != nullptr && interruption_->tid == tid) interruption_->gone = true;
+  if (hold_ != nullptr) hold_->threads.erase(tid);
   const auto it = tracees_.find(tid);
   if (it == tracees_.end()) return;
   const Pid pid = it->second;
@@ -227,6 +230,18 @@ void Seizure::resume(Tid tid, int signal) const {
   trace(PTRACE_CONT, tid, 0, static_cast<unsigned long>(signal));
 }
 
+// Until SIGCHLD, or `end`. In short turns: where a thread of the embedder does not block SIGCHLD,
+// that thread may take it.
+void Seizure::await_event(std::chrono::steady_clock::time_point end) {
+  sigset_t child_signal;
+  sigemptyset(&child_signal);
+  sigaddset(&child_signal, SIGCHLD);
+  const std::chrono::nanoseconds left = end - std::chrono::steady_clock::now();
+  if (left <= std::chrono::nanoseconds::zero()) return;
+  const timespec timeout = to_timespec(std::min(left, kLongestSleep));
+  ::sigtimedwait(&child_signal, nullptr, &timeout);
+}
+
 Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nanoseconds deadline,
                                                        const std::function<void()>& body) {
   check_thread();
@@ -237,15 +252,10 @@ Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nan
   Interruption interruption{tid, &body, false, false, {}};
   interruption_ = &interruption;
   const auto end = std::chrono::steady_clock::now() + deadline;
-  sigset_t child_signal;
-  sigemptyset(&child_signal);
-  sigaddset(&child_signal, SIGCHLD);
   while (!interruption.done && !interruption.gone) {
     if (wait_once()) continue;
-    const auto left = end - std::chrono::steady_clock::now();
-    if (left <= std::chrono::nanoseconds::zero()) break;
-    const timespec timeout = to_timespec(left);
-    ::sigtimedwait(&child_signal, nullptr, &timeout);
+    if (std::chrono::steady_clock::now() >= end) break;
+    await_event(end);
   }
   interruption_ = nullptr;
   if (interruption.done) return interruption.held;

@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "attach/perf_fault_event.h"
 #include "attach/wait_status.h"
@@ -54,6 +55,16 @@ class TraceeObserver {
   virtual void on_resumed(Pid pid, Tid tid) = 0;
 };
 
+// One with_all_held(), as it went.
+struct HoldReport {
+  std::chrono::nanoseconds held_for{};  // from the first interrupt to the last resumption
+  std::uint32_t threads = 0;            // of the process
+  std::uint32_t held = 0;               // at the end
+  // System calls that were ended with EINTR all the same: by threads that entered one between the
+  // question whether they run and the interrupt.
+  std::uint32_t cut_calls = 0;
+};
+
 class Seizure {
  public:
   // `follow_children`: processes that a tracee forks are kept too; else they are let go before
@@ -76,6 +87,19 @@ class Seizure {
   Result<std::chrono::nanoseconds> with_stopped(Tid tid, std::chrono::nanoseconds deadline,
                                                 const std::function<void()>& body);
 
+  // Holds every thread of `pid` for which `may_interrupt` says so, calls `body`, resumes them. New
+  // threads are held from birth on; a job-stopped thread is held, and stays stopped afterwards. A
+  // thread that does not stop before the deadline counts as held: it does when it next runs.
+  // Processes that were not seized before are. kNoSuchProcess, kPermission as for seize;
+  // kTargetGone: no thread is left.
+  Result<HoldReport> with_all_held(Pid pid, std::chrono::nanoseconds deadline,
+                                   const std::function<bool(Tid)>& may_interrupt,
+                                   const std::function<void()>& body);
+  // Inside of that body: asks again about the threads that were left alone, and for new ones.
+  // Returns how many more are held now.
+  std::size_t hold_more(std::chrono::nanoseconds deadline);
+  std::vector<Tid> left_alone() const;  // inside of that body
+
   // Registers of a stopped thread: the thread pointer, which is pthread_self() on x86-64.
   std::optional<std::uint64_t> fs_base(Tid tid) const;
   // …and what a fault record would hold of it: the words are the registers alone. Zeros when they
@@ -86,6 +110,9 @@ class Seizure {
   std::size_t thread_count() const { return tracees_.size(); }
 
  private:
+  // What with_all_held() knows of the threads that it has asked about.
+  enum class Held { kAwaited, kStopped, kJobStopped, kLeftAlone };
+
   Result<bool> seize_pass(Pid pid);
   Result<bool> seize_thread(Pid pid, Tid tid);
   bool wait_once();
@@ -100,6 +127,12 @@ class Seizure {
   void handle_group_stop(Tid tid);
   void resume(Tid tid, int signal = 0) const;
   void check_thread() const;
+  void await_event(std::chrono::steady_clock::time_point end);
+  bool keep_held(Tid tid, Held how);
+  Result<std::size_t> hold_pass();
+  Result<std::size_t> hold_all(std::chrono::steady_clock::time_point end);
+  void release_all();
+  bool call_was_cut(Tid tid) const;
 
   const procfs::ProcDir& proc_;
   TraceeObserver& observer_;
@@ -116,6 +149,14 @@ class Seizure {
     std::chrono::nanoseconds held{};
   };
   Interruption* interruption_ = nullptr;
+
+  struct Hold {
+    Pid pid;
+    const std::function<bool(Tid)>* may_interrupt;
+    std::unordered_map<Tid, Held> threads;
+    std::uint32_t cut_calls = 0;
+  };
+  Hold* hold_ = nullptr;
 };
 
 }  // namespace memspy::attach

@@ -86,7 +86,7 @@ Result<std::size_t> Pagemap::read(RemoteAddr page, std::span<std::uint64_t> entr
 }
 
 Result<std::vector<PageRange>> Pagemap::scan(RemoteAddr start, RemoteAddr end, std::uint64_t wanted,
-                                             std::uint64_t told) const {
+                                             std::uint64_t told, std::uint64_t any_of) const {
   std::array<ScanRegion, 512> regions;
   std::vector<PageRange> ranges;
   const std::uint64_t mask = page_size() - 1;
@@ -96,6 +96,7 @@ Result<std::vector<PageRange>> Pagemap::scan(RemoteAddr start, RemoteAddr end, s
   arguments.regions = reinterpret_cast<std::uintptr_t>(regions.data());
   arguments.region_count = regions.size();
   arguments.category_mask = wanted;
+  arguments.category_anyof_mask = any_of;
   arguments.return_mask = told;
   while (arguments.start < arguments.end) {
     const int count = ::ioctl(fd_.get(), kPagemapScan, &arguments);

@@ -50,10 +50,10 @@ class Pagemap {
   // shorter where addresses end, 0 when the process is gone.
   Result<std::size_t> read(RemoteAddr page, std::span<std::uint64_t> entries) const;
 
-  // The ranges of [start, end) (widened to pages) whose pages have all of `wanted`, ascending; of
-  // each the `told` bits. Linux 6.7; kUnsupported before.
+  // The ranges of [start, end) (widened to pages) whose pages have all of `wanted` and, unless it
+  // is 0, one of `any_of`, ascending; of each the `told` bits. Linux 6.7; kUnsupported before.
   Result<std::vector<PageRange>> scan(RemoteAddr start, RemoteAddr end, std::uint64_t wanted,
-                                      std::uint64_t told) const;
+                                      std::uint64_t told, std::uint64_t any_of = 0) const;
   // Is the page that holds `address` part of a mapped huge page? kUnsupported as for scan.
   Result<bool> is_huge(RemoteAddr address) const;
 

@@ -1,0 +1,49 @@
+// The bytes of mappings that are still those of their files: code, constants, untouched data. They
+// are read from the file, through the page cache: looking at them through the process would make
+// pages resident in it. Where the file cannot be had (deleted, replaced), only the pages that are
+// resident in the process are read. Thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "attach/process_vm.h"
+#include "base/unique_fd.h"
+#include "memspy/memory_map.h"
+#include "procfs/pagemap.h"
+#include "procfs/proc_dir.h"
+
+namespace memspy::attach {
+
+class FilePages {
+ public:
+  // Opens the files of the mappings that can be read; `pagemap` is that of the process.
+  FilePages(const procfs::ProcDir& proc, Pid pid, const MemoryMap& map, procfs::Pagemap pagemap);
+  ~FilePages();
+
+  // The bytes at `addr`, as far as they lie together; empty: they cannot be had.
+  std::span<const std::byte> view(const Mapping& mapping, RemoteAddr addr) const;
+  std::size_t unreachable_files() const { return unreachable_; }
+
+ private:
+  struct File {
+    UniqueFd fd;
+  };
+  struct Area;
+  Area* area_of(const Mapping& mapping) const;
+  void load(Area& area, std::size_t block) const;
+  std::size_t load_from_process(Area& area, std::size_t first, std::size_t count) const;
+
+  ProcessVm process_;
+  procfs::Pagemap pagemap_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, UniqueFd> files_;  // device, inode
+  std::size_t unreachable_ = 0;
+  mutable std::mutex mutex_;
+  mutable std::map<RemoteAddr, std::unique_ptr<Area>> areas_;
+  mutable std::uint64_t loaded_bytes_ = 0;
+};
+
+}  // namespace memspy::attach

@@ -1,0 +1,64 @@
+#include "attach/restarts.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace memspy::attach {
+
+bool restarts_cleanly(const procfs::BlockedCall& call, FileKind file) {
+  switch (call.number) {
+    case -1:  // a page fault: it is finished first
+    case SYS_poll:
+    case SYS_ppoll:
+    case SYS_select:
+    case SYS_pselect6:
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep:
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_pause:
+    // One of poll, nanosleep and futex after an earlier interrupt.
+    case SYS_restart_syscall:
+      return true;
+    case SYS_futex: {
+      const std::uint64_t operation = call.arguments[1] & FUTEX_CMD_MASK;
+      return operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET;
+    }
+    // A blocked read of these has read nothing yet. Sockets may have SO_RCVTIMEO, terminals a
+    // minimum of which some is there: both would return early.
+    case SYS_read:
+    case SYS_readv:
+      return file != FileKind::kUnknown;
+    default:
+      return false;
+  }
+}
+
+FileKind file_kind(std::string_view link) {
+  if (link.starts_with("pipe:[")) return FileKind::kPipe;
+  for (const char* name : {"[eventfd]", "[timerfd]", "[signalfd]", "inotify"}) {
+    if (link.starts_with("anon_inode:") && link.substr(11) == name) return FileKind::kEvents;
+  }
+  return FileKind::kUnknown;
+}
+
+bool may_interrupt(const procfs::ProcDir& proc, Pid pid, Tid tid) {
+  const auto text = proc.syscall(pid, tid);
+  if (!text.has_value()) {
+    // Some containers hide the file; that a thread runs is told elsewhere too.
+    const auto stat = proc.stat(pid, tid);
+    return stat.has_value() && stat->state == 'R';
+  }
+  const auto call = procfs::parse_blocked_call(*text);
+  if (!call.has_value()) return false;
+  if (call->running) return true;
+  FileKind file = FileKind::kUnknown;
+  if (call->number == SYS_read || call->number == SYS_readv) {
+    file = file_kind(proc.link(pid, fmt::format("fd/{}", call->arguments[0])).value_or(""));
+  }
+  return restarts_cleanly(*call, file);
+}
+
+}  // namespace memspy::attach

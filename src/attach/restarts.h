@@ -1,0 +1,25 @@
+// Which threads may be interrupted without their program noticing. An interrupt ends the system
+// call in which a thread is blocked; the kernel restarts some calls by itself, and lets others
+// return EINTR although no signal came (signal(7), "Interruption … by stop signals").
+#pragma once
+
+#include "memspy/address.h"
+#include "procfs/blocked_call.h"
+#include "procfs/proc_dir.h"
+
+namespace memspy::attach {
+
+// What a descriptor is, as far as it decides about reads from it.
+enum class FileKind { kUnknown, kPipe, kEvents };  // kEvents: eventfd, timerfd, signalfd, inotify
+
+// By the call alone; `file` is that of a read, and is not looked at for other calls. Every call not
+// known to restart is one that does not.
+bool restarts_cleanly(const procfs::BlockedCall& call, FileKind file);
+
+FileKind file_kind(std::string_view link);  // of what /proc/PID/fd/N points to
+
+// The same of a thread as it is now: it runs, or is blocked in a call that restarts. False also
+// when /proc does not tell.
+bool may_interrupt(const procfs::ProcDir& proc, Pid pid, Tid tid);
+
+}  // namespace memspy::attach

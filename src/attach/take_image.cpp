@@ -1,0 +1,279 @@
+// A live process' image: seized, held, copied, let go, on a thread of its own whose end lets go of
+// everything whatever happens.
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <thread>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "attach/access.h"
+#include "attach/bulk_copy.h"
+#include "attach/copied_image.h"
+#include "attach/left_alone.h"
+#include "attach/process_image.h"
+#include "attach/restarts.h"
+#include "attach/seizure.h"
+#include "base/byte_units.h"
+#include "base/duration.h"
+
+namespace memspy::attach {
+namespace {
+
+using namespace std::chrono_literals;
+using SteadyClock = std::chrono::steady_clock;
+using std::chrono::nanoseconds;
+
+constexpr nanoseconds kGatherDeadline = 250ms;  // for all threads to stop
+constexpr nanoseconds kCatchDeadline = 5ms;     // for one that has begun to run during the copy
+constexpr nanoseconds kLookEvery = 1ms;         // at the threads that were left alone
+constexpr std::uint64_t kTrialBytes = std::uint64_t{32} << 20;  // copied to learn the host's speed
+constexpr nanoseconds kPerThread = 30us;                        // to stop it and let it go
+
+// Nobody is asked to report anything.
+class Bystander final : public TraceeObserver {
+ public:
+  void on_thread_started(Pid, Tid, ThreadOrigin) override {}
+  void on_thread_ended(Pid, Tid) override {}
+  void on_forked(Pid, Pid, bool) override {}
+  void on_exec(Pid) override {}
+  void on_exiting(Pid) override {}
+  void on_process_ended(Pid, WaitStatus) override {}
+  bool on_signal(Pid, Tid, const SignalStop&) override { return false; }
+  void on_resumed(Pid, Tid) override {}
+};
+
+std::vector<CopyRange> first_of(const std::vector<CopyRange>& ranges, std::uint64_t bytes) {
+  std::vector<CopyRange> first;
+  for (const CopyRange& range : ranges) {
+    if (bytes == 0) break;
+    first.push_back({range.start, range.start + std::min(range.size(), bytes)});
+    bytes -= first.back().size();
+  }
+  return first;
+}
+
+nanoseconds seconds_to_ns(double seconds) {
+  return nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+}
+
+// How long the stop will be, from a copy of a part while the process runs on: it reads pages that
+// are resident and changes nothing.
+Result<nanoseconds> predict_pause(Pid pid, const ImagePlan& plan, nanoseconds planning,
+                                  std::size_t threads, std::byte* room) {
+  nanoseconds copying{};
+  const auto part = first_of(plan.ranges, kTrialBytes);
+  std::uint64_t bytes = 0;
+  for (const CopyRange& range : part) bytes += range.size();
+  if (bytes > 0 && plan.swap_bytes == 0) {
+    const auto begin = SteadyClock::now();
+    MEMSPY_CHECK(BulkCopy(pid, part, room).run([](std::uint64_t) { return true; }));
+    const double seconds = to_seconds(SteadyClock::now() - begin);
+    copying =
+        seconds_to_ns(seconds * static_cast<double>(plan.copy_bytes) / static_cast<double>(bytes));
+  }
+  return copying + planning + kPerThread * static_cast<std::int64_t>(threads);
+}
+
+struct Planned {
+  ImagePlan plan;
+  nanoseconds took{};
+};
+
+Result<Planned> plan_now(const procfs::ProcDir& proc, Pid pid) {
+  const auto begin = SteadyClock::now();
+  MEMSPY_TRY(pagemap, procfs::Pagemap::open(proc, pid));
+  MEMSPY_TRY(plan, plan_image(proc, pid, pagemap));
+  return Planned{std::move(plan), SteadyClock::now() - begin};
+}
+
+class Taker {
+ public:
+  Taker(const procfs::ProcDir& proc, Pid pid, const ImageOptions& options)
+      : proc_(proc), pid_(pid), options_(options) {}
+  Result<std::unique_ptr<ProcessImage>> take();
+
+ private:
+  Result<Unit> prepare();
+  Result<Unit> copy_held();
+  Result<bool> copy_once(bool last);
+  bool between_pieces(std::uint64_t done, bool last);
+  std::optional<Error> too_long(nanoseconds expected, std::string_view how) const;
+  std::unique_ptr<ProcessImage> finish(const HoldReport& held);
+  nanoseconds held_so_far() const { return SteadyClock::now() - stop_begin_; }
+
+  const procfs::ProcDir& proc_;
+  Pid pid_;
+  const ImageOptions& options_;
+  Bystander bystander_;
+  Seizure seizure_{proc_, bystander_, false};
+  LeftAlone left_alone_{proc_, pid_};
+  ImageFacts facts_;
+  ImagePlan plan_;
+  std::optional<CopyStore> store_;
+  SteadyClock::time_point begin_ = SteadyClock::now(), stop_begin_, last_look_;
+  nanoseconds expected_copy_{};
+  bool caught_ = false;   // a thread that began to run is held now: the copy starts again
+  bool overdue_ = false;  // max_pause
+};
+
+std::optional<Error> Taker::too_long(nanoseconds expected, std::string_view how) const {
+  if (!options_.max_pause || expected <= *options_.max_pause) return std::nullopt;
+  Error error = make_error(
+      Errc::kTimeout, fmt::format("process {} would stand still for {}, and may for {}", pid_.value,
+                                  format_duration(expected), format_duration(*options_.max_pause)));
+  error.why = fmt::format("{} have to be copied{}", format_bytes(plan_.copy_bytes), how);
+  error.hint = "allow a longer --max-pause, or look when the process is smaller";
+  return error;
+}
+
+Result<Unit> Taker::prepare() {
+  MEMSPY_CHECK(check_access(proc_, pid_));
+  MEMSPY_TRY(identity, proc_.identity(pid_));
+  facts_.process = identity;
+  MEMSPY_TRY(planned, plan_now(proc_, pid_));
+  plan_ = std::move(planned.plan);
+  MEMSPY_TRY(store, CopyStore::make(proc_, plan_.copy_bytes, options_.spool));
+  store_.emplace(std::move(store));
+  MEMSPY_TRY(threads, proc_.threads(pid_));
+  MEMSPY_TRY(pause, predict_pause(pid_, plan_, planned.took, threads.size(), store_->data()));
+  expected_copy_ = pause;
+  if (auto error = too_long(pause, "; it was not stopped")) return std::move(*error);
+  return Unit{};
+}
+
+// On every call the threads that can be held are.
+Result<Unit> Taker::copy_held() {
+  MEMSPY_TRY(identity, proc_.identity(pid_));
+  if (identity != facts_.process) {
+    return make_error(Errc::kNoSuchProcess,
+                      fmt::format("process {} has ended; its number was used again", pid_.value));
+  }
+  for (int attempt = 1;; ++attempt) {
+    facts_.attempts = static_cast<std::uint32_t>(attempt);
+    // One more would be over the limit: then this one is the last, and marked.
+    const bool last =
+        attempt >= options_.attempts ||
+        (options_.max_pause && held_so_far() + 2 * expected_copy_ > *options_.max_pause);
+    MEMSPY_TRY(still, copy_once(last));
+    if (still || last) return Unit{};
+  }
+}
+
+// True: nothing moved.
+Result<bool> Taker::copy_once(bool last) {
+  left_alone_.begin(seizure_.left_alone());
+  MEMSPY_TRY(planned, plan_now(proc_, pid_));
+  plan_ = std::move(planned.plan);
+  if (!store_->reserve(plan_.copy_bytes)) {
+    return make_error(
+        Errc::kOutput,
+        fmt::format("process {} has grown to {} meanwhile, more than there is room for", pid_.value,
+                    format_bytes(plan_.copy_bytes)));
+  }
+  facts_.rss_bytes = proc_.statm(pid_).has_value() ? proc_.statm(pid_)->rss_bytes() : 0;
+  BulkCopy copy(pid_, plan_.ranges, store_->data());
+  caught_ = false;
+  const auto begin = SteadyClock::now();
+  MEMSPY_TRY(whole, copy.run([&](std::uint64_t done) { return between_pieces(done, last); }));
+  facts_.copying += SteadyClock::now() - begin;
+  if (overdue_) return std::move(*too_long(held_so_far(), "; the copy was given up"));
+  facts_.moved = left_alone_.moved();
+  facts_.copied_bytes = plan_.copy_bytes;
+  facts_.left_alone = static_cast<std::uint32_t>(seizure_.left_alone().size());
+  if (copy.unreadable_bytes() > 0) {
+    facts_.remarks.push_back(fmt::format("{} could not be read and are taken as zeros",
+                                         format_bytes(copy.unreadable_bytes())));
+  }
+  return whole && facts_.moved == 0;
+}
+
+// A thread that was left alone and runs now can be held: from then on it is.
+bool Taker::between_pieces(std::uint64_t done, bool last) {
+  const auto now = SteadyClock::now();
+  overdue_ =
+      options_.max_pause && now - stop_begin_ > *options_.max_pause && done < plan_.copy_bytes;
+  if (overdue_) return false;
+  if (left_alone_.empty() || now - last_look_ < kLookEvery) return true;
+  if (seizure_.hold_more(kCatchDeadline) > 0) caught_ = true;
+  last_look_ = SteadyClock::now();
+  return last || !caught_;
+}
+
+std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
+  facts_.pause = held.held_for;
+  facts_.threads = held.threads;
+  facts_.held = held.held;
+  facts_.wall_time = SteadyClock::now() - begin_;
+  if (held.cut_calls > 0) {
+    facts_.remarks.push_back(fmt::format(
+        "{} system calls that began in the moment of the stop returned EINTR", held.cut_calls));
+  }
+  if (plan_.swap_bytes > 0) {
+    facts_.remarks.push_back(
+        fmt::format("{} were swapped out, and were read back in", format_bytes(plan_.swap_bytes)));
+  }
+  if (!plan_.huge_known) facts_.remarks.emplace_back("huge pages are told from Linux 6.7 on");
+  store_->trim(plan_.copy_bytes);
+  std::unique_ptr<FilePages> files;
+  if (auto pagemap = procfs::Pagemap::open(proc_, pid_); pagemap.has_value())
+    files = std::make_unique<FilePages>(proc_, pid_, plan_.map, std::move(pagemap).value());
+  return std::make_unique<CopiedImage>(std::move(plan_), std::move(*store_), std::move(files),
+                                       std::move(facts_));
+}
+
+Result<std::unique_ptr<ProcessImage>> Taker::take() {
+  MEMSPY_CHECK(prepare());
+  auto copied = Result<Unit>(make_error(Errc::kInternal, "nothing was copied"));
+  // The threads are seized before the clock starts: nothing stops for that.
+  MEMSPY_CHECK(seizure_.seize(pid_));
+  stop_begin_ = SteadyClock::now();
+  const auto deadline =
+      options_.max_pause ? std::min(kGatherDeadline, *options_.max_pause / 2) : kGatherDeadline;
+  MEMSPY_TRY(held, seizure_.with_all_held(
+                       pid_, deadline, [&](Tid tid) { return may_interrupt(proc_, pid_, tid); },
+                       [&] { copied = copy_held(); }));
+  MEMSPY_CHECK(std::move(copied));
+  return finish(held);
+}
+
+// `body` on a thread that blocks SIGCHLD and ends before this returns.
+template <typename Body>
+void on_own_thread(const Body& body) {
+  std::thread tracer([&] {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    body();
+  });
+  tracer.join();
+}
+
+}  // namespace
+
+Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
+                                     const ImageOptions& options) {
+  MEMSPY_CHECK(check_access(proc, pid));
+  MEMSPY_TRY(planned, plan_now(proc, pid));
+  MEMSPY_TRY(available, CopyStore::available(proc, options.spool));
+  MEMSPY_TRY(threads, proc.threads(pid));
+  ImageEstimate estimate;
+  estimate.copy_bytes = planned.plan.copy_bytes;
+  estimate.available_bytes = available;
+  MEMSPY_TRY(room, CopyStore::make(proc, std::min(kTrialBytes, planned.plan.copy_bytes), ""));
+  MEMSPY_TRY(pause, predict_pause(pid, planned.plan, planned.took, threads.size(), room.data()));
+  estimate.pause = pause;
+  return estimate;
+}
+
+Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
+                                                 const ImageOptions& options) {
+  auto image =
+      Result<std::unique_ptr<ProcessImage>>(make_error(Errc::kInternal, "the image was not taken"));
+  on_own_thread([&] { image = Taker(proc, pid, options).take(); });
+  return image;
+}
+
+}  // namespace memspy::attach
