@@ -14,7 +14,8 @@ TRACKED, IMMORTAL, STATIC, IN_POOL, CONSERVATIVE, NATIVE = 1, 8, 16, 32, 64, 128
 
 Thing = collections.namedtuple("Thing", "address type size listed referents")
 Node = collections.namedtuple("Node", "address type bytes size flags edges")
-Edge = collections.namedtuple("Edge", "to kind weak")
+Edge = collections.namedtuple("Edge", "to kind weak name")
+CLOSURE = 5  # EdgeKind::kClosure, which is a shortcut
 PAUSE = "34 "  # pause(2) in /proc/PID/syscall
 
 
