@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
 import profiles
 
@@ -172,6 +173,19 @@ def in_vscode(case, path, total):
     case.assertGreaterEqual(seen["classes"]["app.Session"]["retained_size"],
                             seen["classes"]["app.Session"]["self_size"])
     return f"heapsnapshot: v8-heap-parser says {seen['self_size']} bytes as well"
+
+
+def in_devtools(case, path, total):
+    """Chromium's own, where it is installed."""
+    if not shutil.which("chromium"):
+        return "heapsnapshot: no chromium here"
+    done = subprocess.run([sys.executable, "-B", str(READERS / "devtools.py"), str(path)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=180, check=False, text=True)
+    case.assertEqual(done.returncode, 0, done.stderr)
+    seen = json.loads(done.stdout)
+    case.assertEqual((seen["total"], seen["self_size"]), (total, total))
+    case.assertEqual(seen["classes"]["app.Session"]["count"], 1150)
+    return f"heapsnapshot: DevTools of {seen['browser']} say {seen['total']} bytes as well"
 
 
 def in_go(case, path, total):

@@ -104,6 +104,7 @@ class Busy(harness.PythonCase):
     def readers(self, heapsnapshot, pprof, total):
         """Programs of other people, where they are installed."""
         yield heap_formats.in_vscode(self, heapsnapshot, total)
+        yield heap_formats.in_devtools(self, heapsnapshot, total)
         yield heap_formats.in_go(self, pprof, total)
 
     def test_a_core_file(self):
