@@ -50,6 +50,7 @@ class HeapSnapshot:
         if meta["node_fields"] != NODE_FIELDS or meta["edge_fields"] != EDGE_FIELDS:
             raise AssertionError(f"other fields: {meta}")
         self.types, self.edge_types = meta["node_types"][0], meta["edge_types"][0]
+        self._begins, self._targets, self._all = [], [], None
         self.strings, self.nodes, self.edges = document["strings"], document["nodes"], document["edges"]
         self._check(document["snapshot"])
 
@@ -79,23 +80,53 @@ class HeapSnapshot:
         return sum(1 for node in range(self.size)
                    if self.name(node) == name and self.types[self.nodes[7 * node]] == "object")
 
-    def unreachable_by_name(self, name):
-        """Nodes of this name that no strong edge leads to from the root."""
-        weak = self.edge_types.index("weak")
-        begins, position = [], 0
-        for count in self.nodes[4::7]:
-            begins.append(position)
-            position += count
-        begins.append(position)
-        seen, waiting = {0}, collections.deque([0])
+    def flood(self, without=None):
+        """What strong edges lead to from the root, when one node is taken away: 1 per node reached.
+        What only garbage refers to is not held by anybody."""
+        if not self._begins:
+            position = 0
+            for count in self.nodes[4::7]:
+                self._begins.append(position)
+                position += count
+            self._begins.append(position)
+            weak = self.edge_types.index("weak")
+            self._targets = [-1 if kind == weak else to // 7 for kind, to in zip(self.edges[::3], self.edges[2::3])]
+        begins, targets = self._begins, self._targets
+        seen = bytearray(self.size + 1)  # one more: a node that is not there
+        for node in range(self.size if without is not None else 0):
+            if self.types[self.nodes[7 * node]] == "synthetic" and self.name(node) == "(garbage)":
+                seen[node] = 2
+                break
+        if without is not None:
+            seen[without] = 2
+        seen[0], waiting = 1, [0]
         while waiting:
-            node = waiting.popleft()
-            for edge in range(begins[node], begins[node + 1]):
-                to = self.edges[3 * edge + 2] // 7
-                if self.edges[3 * edge] != weak and to not in seen:
-                    seen.add(to)
+            node = waiting.pop()
+            for to in targets[begins[node]:begins[node + 1]]:
+                if to >= 0 and not seen[to]:
+                    seen[to] = 1
                     waiting.append(to)
-        return [node for node in range(self.size) if self.name(node) == name and node not in seen]
+        return seen
+
+    def unreachable_by_name(self, name):
+        seen = self.flood()
+        return [node for node in range(self.size) if self.name(node) == name and not seen[node]]
+
+    def single(self):
+        """Objects that are the only ones of their class: {name: node}."""
+        found = collections.defaultdict(list)
+        for node in range(self.size):
+            if self.types[self.nodes[7 * node]] == "object":
+                found[self.name(node)].append(node)
+        return {name: nodes[0] for name, nodes in found.items() if len(nodes) == 1}
+
+    def retained(self, node):
+        """By definition: what cannot be reached any more without it."""
+        if self._all is None:
+            self._all = self.flood(without=self.size)
+        rest = self.flood(without=node)
+        sizes = self.nodes[3::7]
+        return sum(size for size, before, after in zip(sizes, self._all, rest) if before == 1 and after != 1)
 
 
 def varint(data, at):

@@ -98,6 +98,13 @@ class Busy(harness.PythonCase):
         self.assertEqual(heap.total(), total)
         self.assertEqual(heap.count("app.Session"), 1150)  # 100 filled, 50 more, 1000 grown
         self.assertFalse(heap.unreachable_by_name("app.Session"))
+        # Retained sizes by definition, on a graph that went through another program's format.
+        rows = types_of(json.loads(out["json"].read_text()))
+        singles = sorted((name for name in heap.single() if name in rows),
+                         key=lambda name: -rows[name]["retained_bytes"])[:12]
+        self.assertIn("app.Worker", singles)
+        self.assertEqual({name: heap.retained(heap.single()[name]) for name in singles},
+                         {name: rows[name]["retained_bytes"] for name in singles})
         for line in self.readers(out["heapsnapshot"], out["pprof"], total):
             print(line)
 
