@@ -14,17 +14,17 @@ UNSEEN = {"builtins.str", "builtins.int", "builtins.bytes", "builtins.tuple", "b
           "builtins.list", "builtins.code", "builtins.type"}
 UNSEEN_SHARE = 0.03
 # sys.getsizeof() of these counts what only their own code knows, or nothing at all; see docs.
-OWN_SIZES = {"decimal.Decimal", "_struct.Struct", "Struct", "_io.BufferedReader", "_io.BytesIO", "_io.StringIO",
+OWN_SIZES = {"decimal.Decimal", "_struct.Struct", "builtins.Struct", "_io.BufferedReader", "_io.BytesIO", "_io.StringIO",
              "xml.etree.ElementTree.Element", "_random.Random"}
 SIZE_SHARE, EDGE_RECALL, EDGE_PRECISION = 0.999, 0.999, 0.99
 # Edges of these are exactly gc.get_referents().
 EXACT = {"builtins." + name for name in (
     "list", "tuple", "dict", "set", "frozenset", "function", "cell", "method", "property", "staticmethod",
-    "classmethod", "weakref", "weakref.ReferenceType", "traceback", "frame", "generator", "coroutine",
+    "classmethod", "weakref", "traceback", "frame", "generator", "coroutine",
     "async_generator", "memoryview", "module", "slice")} | {
     "collections.deque", "collections.OrderedDict", "collections.defaultdict", "collections.Counter",
     "functools.partial", "functools._lru_cache_wrapper", "_asyncio.Task", "_asyncio.Future",
-    "builtins.KeyError", "builtins.ValueError", "builtins.RuntimeError", "weakref", "types.SimpleNamespace"}
+    "builtins.KeyError", "builtins.ValueError", "builtins.RuntimeError", "weakref.ReferenceType", "types.SimpleNamespace"}
 OF_THE_ZOO = ("zoo_objects.", "zoo_containers.", "app.")
 
 
