@@ -76,6 +76,8 @@ constexpr Strategies strategies_3_11() {
   s.bytecode = BytecodeKind::kEmbedded;
   s.dict_keys = DictKeysKind::kLog2Sizes;
   s.instance_dict = InstanceDictKind::kValuesAndDict;
+  s.sizeof_heads_all_types = true;
+  s.min_int_digits = 1;
   return s;
 }
 constexpr Strategies strategies_3_12() {
@@ -85,6 +87,7 @@ constexpr Strategies strategies_3_12() {
   s.instance_dict = InstanceDictKind::kTaggedWord;
   s.gil = GilKind::kInterpreterPointer;
   s.obmalloc = ObmallocPlace::kEmbedded;
+  s.immortal_objects = true;
   s.first_hidden_owner = 3;  // FRAME_OWNED_BY_CSTACK
   return s;
 }
@@ -94,11 +97,14 @@ constexpr Strategies strategies_3_13() {
   s.instruction = InstructionKind::kInstructionPointer;
   s.instance_dict = InstanceDictKind::kInlineValues;
   s.obmalloc = ObmallocPlace::kPointer;
+  s.sizeof_heads_all_types = false;
+  s.sizeof_counts_split_keys = false;
   return s;
 }
 constexpr Strategies strategies_3_14() {
   Strategies s = strategies_3_13();
   s.references = ReferenceKind::kStackRef;
+  s.dicts_own_embedded_values = true;
   return s;
 }
 constexpr Strategies strategies_3_15() {

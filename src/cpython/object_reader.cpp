@@ -207,6 +207,20 @@ Result<DictItems> ObjectReader::read_dict(RemoteAddr dict) const {
   return collect(table, values, table.count);
 }
 
+Result<std::vector<RemoteAddr>> ObjectReader::read_split_keys(RemoteAddr keys) const {
+  MEMSPY_TRY(table, read_keys(keys));
+  const std::uint64_t count = std::min<std::uint64_t>(table.count, kMaxAttributes);
+  std::vector<std::byte> entries(static_cast<std::size_t>(count * table.entry_size));
+  if (count != 0) MEMSPY_CHECK(read_exact(memory_, table.entries, entries));
+  std::vector<RemoteAddr> found(count);
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::size_t at = static_cast<std::size_t>(i * table.entry_size + table.key_at);
+    const RemoteAddr key{load(entries, at, 8).value_or(0)};
+    if (is_plausible(key)) found[i] = key;
+  }
+  return found;
+}
+
 Result<DictItems> ObjectReader::read_values(RemoteAddr keys, RemoteAddr values) const {
   if (!is_plausible(keys) || !is_plausible(values)) return DictItems{};
   MEMSPY_TRY(table, read_keys(keys));

@@ -62,6 +62,9 @@ class ObjectReader {
   // The value of a str key; a null address when there is none.
   Result<RemoteAddr> find_item(RemoteAddr dict, std::string_view key) const;
 
+  // The keys of a table that instances share, in the order of their values; null for a hole.
+  Result<std::vector<RemoteAddr>> read_split_keys(RemoteAddr keys) const;
+
   // The attributes in an instance's own dict, wherever this version keeps them. Empty when the
   // instance has no dict. Slots (__slots__) are not read.
   Result<DictItems> read_attributes(RemoteAddr instance) const;

@@ -98,12 +98,19 @@ struct Strategies {
   ObmallocPlace obmalloc = ObmallocPlace::kStatics;
   // Frames with an owner from here on are the interpreter's or C's, and not shown; 0xff: none.
   std::uint8_t first_hidden_owner = 0xff;
+  bool immortal_objects = false;      // 3.12+: a count with bit 31 set never changes
+  bool sizeof_heads_all_types = false;  // 3.11–3.12: getsizeof() adds a collector's head to static types
+  bool sizeof_counts_split_keys = true;  // up to 3.12: of a split dict whose keys nobody shares yet
+  std::uint8_t min_int_digits = 0;    // that getsizeof() counts; 1 from 3.11: 0 has a digit as well
+  // 3.14+: a dict that shares its values with its instance tells the collector of them, too.
+  bool dicts_own_embedded_values = false;
   std::uint32_t pool_bytes = 0;
   std::uint32_t arena_bytes = 0;  // the usual one; a build option doubles it in 3.15
 };
 
 // Bits of tp_flags that keep their place in all versions, and those of managed instances (3.11+).
 inline constexpr std::uint64_t kTypeInlineValues = 1U << 2;  // 3.13+
+inline constexpr std::uint64_t kTypeManagedWeakref = 1U << 3;  // 3.12+
 inline constexpr std::uint64_t kTypeManagedDict = 1U << 4;   // 3.11+
 inline constexpr std::uint64_t kTypeHeapType = 1U << 9;
 inline constexpr std::uint64_t kTypeReady = 1U << 12;

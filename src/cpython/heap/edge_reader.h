@@ -5,8 +5,8 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <string_view>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -32,9 +32,13 @@ class EdgeReader {
   // `plans` is shared between readers; all must outlive this one.
   EdgeReader(const Interpreter& interpreter, const MemoryReader& memory, EdgePlans& plans);
 
-  // Appends the edges of `object` in the order of its fields. True: words were scanned, so edges may
-  // be too many.
+  // Appends the edges of `object` in the order of its fields. True: words were scanned, so edges
+  // may be too many.
   bool read(RemoteAddr object, const TypeFacts& type, std::vector<RawEdge>& out);
+
+  // The edges of a frame on a thread's stack (3.11+), or of a frame object (up to 3.10): what a
+  // frame holds besides its fields. Where the top of its stack is not known, words of it are kWord.
+  void read_frame(RemoteAddr frame, std::vector<RawEdge>& out);
 
   // Words of arrays and tables that may still be read. A heap that contradicts itself can claim one
   // large array for each of its objects; at 0, arrays end early.
@@ -42,14 +46,89 @@ class EdgeReader {
   bool budget_spent() const { return budget_ == 0; }
 
  private:
-  class Out;
+  using Bytes = std::span<const std::byte>;
+  using Edges = std::vector<RawEdge>;
+  struct KeyTable {
+    RemoteAddr entries;
+    std::uint64_t count = 0;  // entries ever used
+    std::uint64_t entry_size = 24, key_at = 8;
+  };
+  // Names that edges have in all versions.
+  struct Names {
+    NameIndex type, stack, item, subclasses, attribute_name, name, qualname, slots, module, base,
+        dtype, locals, globals, builtins, function, code, frame, cached;
+  };
+  using Variables = std::vector<NameIndex>;  // of a code object, in the order of a frame's slots
 
   const EdgePlan& plan_of(const TypeFacts& type);
+  const Variables& variables_of(RemoteAddr code);
+  void append_variables(RemoteAddr tuple, Variables& out);
+
+  void read_body(RemoteAddr object, const EdgePlan& plan, Bytes head, Edges& out);
+  void scan_items(RemoteAddr object, const EdgePlan& plan, Edges& out);
+
+  // container_edges.cpp
+  void read_array(RemoteAddr first, std::uint64_t count, EdgeKind kind, std::uint64_t value,
+                  Edges& out);
+  void read_dict(Bytes head, Edges& out);
+  std::optional<KeyTable> key_table(RemoteAddr keys);
+  void read_entries(const KeyTable& table, Edges& out);
+  void read_split(const KeyTable& table, RemoteAddr values, Edges& out);
+  void read_key_names(RemoteAddr keys, Edges& out);
+  void read_ordered_nodes(Bytes head, Edges& out);
+  void read_set(Bytes head, Edges& out);
+  void read_deque(Bytes head, Edges& out);
+
+  // instance_edges.cpp
+  void read_attributes(RemoteAddr object, const EdgePlan& plan, Edges& out);
+  void read_managed(RemoteAddr object, const EdgePlan& plan, Edges& out);
+  void read_values(RemoteAddr values, const EdgePlan& plan, Edges& out);
+  void read_type(RemoteAddr object, Edges& out);
+  void read_static_type(RemoteAddr object, std::uint64_t index, Edges& out);
+  void read_ndarray(RemoteAddr object, Edges& out);
+
+  // frame_edges.cpp
+  void read_closure(Bytes head, Edges& out);
+  void read_code(RemoteAddr object, Edges& out);
+  void read_generator(RemoteAddr object, Edges& out);
+  void read_frame_object(RemoteAddr object, Edges& out);
+  void read_slots(RemoteAddr first, std::uint64_t count, const Variables& names, Edges& out);
+  void read_old_frame(RemoteAddr frame, Edges& out);
+  std::uint64_t stack_depth(RemoteAddr first, std::uint64_t top) const;
+
+  std::uint64_t field(Bytes head, Field field) const {
+    const Slot slot = layout_.slots[static_cast<std::size_t>(field)];
+    std::uint64_t value = 0;
+    if (slot.width <= sizeof(value) && slot.offset + std::size_t{slot.width} <= head.size())
+      std::memcpy(&value, head.data() + slot.offset, slot.width);
+    return value;
+  }
+  static std::uint64_t word_at(Bytes bytes, std::size_t offset) {
+    std::uint64_t value = 0;
+    if (offset + sizeof(value) <= bytes.size())
+      std::memcpy(&value, bytes.data() + offset, sizeof(value));
+    return value;
+  }
+  static void add(Edges& out, std::uint64_t to, EdgeKind kind, std::uint64_t value,
+                  bool weak = false) {
+    if (is_plausible(RemoteAddr{to})) out.push_back({RemoteAddr{to}, value, kind, weak});
+  }
+  std::uint64_t spend(std::uint64_t words) {
+    const std::uint64_t granted = words < budget_ ? words : budget_;
+    budget_ -= granted;
+    return granted;
+  }
 
   const Layout& layout_;
   EdgePlans& plans_;
+  ObjectReader strings_;
+  HeapBytes heads_, bodies_, others_;  // each keeps the view it used last
   std::vector<const EdgePlan*> by_type_;
+  std::unordered_map<RemoteAddr, Variables> variables_;
+  std::vector<RemoteAddr> interpreters_;  // that have a state of static types of their own
+  std::uint64_t reference_mask_ = ~std::uint64_t{0};
   std::uint64_t budget_ = std::uint64_t{1} << 34;
+  Names names_;
 };
 
 }  // namespace memspy::cpython

@@ -1,7 +1,8 @@
 // The bytes of a still copy, for a walk that touches each of them once or twice: a view where the
-// memory is in memspy already, a bounded read where it is not. Thread-safe when used per thread.
+// memory is in memspy already, a bounded read where it is not. One object per thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,8 +20,9 @@ class HeapBytes {
   // `size` bytes at `address`, or an empty span when not all of them are there. Valid until the
   // next call when they had to be read (no view), for good when they are a view.
   std::span<const std::byte> bytes(RemoteAddr address, std::size_t size) {
-    if (address.value - start_ < length_ && size <= length_ - (address.value - start_))
-      return {data_ + (address.value - start_), size};
+    const View& view = views_[slot_of(address)];
+    const std::uint64_t offset = address.value - view.start;
+    if (offset < view.length && size <= view.length - offset) return {view.data + offset, size};
     return find(address, size);
   }
   // A word; 0 where nothing is readable: every caller takes 0 for "no pointer".
@@ -38,13 +40,26 @@ class HeapBytes {
     if (!found.empty()) std::memcpy(&value, found.data(), width);
     return value;
   }
+  const MemoryReader& memory() const { return *memory_; }
 
  private:
+  // A walk jumps between an object, its items and its type: the view of each 2 MiB of the address
+  // space is remembered on its own, so that a jump does not forget where it came from.
+  static constexpr unsigned kChunkBits = 21;
+  static constexpr std::size_t kViews = 1024;
+  struct View {
+    std::uint64_t start = 0, length = 0;
+    const std::byte* data = nullptr;
+  };
+
+  static std::size_t slot_of(RemoteAddr address) {
+    return static_cast<std::size_t>(address.value >> kChunkBits) % kViews;
+  }
   std::span<const std::byte> find(RemoteAddr address, std::size_t size);
+  View look_up(RemoteAddr address) const;
 
   const MemoryReader* memory_;
-  std::uint64_t start_ = 0, length_ = 0;  // the view used last
-  const std::byte* data_ = nullptr;
+  std::array<View, kViews> views_{};
   std::vector<std::byte> buffer_;  // for what has no view
 };
 

@@ -10,6 +10,7 @@
 
 #include "cpython/heap/heap_bytes.h"
 #include "cpython/interpreter.h"
+#include "cpython/strategies.h"
 #include "memspy/object_visitor.h"
 #include "memspy/symbol_source.h"
 
@@ -27,19 +28,30 @@ enum class TypeRule : std::uint8_t {
   kTask, kFuture, kIterator, kMappingProxy, kSuper, kUnion, kCapsule,
 };
 
+// Memory that instances of C types own besides themselves, where no TypeRule says so.
+enum class BufferRule : std::uint8_t {
+  kNone, kArray, kBytesIo, kStringIo, kBuffered, kStruct, kDecimal, kCData,
+};
+
 struct TypeFacts {
   TypeIndex index;
   RemoteAddr address, base;
+  RemoteAddr metatype;
   std::string name;                 // module.QualName
+  std::string c_name;               // tp_name: what object_members() is asked with
   std::uint64_t flags = 0;          // tp_flags
   std::int64_t basic_size = 0, item_size = 0, dict_offset = 0, weaklist_offset = 0;
   std::uint32_t head_bytes = 0;     // before the object within its block: collector's head and pre-header
   TypeRule rule = TypeRule::kPlain;
-  bool python_class = false;        // tp_traverse is that of classes made in Python: slots and dict
-  bool immortal_instances = false;
+  BufferRule buffers = BufferRule::kNone;
+  bool python_class = false;        // made by a class statement: slots and dict are the collector's rule
+  bool traverses = false;           // the collector is told of what its instances refer to
   RemoteAddr cached_keys;           // ht_cached_keys
   struct Slot { std::uint32_t offset; NameIndex name; };
-  std::vector<Slot> slots;          // __slots__ and object members, of all bases
+  std::vector<Slot> slots;          // __slots__ of all bases; of types without a rule: tp_members as well
+
+  bool heap_type() const { return (flags & kTypeHeapType) != 0; }
+  bool has_gc() const { return (flags & kTypeHaveGc) != 0; }
 };
 
 class TypeTable {
@@ -48,11 +60,17 @@ class TypeTable {
             ObjectVisitor* names);
   ~TypeTable();
 
-  // The facts of the type at `address`; nullptr: it is none (checked: its own type descends from
+  // The facts of the type at `address`, which stay where they are; nullptr: it is none (checked: its own type descends from
   // `type`, READY, name readable, sizes sane). Negative answers are remembered too.
   const TypeFacts* find(RemoteAddr address);
   const std::vector<std::unique_ptr<TypeFacts>>& all() const { return types_; }
+  // Names are told to `names` as they are met; 0 is the empty name.
   NameIndex intern(std::string_view name);
+  // After the walk: the visitor may be gone.
+  void stop_telling();
+  // `type` itself, null when it was not found; and the tp_traverse of Python classes.
+  RemoteAddr type_type() const;
+  RemoteAddr subtype_traverse() const;
 
  private:
   struct Impl;

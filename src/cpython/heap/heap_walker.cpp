@@ -1,0 +1,228 @@
+#include "cpython/heap/heap_walker.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "cpython/heap/block_costs.h"
+#include "cpython/heap/edge_plans.h"
+#include "cpython/heap/edge_reader.h"
+#include "cpython/heap/heap_census.h"
+#include "cpython/heap/object_sizes.h"
+
+namespace memspy::cpython {
+namespace {
+
+constexpr std::size_t kBatch = 8192;  // nodes told at a time
+constexpr const char* kSharedKeysName = "dict keys (shared)";
+
+}  // namespace
+
+struct HeapWalker::Impl {
+  explicit Impl(const HeapInput& given) : input(given), bytes(input.memory) {}
+
+  void follow_references();
+  void follow(std::size_t i, EdgeReader& reader);
+  void tell_types(ObjectVisitor& visitor) const;
+  void tell_objects(ObjectVisitor& visitor);
+  void tell_edges(ObjectVisitor& visitor);
+  void resolve(std::size_t node, std::vector<HeapEdge>& out);
+  HeapNode node_at(std::size_t node, BlockCosts& costs);
+  void count_coverage();
+
+  HeapInput input;
+  HeapBytes bytes;
+  WalkStats stats;
+  std::unique_ptr<TypeTable> types;
+  std::unique_ptr<HeapCensus> census;
+  std::unique_ptr<ObjectSizes> sizes;
+  std::unique_ptr<EdgePlans> plans;
+  std::unordered_set<RemoteAddr> keys_of_types;
+  NameIndex keys_name;
+  std::vector<RawEdge> raw;
+  std::vector<OwnedMemory> owned;
+};
+
+// What lies outside of the pools is found by following every reference once.
+void HeapWalker::Impl::follow(std::size_t i, EdgeReader& reader) {
+  const TypeFacts& type = *census->type_of(i);
+  const RemoteAddr object = census->address_of(i);
+  if (const RemoteAddr keys = sizes->shared_keys(object, type)) {
+    census->add_shared_keys(keys);
+    if (type.rule == TypeRule::kType) keys_of_types.insert(keys);
+  }
+  raw.clear();
+  if (reader.read(object, type, raw)) census->mark_found(i, kNodeConservative);
+  for (const RawEdge& edge : raw) {
+    // The key of an item is an object as well, told of or not.
+    if (edge.kind == EdgeKind::kKey) census->reach({edge.value});
+    census->reach(edge.to);
+  }
+}
+
+void HeapWalker::Impl::follow_references() {
+  EdgeReader reader(input.interpreter, input.memory, *plans);
+  std::size_t done = 0, types_reached = 0;
+  while (done < census->found() || types_reached < types->all().size()) {
+    for (; types_reached < types->all().size(); ++types_reached) {
+      census->reach(types->all()[types_reached]->address);
+    }
+    for (; done < census->found(); ++done) follow(done, reader);
+  }
+}
+
+void HeapWalker::Impl::tell_types(ObjectVisitor& visitor) const {
+  std::vector<HeapType> told;
+  told.reserve(types->all().size() + 1);
+  for (const auto& type : types->all()) {
+    told.push_back({type->address, type->name, type->heap_type()});
+  }
+  told.push_back({{}, kSharedKeysName, false});
+  visitor.on_types(told);
+}
+
+HeapNode HeapWalker::Impl::node_at(std::size_t i, BlockCosts& costs) {
+  HeapNode node;
+  node.address = census->address(i);
+  node.flags = census->flags(i);
+  const TypeFacts* type = census->type(i);
+  if (type == nullptr) {
+    node.type = {static_cast<std::uint32_t>(types->all().size())};
+    const auto table = read_key_table(input.interpreter.layout(), bytes, node.address);
+    node.bytes = costs.of_owned(node.address, table ? table->bytes : 0);
+    return node;
+  }
+  node.type = type->index;
+  node.bytes = costs.of_object(node.address, sizes->head_bytes(node.address, *type),
+                               sizes->inline_bytes(node.address, *type));
+  owned.clear();
+  sizes->owned(node.address, *type, owned);
+  for (const OwnedMemory& one : owned) node.bytes += costs.of_owned(one.address, one.bytes);
+  return node;
+}
+
+void HeapWalker::Impl::tell_objects(ObjectVisitor& visitor) {
+  BlockCosts costs(input, *census);
+  std::vector<HeapNode> batch;
+  batch.reserve(kBatch);
+  for (std::size_t i = 0; i < census->size(); ++i) {
+    batch.push_back(node_at(i, costs));
+    if (batch.size() == kBatch || i + 1 == census->size()) {
+      visitor.on_objects(batch);
+      batch.clear();
+    }
+  }
+}
+
+void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
+  for (const RawEdge& edge : raw) {
+    const NodeIndex to = census->find(edge.to);
+    if (to == kNoNode) {
+      if (edge.kind != EdgeKind::kWord) ++stats.dangling;
+      continue;
+    }
+    HeapEdge told{to, edge.kind, edge.weak, static_cast<std::uint32_t>(edge.value)};
+    if (edge.kind == EdgeKind::kKey || edge.kind == EdgeKind::kKeyItself) {
+      told.value = census->find({edge.value}).value;
+    }
+    out.push_back(told);
+  }
+  const TypeFacts* type = census->type(node);
+  const RemoteAddr keys = sizes->shared_keys(census->address(node), *type);
+  if (keys && (type->rule == TypeRule::kType || keys_of_types.count(keys) == 0)) {
+    const NodeIndex to = census->find(keys);
+    if (to != kNoNode) out.push_back({to, EdgeKind::kInternal, false, keys_name.value});
+  }
+}
+
+void HeapWalker::Impl::tell_edges(ObjectVisitor& visitor) {
+  EdgeReader reader(input.interpreter, input.memory, *plans);
+  std::vector<HeapEdge> edges;
+  for (std::size_t i = 0; i < census->size(); ++i) {
+    const TypeFacts* type = census->type(i);
+    if (type == nullptr) continue;
+    raw.clear();
+    edges.clear();
+    reader.read(census->address(i), *type, raw);
+    resolve(i, edges);
+    if (edges.empty()) continue;
+    stats.edges += edges.size();
+    visitor.on_edges({static_cast<std::uint32_t>(i)}, edges);
+  }
+}
+
+void HeapWalker::Impl::count_coverage() {
+  std::vector<std::uint64_t> counts(types->all().size());
+  for (std::size_t i = 0; i < census->size(); ++i) {
+    if (const TypeFacts* type = census->type(i)) ++counts[type->index.value];
+  }
+  for (const auto& type : types->all()) {
+    if (counts[type->index.value] == 0) continue;
+    auto& row = stats.coverage[type->name];
+    row.first += counts[type->index.value];
+    row.second = plans->plan_of(*type).how;
+  }
+}
+
+HeapWalker::HeapWalker(const HeapInput& input) : impl_(std::make_unique<Impl>(input)) {}
+HeapWalker::~HeapWalker() = default;
+
+Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
+  Impl& w = *impl_;
+  w.types = std::make_unique<TypeTable>(w.input.interpreter, w.bytes, w.input.symbols, &visitor);
+  if (!w.types->type_type()) {
+    return make_error(Errc::kUnsupported, "the type of types was not found in this build");
+  }
+  w.plans = std::make_unique<EdgePlans>(w.input.interpreter, w.input.memory, *w.types);
+  w.sizes = std::make_unique<ObjectSizes>(w.input.interpreter.layout(), w.bytes, *w.types);
+  w.census = std::make_unique<HeapCensus>(w.input, w.bytes, *w.types, w.stats);
+  w.keys_name = w.types->intern("keys");
+  w.census->sweep_pools();
+  w.census->walk_lists();
+  w.follow_references();
+  w.census->finish();
+  w.stats.from_edges = w.stats.objects - w.stats.from_pools - w.stats.from_lists;
+  w.tell_types(visitor);
+  w.tell_objects(visitor);
+  w.tell_edges(visitor);
+  w.count_coverage();
+  w.stats.pymalloc = w.census->pools().account();
+  w.types->stop_telling();
+  return w.stats;
+}
+
+NodeIndex HeapWalker::find(RemoteAddr address) const {
+  return impl_->census ? impl_->census->find(address) : kNoNode;
+}
+
+std::uint64_t HeapWalker::getsizeof(RemoteAddr object) const {
+  const NodeIndex node = find(object);
+  const TypeFacts* type = node == kNoNode ? nullptr : impl_->census->type(node.value);
+  return type == nullptr ? 0 : impl_->sizes->getsizeof(object, *type);
+}
+
+std::vector<HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
+  std::vector<OwnedBuffer> buffers;
+  if (!impl_->census) return buffers;
+  const BlockCosts costs(impl_->input, *impl_->census);
+  std::vector<OwnedMemory>& owned = impl_->owned;
+  for (std::size_t i = 0; i < impl_->census->size(); ++i) {
+    const TypeFacts* type = impl_->census->type(i);
+    if (type == nullptr) continue;
+    owned.clear();
+    impl_->sizes->owned(impl_->census->address(i), *type, owned);
+    for (const OwnedMemory& one : owned) {
+      const AddressRange block = costs.block_of(one.address, one.bytes);
+      if (block.size == 0 || find(one.address) != kNoNode) continue;
+      buffers.push_back({block.start, block.size, {static_cast<std::uint32_t>(i)}});
+    }
+  }
+  std::sort(buffers.begin(), buffers.end(),
+            [](const auto& a, const auto& b) { return a.address < b.address; });
+  const auto repeated = std::unique(buffers.begin(), buffers.end(), [](const auto& a, const auto& b) {
+    return a.address == b.address;
+  });
+  buffers.erase(repeated, buffers.end());
+  return buffers;
+}
+
+}  // namespace memspy::cpython

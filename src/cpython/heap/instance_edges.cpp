@@ -1,0 +1,156 @@
+// Edges of instances' attributes wherever a version keeps them, of types, and of numpy's arrays.
+#include <algorithm>
+
+#include "cpython/heap/edge_reader.h"
+
+namespace memspy::cpython {
+namespace {
+
+constexpr std::uint64_t kWord = 8;
+// Of managed instances, counted back from the object: 3.11 {values, dict}, later {weak list, dict}.
+constexpr std::uint64_t kManagedDictBefore = 24;
+constexpr std::uint64_t kManagedValuesBefore = 32;
+constexpr std::uint64_t kMaxItems = std::uint64_t{1} << 32;
+constexpr std::uint64_t kMaxStaticTypes = 1024;
+constexpr std::uint64_t kTypeStaticBuiltin = 1U << 1;  // of tp_flags, 3.12+
+
+// numpy's own layout, the same in 1.x and 2.x on x86-64.
+constexpr std::uint32_t kArrayData = 0x10, kArrayDimensions = 0x18, kArrayShape = 0x20,
+                        kArrayBase = 0x30, kArrayDtype = 0x38, kArrayFlags = 0x40,
+                        kArrayAllocator = 0x58, kArrayBytes = 0x60;
+constexpr std::uint32_t kDtypeNumber = 0x1c;
+constexpr std::uint64_t kDtypeObject = 17;  // NPY_OBJECT
+constexpr std::uint64_t kArrayOwnsData = 4, kMaxDimensions = 64;
+
+}  // namespace
+
+void EdgeReader::read_attributes(RemoteAddr object, const EdgePlan& plan, Edges& out) {
+  std::int64_t offset = plan.dict_offset;
+  switch (plan.attributes) {
+    case EdgePlan::Attributes::kNone:
+      return;
+    case EdgePlan::Attributes::kManaged:
+      return read_managed(object, plan, out);
+    case EdgePlan::Attributes::kAtOffset:
+      break;
+    case EdgePlan::Attributes::kFromEnd: {
+      const auto size =
+          static_cast<std::int64_t>(others_.word(object + layout_.offset(Field::kVarObjectSize)));
+      const std::uint64_t items =
+          size < 0 ? 0 - static_cast<std::uint64_t>(size) : static_cast<std::uint64_t>(size);
+      if (items > kMaxItems) return;
+      const std::uint64_t end = plan.basic_size + plan.item_size * items;
+      offset += static_cast<std::int64_t>((end + kWord - 1) / kWord * kWord);
+      if (offset <= 0) return;
+      break;
+    }
+  }
+  add(out, others_.word(object + static_cast<std::uint64_t>(offset)), EdgeKind::kDict, 0);
+}
+
+void EdgeReader::read_managed(RemoteAddr object, const EdgePlan& plan, Edges& out) {
+  const std::uint64_t word = others_.word(object - kManagedDictBefore);
+  switch (layout_.strategies.instance_dict) {
+    case InstanceDictKind::kDictOffset:
+      return;
+    case InstanceDictKind::kValuesAndDict:
+      if (word == 0) {
+        read_values(RemoteAddr{others_.word(object - kManagedValuesBefore)}, plan, out);
+      }
+      break;
+    case InstanceDictKind::kTaggedWord:
+      if ((word & 1) != 0) return read_values(RemoteAddr{word + 1}, plan, out);
+      break;
+    case InstanceDictKind::kInlineValues:
+      // Behind the object; still there when a dict shares them.
+      if (plan.inline_values) {
+        const RemoteAddr values = object + plan.basic_size;
+        if (others_.load(values + layout_.offset(Field::kDictValuesValid), 1) != 0) {
+          read_values(values, plan, out);
+        }
+      }
+      break;
+  }
+  add(out, word, EdgeKind::kDict, 0);
+}
+
+void EdgeReader::read_values(RemoteAddr values, const EdgePlan& plan, Edges& out) {
+  if (!is_plausible(values)) return;
+  std::uint64_t count = plan.attribute_names.size();
+  if (layout_.has(Field::kDictValuesCapacity)) {
+    count = std::min(count, others_.load(values + layout_.offset(Field::kDictValuesCapacity), 1));
+  }
+  if (count == 0) return;
+  const Bytes items =
+      others_.bytes(values + layout_.offset(Field::kDictValuesItems), count * kWord);
+  for (std::uint64_t i = 0; i < count && !items.empty(); ++i) {
+    add(out, word_at(items, i * kWord), EdgeKind::kAttribute, plan.attribute_names[i].value);
+  }
+}
+
+// Besides the fields that all types have. Where a type is the interpreter's own and static, each
+// interpreter keeps its dict and subclasses (3.12+), and the type's fields hold no pointers.
+void EdgeReader::read_type(RemoteAddr object, Edges& out) {
+  const Bytes head = heads_.bytes(object, layout_.size(Struct::kType));
+  if (head.empty()) return;
+  const std::uint64_t flags = field(head, Field::kTypeFlags);
+  const std::uint64_t subclasses = field(head, Field::kTypeSubclasses);
+  if (layout_.has(Field::kInterpreterStaticTypes) && (flags & kTypeStaticBuiltin) != 0) {
+    return read_static_type(object, subclasses, out);
+  }
+  add(out, subclasses, EdgeKind::kInternal, names_.subclasses.value);
+  if ((flags & kTypeHeapType) == 0) return;
+  const Bytes tail = heads_.bytes(object, layout_.size(Struct::kHeapType));
+  if (tail.empty()) return;
+  const RemoteAddr keys{field(tail, Field::kHeapTypeCachedKeys)};
+  add(out, field(tail, Field::kHeapTypeName), EdgeKind::kAttribute, names_.name.value);
+  add(out, field(tail, Field::kHeapTypeQualname), EdgeKind::kAttribute, names_.qualname.value);
+  add(out, field(tail, Field::kHeapTypeSlots), EdgeKind::kAttribute, names_.slots.value);
+  if (layout_.has(Field::kHeapTypeModule)) {
+    add(out, field(tail, Field::kHeapTypeModule), EdgeKind::kInternal, names_.module.value);
+  }
+  read_key_names(keys, out);
+}
+
+// tp_subclasses holds the type's number, counted from 1, in the interpreter's table of states;
+// those of extension modules (3.13+) have a table of their own.
+void EdgeReader::read_static_type(RemoteAddr object, std::uint64_t index, Edges& out) {
+  if (index == 0 || index > kMaxStaticTypes) return;
+  const std::size_t size = layout_.size(Struct::kStaticTypeState);
+  for (const RemoteAddr interpreter : interpreters_) {
+    for (const Field table : {Field::kInterpreterStaticTypes, Field::kInterpreterExtensionTypes}) {
+      if (!layout_.has(table)) continue;
+      const RemoteAddr at = interpreter + layout_.offset(table) + (index - 1) * size;
+      const Bytes state = others_.bytes(at, size);
+      if (state.empty() || field(state, Field::kStaticTypeStateType) != object.value) continue;
+      add(out, field(state, Field::kStaticTypeStateDict), EdgeKind::kDict, 0);
+      add(out, field(state, Field::kStaticTypeStateSubclasses), EdgeKind::kInternal,
+          names_.subclasses.value);
+      break;
+    }
+  }
+}
+
+// The data is a buffer, not an object; only arrays of objects hold references in it.
+void EdgeReader::read_ndarray(RemoteAddr object, Edges& out) {
+  const Bytes head = heads_.bytes(object, kArrayBytes);
+  if (head.empty()) return;
+  add(out, word_at(head, kArrayBase), EdgeKind::kAttribute, names_.base.value);
+  add(out, word_at(head, kArrayDtype), EdgeKind::kAttribute, names_.dtype.value);
+  add(out, word_at(head, kArrayAllocator), EdgeKind::kWord, kArrayAllocator);
+  const RemoteAddr dtype{word_at(head, kArrayDtype)};
+  if (!is_plausible(dtype) || (word_at(head, kArrayFlags) & kArrayOwnsData) == 0) return;
+  if (others_.load(dtype + kDtypeNumber, 4) != kDtypeObject) return;
+  const std::uint64_t dimensions = word_at(head, kArrayDimensions) & 0xffffffff;
+  const RemoteAddr shape{word_at(head, kArrayShape)};
+  if (dimensions > kMaxDimensions || (dimensions != 0 && !is_plausible(shape))) return;
+  std::uint64_t items = 1;
+  for (std::uint64_t i = 0; i < dimensions; ++i) {
+    const std::uint64_t length = others_.word(shape + i * kWord);
+    if (length > kMaxItems || items * length > kMaxItems) return;
+    items *= length;
+  }
+  read_array(RemoteAddr{word_at(head, kArrayData)}, items, EdgeKind::kIndex, 0, out);
+}
+
+}  // namespace memspy::cpython
