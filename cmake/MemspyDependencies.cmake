@@ -5,6 +5,8 @@ find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(SQLite3 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_path(PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp REQUIRED)  # headers only
 set(CURSES_NEED_NCURSES ON)
 set(CURSES_NEED_WIDE ON)
 find_package(Curses REQUIRED)

@@ -32,6 +32,8 @@ PRIVATE = {
     "elfutils/": {"symbolize"}, "libelf.h": {"symbolize"}, "gelf.h": {"symbolize"},
     "libunwind": {"symbolize"},
     "curses.h": {"cli"},
+    "zlib.h": {"sinks", "snapshot"},
+    "protozero/": {"sinks"},
 }
 
 

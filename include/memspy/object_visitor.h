@@ -2,7 +2,11 @@
 // order of address before anything is told, so that a builder appends and never searches.
 //
 // Order of the calls: on_types, on_objects (all nodes, ascending), on_edges (each node with edges
-// once, ascending), on_roots. Names are told before the first record that uses them.
+// once, ascending), on_labels, on_roots. Names are told before the first record that uses them,
+// densely from 1.
+//
+// The own dict of a module, a type or an instance hangs on it by kDict, and its values on the dict
+// by kAttribute with the name; other dicts have kKey and kKeyItself.
 #pragma once
 
 #include <cstdint>
@@ -33,23 +37,24 @@ struct NameIndex {  // into the table of names; 0 is the empty name
 
 struct HeapType {
   RemoteAddr address;
-  std::string name;      // "builtins.dict", "app.models.Rec"
+  std::string name;        // "builtins.dict", "app.models.Rec"
   bool heap_type = false;  // made at run time (a class statement), not compiled in
 };
 
 // What is known of a node besides its type; a set of bits.
 enum NodeFlag : std::uint8_t {
-  kNodeGcTracked = 1U << 0,     // on a list of the collector
-  kNodeGenerationShift = 1,     // two bits: 0, 1, 2, or 3 = permanent (frozen); of tracked ones
-  kNodeImmortal = 1U << 3,      // never freed: static, or its count is pinned (3.12+)
-  kNodeStatic = 1U << 4,        // part of a library's or the interpreter's data, not of the heap
-  kNodeInPool = 1U << 5,        // its first byte lies in a pymalloc block
-  kNodeConservative = 1U << 6,  // (some of) its edges were found by scanning words that may be pointers
-  kNodeNative = 1U << 7,        // referenced by more than the edges that were found: native code holds it
+  kNodeGcTracked = 1U << 0,  // on a list of the collector
+  kNodeGenerationShift = 1,  // two bits: 0, 1, 2, or 3 = permanent (frozen); of tracked ones
+  kNodeImmortal = 1U << 3,   // never freed: static, or its count is pinned (3.12+)
+  kNodeStatic = 1U << 4,     // part of a library's or the interpreter's data, not of the heap
+  kNodeInPool = 1U << 5,     // its first byte lies in a pymalloc block
+  kNodeConservative =
+      1U << 6,            // (some of) its edges were found by scanning words that may be pointers
+  kNodeNative = 1U << 7,  // referenced by more than the edges that were found: native code holds it
 };
 
 struct HeapNode {
-  RemoteAddr address;      // of the object itself: behind its collector's head
+  RemoteAddr address;  // of the object itself: behind its collector's head
   TypeIndex type;
   std::uint8_t flags = 0;  // NodeFlag
   // What it costs: the pymalloc blocks or malloc chunks of the object and of what it alone owns
@@ -99,6 +104,13 @@ struct HeapRoot {
   NameIndex name;
 };
 
+// What a person calls an object that has a name of its own: a function or a code object
+// ("Worker.run"), a module ("app.cache"), a generator or a frame ("serve:88").
+struct HeapLabel {
+  NodeIndex node;
+  NameIndex name;
+};
+
 class ObjectVisitor {
  public:
   virtual ~ObjectVisitor() = default;
@@ -108,6 +120,8 @@ class ObjectVisitor {
   virtual void on_objects(std::span<const HeapNode> nodes) = 0;
   // All edges of one node, in the order of its fields; weak ones among them.
   virtual void on_edges(NodeIndex from, std::span<const HeapEdge> edges) = 0;
+  // Optional: reports are better with them. Ascending by node index.
+  virtual void on_labels(std::span<const HeapLabel> /*labels*/) {}
   virtual void on_roots(std::span<const HeapRoot> roots) = 0;
 };
 

@@ -1,14 +1,19 @@
-// memspy report: a recording as text, as a tree, as annotated source, or in any other format.
+// memspy report: a recording as text, as a tree, as annotated source, or in any other format; a
+// snapshot in the formats of heaps.
 #include <CLI/CLI.hpp>
 
 #include "base/duration.h"
 #include "cli/commands.h"
+#include "cli/heap_source.h"
 #include "cli/hints.h"
 #include "cli/report_options.h"
 #include "recording/recording.h"
+#include "recording/summary_json.h"
 #include "report/annotate.h"
+#include "report/heap_text.h"
 #include "sinks/output_file.h"
 #include "sinks/sink_registry.h"
+#include "sinks/snapshot_formats.h"
 
 namespace memspy::cli {
 namespace {
@@ -32,6 +37,14 @@ std::string format_type() {
   std::string names = kTextFormats;
   for (const sinks::Format& format : sinks::formats())
     if (format.write != nullptr) names += "|" + std::string(format.name);
+  for (const auto& format : sinks::snapshot_formats())
+    if (sinks::find_format(format.name) == nullptr) names += "|" + std::string(format.name);
+  return names;
+}
+
+std::string snapshot_format_names() {
+  std::string names = "text, json";
+  for (const auto& format : sinks::snapshot_formats()) names += ", " + std::string(format.name);
   return names;
 }
 
@@ -65,7 +78,43 @@ Result<Unit> write(const Profile& profile, const ReportVerbOptions& options, boo
   return Unit{};
 }
 
+// "text", "json", or a format of the table.
+Result<std::string> snapshot_format(const ReportVerbOptions& options, bool json) {
+  if (json) return std::string("json");
+  const std::string& asked = options.format;
+  if (asked == "text" || asked == "json") return asked;
+  if (!asked.empty()) {
+    if (sinks::find_snapshot_format(asked) != nullptr) return asked;
+    return usage_error("a snapshot has no format \"" + asked + "\"",
+                       "formats are " + snapshot_format_names());
+  }
+  const auto* by_suffix = sinks::find_snapshot_format_for(options.output);
+  if (by_suffix != nullptr) return std::string(by_suffix->name);
+  return std::string(options.output.ends_with(".json") ? "json" : "text");
+}
+
+Result<ExitCode> report_snapshot(const ReportVerbOptions& options, bool json, Env& env) {
+  MEMSPY_TRY(format, snapshot_format(options, json));
+  MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
+  MEMSPY_TRY(heap, open_snapshot_file(options.recording, env));
+  report::HeapReportOptions shape;
+  shape.limit = options.choices.limit;
+  shape.style = report_style(options.output == "-", env);
+  if (format == "json") {
+    file.stream() << recording::json_text(
+        report::heap_json(heap.look(), shape, heap.verdict()));
+  } else if (format == "text") {
+    file.stream() << report::heap_text(heap.look(), shape, heap.verdict());
+  } else {
+    MEMSPY_CHECK(sinks::find_snapshot_format(format)->write(heap.look(), file.stream()));
+  }
+  MEMSPY_TRY(path, file.commit({}));
+  if (path != "-") say(env, "wrote " + path);
+  return ExitCode::kOk;
+}
+
 Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& env) {
+  if (is_snapshot_file(options.recording)) return report_snapshot(options, json, env);
   MEMSPY_TRY(reader, recording::Reader::open(options.recording));
   recording::TimeWindow window;
   if (options.from) window.from = *options.from;
@@ -82,10 +131,12 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
 
 Verb add_report(CLI::App& root) {
   Verb verb =
-      add_verb(root, "report", "A recording as text, tree, annotated source or another format");
+      add_verb(root, "report", "A recording or a snapshot as text, tree, source or another format");
   const auto options = std::make_shared<ReportVerbOptions>();
   CLI::App& app = *verb.app;
-  app.add_option("RECORDING", options->recording, "A .memspy file")->type_name("FILE")->required();
+  app.add_option("FILE", options->recording, "A recording (.memspy) or a snapshot (.memsnap)")
+      ->type_name("FILE")
+      ->required();
   app.add_option("-f,--format", options->format, "What; else by the suffix of -o, else text")
       ->type_name(format_type())
       ->take_last();

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "cli/process_row.h"
 #include "cpython/interpreter.h"
+#include "heap/heap_look.h"
 #include "memspy/result.h"
 #include "memspy/sample_sink.h"
 #include "procfs/proc_dir.h"
@@ -26,6 +27,9 @@ namespace memspy::cli {
 using StartSession =
     std::function<Result<std::unique_ptr<sampler::Session>>(sampler::SessionOptions, SampleSink&)>;
 using LookAt = std::function<Result<sampler::ProcessLook>(Pid, const sampler::LookOptions&)>;
+using LookAtHeap = std::function<Result<heap::HeapLook>(Pid, const heap::LookOptions&)>;
+using LookAtCore = std::function<Result<heap::HeapLook>(
+    const std::string& core, const std::string& executable, const heap::LookOptions&)>;
 using FindInterpreter = std::function<Result<cpython::Interpreter>(
     Pid, std::optional<int> assume_minor, std::vector<cpython::LocatorAttempt>&)>;
 using Diagnose = std::function<std::vector<attach::Finding>(Pid)>;
@@ -49,6 +53,8 @@ struct Env {
 
   StartSession start_session{};
   LookAt look_at{};
+  LookAtHeap look_at_heap{};
+  LookAtCore look_at_core{};
   FindInterpreter find_interpreter{};
   CheckAccess check_access{};
   Diagnose diagnose{};

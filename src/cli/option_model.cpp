@@ -27,7 +27,7 @@ std::vector<OptionModel> describe_options(const CLI::App& app) {
 
 std::vector<std::string> OptionModel::choices() const {
   std::vector<std::string> words;
-  if (type.find('|') == std::string::npos) return words;
+  if (takes_file() || type.find('|') == std::string::npos) return words;
   std::istringstream stream(type);
   for (std::string word; std::getline(stream, word, '|');) words.push_back(word);
   return words;

@@ -18,7 +18,7 @@ struct OptionModel {
   std::string description;
 
   std::vector<std::string> choices() const;  // of "a|b|c"
-  bool takes_file() const { return type == "FILE"; }
+  bool takes_file() const { return type == "FILE" || type == "PID|FILE"; }
   bool takes_pid() const { return type == "PID"; }
 };
 

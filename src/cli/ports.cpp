@@ -59,6 +59,13 @@ void open_real_ports(Env& env) {
     if (look.has_value()) return look;
     return name_python_children(std::move(look).error(), pid, proc);
   };
+  env.look_at_heap = [proc](Pid pid,
+                            const heap::LookOptions& options) -> Result<heap::HeapLook> {
+    auto look = heap::look_at_process(pid, options);
+    if (look.has_value()) return look;
+    return name_python_children(std::move(look).error(), pid, proc);
+  };
+  env.look_at_core = heap::look_at_core;
   env.list_python = [proc] {
     std::vector<ProcessRow> rows;
     for (const auto& process : procfs::find_python_processes(proc))

@@ -5,7 +5,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "attach/process_image.h"
 #include "cpython/heap/heap_walker.h"
@@ -30,8 +32,10 @@ struct HeapLook {
   cpython::WalkStats stats;
   std::vector<cpython::LocatorAttempt> attempts;
   std::string layout_source;
-  // Adds the texts of these nodes to the snapshot (keys on a path, examples); reads the copy.
-  std::function<void(std::span<const NodeIndex>)> read_texts;
+  std::vector<std::string> remarks;  // for a person, with -v
+  // Adds the texts of these nodes (keys on a path, examples) to the snapshot given, which is this
+  // one wherever it was moved. Keeps the copy of the memory alive; reset it to let go.
+  std::function<void(snapshot::Snapshot&, std::span<const NodeIndex>)> read_texts;
 };
 
 Result<HeapLook> look_at_process(Pid pid, const LookOptions& options);

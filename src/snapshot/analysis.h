@@ -17,9 +17,9 @@ enum class Liveness : std::uint8_t { kReachable, kGarbage };
 // idom[n]: the node that every path from the roots to n runs through last, kNoNode below the roots
 // themselves; also kNoNode for garbage, which hangs below a root of its own.
 struct Dominators {
-  std::vector<std::uint32_t> idom;       // by node; kNoNode.value: the virtual root
-  std::vector<std::uint64_t> retained;   // by node: bytes that would go with it
-  std::vector<std::uint8_t> garbage;     // by node: 1: not reachable from any root
+  std::vector<std::uint32_t> idom;      // by node; kNoNode.value: the virtual root
+  std::vector<std::uint64_t> retained;  // by node: bytes that would go with it
+  std::vector<std::uint8_t> garbage;    // by node: 1: not reachable from any root
 };
 
 // Semi-NCA over strong edges, single-referrer leaves folded first. O(n) memory, see docs.
@@ -40,8 +40,8 @@ struct OwnerTotals {
   std::uint64_t count = 0, bytes = 0;
 };
 struct Owners {
-  std::vector<OwnerTotals> owners;     // by bytes, descending
-  std::vector<std::uint32_t> owner_of; // by node: index into owners
+  std::vector<OwnerTotals> owners;      // by bytes, descending
+  std::vector<std::uint32_t> owner_of;  // by node: index into owners
 };
 Owners find_owners(const ObjectGraph& graph, const Dominators& dominators);
 

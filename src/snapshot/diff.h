@@ -19,15 +19,15 @@ struct Look {
   const Owners* owners;
 };
 struct GrowthRow {
-  std::string name;                       // a type or an owner
-  std::vector<std::uint64_t> counts, bytes;  // per snapshot
+  std::string name;                               // a type or an owner
+  std::vector<std::uint64_t> counts, bytes;       // per snapshot
   std::int64_t grown_count = 0, grown_bytes = 0;  // last - first
   double bytes_per_minute = 0;
   bool grew_every_time = false;
-  std::uint64_t new_and_alive = 0;        // objects at addresses where the first had none of the type
+  std::uint64_t new_and_alive = 0;  // objects at addresses where the first had none of the type
 };
 struct SnapshotDiff {
-  double minutes = 0;  // first to last
+  double minutes = 0;                    // first to last
   std::vector<GrowthRow> types, owners;  // by |grown_bytes|, descending
   std::uint64_t new_count = 0, new_bytes = 0, gone_count = 0, gone_bytes = 0;
 };

@@ -25,7 +25,7 @@ std::vector<Path> shortest_paths(const Snapshot& snapshot, NodeIndex node, std::
 struct MergedPath {
   std::string edge;
   TypeIndex type;
-  std::uint64_t count = 0;           // objects asked for below it
+  std::uint64_t count = 0;  // objects asked for below it
   std::uint64_t bytes = 0, retained = 0;
   std::vector<MergedPath> children;  // by count, descending
 };

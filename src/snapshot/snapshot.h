@@ -16,7 +16,7 @@ namespace memspy::snapshot {
 
 // One row of the ledger: every resident byte of the process stands in exactly one.
 struct LedgerRow {
-  std::string row;   // "live objects: dict", "malloc free", "stacks", "unexplained"…
+  std::string row;  // "live objects: dict", "malloc free", "stacks", "unexplained"…
   std::uint64_t bytes = 0;
   std::string note;  // for a person: what to do about it, owners; may be empty
 };
@@ -39,12 +39,12 @@ struct Header {
   ProcessIdentity process;
   std::string process_name;
   std::vector<std::string> command_line;
-  std::string python_version;             // "3.11.7"
-  std::chrono::nanoseconds wall_time{};   // of the stop, since the Unix epoch
-  std::chrono::nanoseconds pause{};       // how long the target stood still
-  std::uint64_t rss_bytes = 0;            // at the stop
-  std::string source;                     // "process 1234", "core file core.1234"
-  bool values = false;                    // texts of strings are kept
+  std::string python_version;            // "3.11.7"
+  std::chrono::nanoseconds wall_time{};  // of the stop, since the Unix epoch
+  std::chrono::nanoseconds pause{};      // how long the target stood still
+  std::uint64_t rss_bytes = 0;           // at the stop
+  std::string source;                    // "process 1234", "core file core.1234"
+  bool values = false;                   // texts of strings are kept
   // What was seen and not believed: objects whose bytes contradict themselves, and what they cover.
   std::uint64_t rejected = 0, rejected_bytes = 0;
   // Threads that ran while memory was copied although they could not be held; 0: a still picture.

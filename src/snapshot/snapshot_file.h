@@ -20,7 +20,8 @@ Result<Unit> write_snapshot(const std::string& path, const Snapshot& snapshot,
 struct OpenedSnapshot {
   Snapshot snapshot;
   Dominators dominators;  // computed anew when their section is missing or damaged
-  std::vector<std::string> damage;  // sections that are missing or fail their checksum, for a person
+  std::vector<std::string>
+      damage;  // sections that are missing or fail their checksum, for a person
 };
 // kCorrupt: not a snapshot, or too little of it is intact; kUnsupported: a newer format, both
 // numbers named.

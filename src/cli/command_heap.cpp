@@ -1,0 +1,119 @@
+// memspy heap: what is in the heap now, who holds it, and where every byte of RSS is.
+#include <spdlog/fmt/fmt.h>
+#include <CLI/CLI.hpp>
+
+#include "base/duration.h"
+#include "cli/commands.h"
+#include "cli/heap_options.h"
+#include "cli/heap_source.h"
+#include "cli/process_list.h"
+#include "cli/report_options.h"
+#include "cli/signals.h"
+#include "recording/summary_json.h"
+#include "report/heap_text.h"
+#include "report/snapshot_diff.h"
+
+namespace memspy::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kSignalCheck{100};
+
+struct HeapVerbOptions {
+  HeapSourceOptions source;
+  report::HeapReportOptions report;
+  std::optional<std::chrono::nanoseconds> watch;
+};
+
+void print(const OpenedHeap& heap, const HeapVerbOptions& options, bool json, Env& env) {
+  report::HeapReportOptions shape = options.report;
+  shape.style = report_style(/*to_terminal=*/true, env);
+  if (json) {
+    const auto document = report::heap_json(heap.look(), shape, heap.verdict());
+    env.out << (options.watch ? recording::json_line(document) : recording::json_text(document));
+  } else {
+    env.out << report::heap_text(heap.look(), shape, heap.verdict());
+  }
+  env.out.flush();
+}
+
+// False when a signal asked for the end.
+bool wait(std::chrono::nanoseconds time, Env& env) {
+  for (; time.count() > 0; time -= std::min<std::chrono::nanoseconds>(time, kSignalCheck)) {
+    if (SignalScope::stop_reason() != nullptr) return false;
+    env.sleep(std::min<std::chrono::nanoseconds>(time, kSignalCheck));
+  }
+  return SignalScope::stop_reason() == nullptr;
+}
+
+Result<Unit> print_growth(const OpenedHeap& first, const OpenedHeap& now,
+                          const HeapVerbOptions& options, Env& env) {
+  const std::array looks{first.look(), now.look()};
+  const std::array<std::string, 2> names{"first look", "now"};
+  MEMSPY_TRY(diff, snapshot::diff_snapshots(looks));
+  report::SnapshotDiffOptions shape;
+  shape.limit = options.report.limit;
+  shape.style = report_style(/*to_terminal=*/true, env);
+  env.out << "\n" << report::snapshot_diff_text(looks, names, diff, shape) << std::flush;
+  return Unit{};
+}
+
+Result<ExitCode> watch(Pid pid, const HeapVerbOptions& options, bool json, Env& env) {
+  const SignalScope signals;
+  MEMSPY_TRY(first, look_at_heap(pid, options.source.image, env));
+  first.read_texts = nullptr;  // the copy of the memory may go
+  print(first, options, json, env);
+  while (wait(*options.watch, env)) {
+    auto now = look_at_heap(pid, options.source.image, env);
+    if (!now.has_value()) {
+      const Errc code = now.error().code;
+      if (code != Errc::kNoSuchProcess && code != Errc::kTargetGone) return std::move(now).error();
+      say(env, fmt::format("PID {} has ended", pid.value));
+      return ExitCode::kOk;
+    }
+    if (json) {
+      print(*now, options, json, env);
+    } else {
+      MEMSPY_CHECK(print_growth(first, *now, options, env));
+    }
+  }
+  return ExitCode::kOk;
+}
+
+// The texts that paths and examples want: contents, so only if asked for.
+void read_wanted_texts(OpenedHeap& heap, const HeapVerbOptions& options) {
+  if (!options.source.image.values || !heap.read_texts || options.report.largest == 0) return;
+  std::vector<snapshot::Path> paths;
+  for (const NodeIndex node : report::largest_objects(heap.look(), options.report.largest))
+    paths.push_back(shortest_path(heap.snapshot, node));
+  heap.read_texts(heap.snapshot, report::keys_on_paths(heap.snapshot.graph, paths));
+}
+
+Result<ExitCode> run_heap(const HeapVerbOptions& options, bool json, Env& env) {
+  if (options.watch && options.source.file.empty()) {
+    MEMSPY_TRY(pid, resolve_target(options.source.target, env));
+    return watch(pid, options, json, env);
+  }
+  MEMSPY_TRY(heap, open_heap(options.source, env));
+  read_wanted_texts(heap, options);
+  print(heap, options, json, env);
+  return ExitCode::kOk;
+}
+
+}  // namespace
+
+Verb add_heap(CLI::App& root) {
+  Verb verb = add_verb(root, "heap", "What is in the heap, who holds it, where every byte of RSS is");
+  const auto options = std::make_shared<HeapVerbOptions>();
+  CLI::App& app = *verb.app;
+  add_heap_source(app, options->source);
+  add_heap_report(app, options->report);
+  add_duration(app, "--watch", options->watch, /*bare_seconds=*/true,
+               "Look again after this time, and say what grew");
+  add_json(app, *verb.common);
+  verb.run = [options, common = verb.common](Env& env) {
+    return run_heap(*options, common->json, env);
+  };
+  return verb;
+}
+
+}  // namespace memspy::cli

@@ -1,0 +1,57 @@
+// Where a heap comes from: a process, looked at now, or a snapshot on disk. What heap, why and gc
+// have in common on the command line.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "cli/env.h"
+#include "cli/options.h"
+#include "snapshot/analysis.h"
+#include "snapshot/diff.h"
+#include "snapshot/snapshot.h"
+
+namespace memspy::cli {
+
+struct ImageChoices {
+  std::optional<std::chrono::nanoseconds> max_pause;
+  std::string spool;
+  std::optional<int> assume_minor;
+  bool values = false;
+};
+
+struct HeapSourceOptions {
+  TargetOptions target;
+  std::string file;  // "": a process
+  ImageChoices image;
+};
+
+void add_image_choices(CLI::App& app, ImageChoices& choices);
+// -p PID, and a place of its own for a PID or a file.
+void add_heap_source(CLI::App& app, HeapSourceOptions& options);
+
+struct OpenedHeap {
+  snapshot::Snapshot snapshot;
+  snapshot::Dominators dominators;
+  snapshot::Owners owners;
+  // Of a live look; nothing to call for a file.
+  std::function<void(snapshot::Snapshot&, std::span<const NodeIndex>)> read_texts;
+
+  snapshot::Look look() const { return {&snapshot, &dominators, &owners}; }
+  std::string verdict() const;
+};
+
+Result<OpenedHeap> open_heap(const HeapSourceOptions& options, Env& env);
+// A look, with a progress bar on a terminal; -v tells what was tried and found.
+Result<OpenedHeap> look_at_heap(Pid pid, const ImageChoices& choices, Env& env);
+Result<OpenedHeap> look_at_core(const std::string& core, const std::string& executable,
+                                const ImageChoices& choices, Env& env);
+// What is damaged is said on stderr.
+Result<OpenedHeap> open_snapshot_file(const std::string& path, Env& env);
+
+// By its first bytes, else by its suffix: a snapshot rather than a recording.
+bool is_snapshot_file(const std::string& path);
+
+}  // namespace memspy::cli

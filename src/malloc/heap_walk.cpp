@@ -1,0 +1,294 @@
+#include "malloc/heap_walk.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "malloc/mmapped_chunks.h"
+
+namespace memspy::malloc {
+namespace {
+
+// HEAP_MAX_SIZE: 64 MiB; four huge pages where glibc.malloc.hugetlb says so.
+constexpr std::uint64_t kHeapSizes[] = {64ULL << 20, 8ULL << 20, 4ULL << 30};
+constexpr std::size_t kMaxHeaps = 1 << 20;
+// sizeof(heap_info): behind it lies the arena itself, or (in its further heaps) the first chunk.
+constexpr std::uint64_t kHeapHeaders[] = {48, 32};
+constexpr std::size_t kMaxCandidates = 1 << 20;
+// A search for the first chunk of a piece: how far it looks, and how many chunks must follow.
+constexpr std::uint64_t kMaxSearch = 1 << 20;
+constexpr unsigned kConfirmations = 32;
+
+struct Heap {
+  std::uint64_t address = 0, end = 0, previous = 0;
+};
+
+class Walker {
+ public:
+  explicit Walker(const WalkInput& input)
+      : in_(input), layout_(*input.arenas.layout), window_(input.memory) {}
+
+  HeapWalk run() {
+    walk_main();
+    std::size_t number = 0;
+    for (const RemoteAddr arena : in_.arenas.threads) walk_thread_arena(arena.value, ++number);
+    walk_mmapped();
+    out_.chunks.index();
+    std::sort(out_.pieces.begin(), out_.pieces.end(),
+              [](const HeapPiece& a, const HeapPiece& b) { return a.start < b.start; });
+    return std::move(out_);
+  }
+
+ private:
+  std::uint64_t top_of(std::uint64_t arena) { return word(arena + layout_.top); }
+  std::uint64_t word(std::uint64_t address) {
+    return Window(in_.memory, 64).word(address).value_or(0);
+  }
+
+  void walk_main();
+  void walk_brk_heap(std::uint64_t top);
+  void walk_elsewhere(std::uint64_t top);
+  void walk_thread_arena(std::uint64_t arena, std::size_t number);
+  std::optional<Heap> heap_of(std::uint64_t address, std::uint64_t arena, std::uint64_t heap_size);
+  void walk_mmapped();
+  std::vector<std::uint64_t> binned_chunks(std::uint64_t arena);
+
+  // Walks chunks from `at` to the top of the arena, a fence post or `end`; returns where it
+  // stopped. A contradiction stops it too, and is counted.
+  std::uint64_t walk_run(std::uint64_t at, std::uint64_t end, std::uint64_t top);
+  void walk_piece(std::uint64_t start, std::uint64_t end, std::uint64_t top);
+  std::uint64_t chunk_size(std::uint64_t chunk, std::uint64_t end, std::uint64_t* flags);
+  bool confirmed(std::uint64_t at, std::uint64_t end, std::uint64_t top);
+  std::optional<std::uint64_t> first_chunk(std::uint64_t from, std::uint64_t end,
+                                           std::uint64_t top);
+  void note(std::uint64_t chunk, std::uint64_t size);
+
+  const WalkInput& in_;
+  const ArenaLayout& layout_;
+  Window window_;
+  HeapWalk out_;
+};
+
+// Bytes of the chunk, 0 when they cannot be: too small, or beyond `end`.
+std::uint64_t Walker::chunk_size(std::uint64_t chunk, std::uint64_t end, std::uint64_t* flags) {
+  const auto word = window_.word(chunk + kSizeField);
+  if (!word) return 0;
+  const std::uint64_t size = *word & ~kSizeBits;
+  *flags = *word & kSizeBits;
+  if (size < kHeaderSize || size % kAlignment != 0 || size > end - chunk || (*flags & kIsMmapped)) {
+    return 0;
+  }
+  return size;
+}
+
+void Walker::note(std::uint64_t chunk, std::uint64_t size) {
+  for (const ThreadCacheLayout& cache : thread_cache_layouts()) {
+    if (size == cache.chunk && out_.cache_candidates.size() < kMaxCandidates) {
+      out_.cache_candidates.push_back(chunk);
+    }
+  }
+}
+
+std::uint64_t Walker::walk_run(std::uint64_t at, std::uint64_t end, std::uint64_t top) {
+  out_.chunks.begin_run();
+  const std::uint64_t start = at;
+  std::uint64_t waiting = 0;  // a chunk whose neighbour says whether it is in use
+  std::uint64_t waiting_size = 0;
+  while (at + kHeaderSize <= end) {
+    std::uint64_t flags = 0;
+    const std::uint64_t size = chunk_size(at, end, &flags);
+    if (size == 0 || (size < kMinChunk && at == start)) {
+      ++out_.rejected;
+      break;
+    }
+    if (waiting != 0) {
+      const bool in_use = (flags & kPrevInUse) != 0;
+      out_.chunks.add(waiting, in_use);
+      if (in_use) note(waiting, waiting_size);
+      waiting = 0;
+    }
+    if (size < kMinChunk) break;  // a fence post: the end of this piece
+    if (at == top) {
+      out_.chunks.add(at, false);
+      out_.tops.push_back(at);
+      at += size;
+      break;
+    }
+    waiting = at;
+    waiting_size = size;
+    at += size;
+  }
+  if (waiting != 0) out_.chunks.add(waiting, true);
+  out_.chunks.end_run(at);
+  return at;
+}
+
+bool Walker::confirmed(std::uint64_t at, std::uint64_t end, std::uint64_t top) {
+  const auto first = window_.word(at + kSizeField);
+  if (!first || !(*first & kPrevInUse)) return false;  // what lies before is not malloc's
+  for (unsigned i = 0; i < kConfirmations && at + kHeaderSize <= end; ++i) {
+    if (at == top) return true;
+    std::uint64_t flags = 0;
+    const std::uint64_t size = chunk_size(at, end, &flags);
+    if (size == 0) return false;
+    if (size < kMinChunk) return i != 0;
+    at += size;
+  }
+  return true;
+}
+
+std::optional<std::uint64_t> Walker::first_chunk(std::uint64_t from, std::uint64_t end,
+                                                 std::uint64_t top) {
+  const std::uint64_t limit = std::min(end, from + kMaxSearch);
+  for (std::uint64_t at = from; at + kMinChunk <= limit; at += kAlignment) {
+    if (confirmed(at, end, top)) return at;
+  }
+  return std::nullopt;
+}
+
+// One contiguous piece, which may have holes: memory that something else took from brk between two
+// extensions of the heap, or what lies before the first chunk (a static program's thread block).
+void Walker::walk_piece(std::uint64_t start, std::uint64_t end, std::uint64_t top) {
+  std::uint64_t at = start;
+  while (at < end) {
+    const auto first = first_chunk(at, end, top);
+    if (!first) break;
+    const bool had_top = !out_.tops.empty() && out_.tops.back() == top;
+    at = std::max(walk_run(*first, end, top), *first + kMinChunk);
+    if (!had_top && !out_.tops.empty() && out_.tops.back() == top) break;
+  }
+}
+
+void Walker::walk_main() {
+  const std::uint64_t top = top_of(in_.arenas.main.value);
+  walk_brk_heap(top);
+  walk_elsewhere(top);
+}
+
+void Walker::walk_brk_heap(std::uint64_t top) {
+  const auto is_heap = [](const Mapping& m) { return m.path == "[heap]" && m.writable; };
+  const auto first = std::find_if(in_.map.begin(), in_.map.end(), is_heap);
+  if (first == in_.map.end()) return;
+  std::uint64_t end = first->end.value;  // in several mappings after mlock or madvise on a part
+  for (auto it = first + 1; it != in_.map.end() && is_heap(*it) && it->start.value == end; ++it) {
+    end = it->end.value;
+  }
+  out_.pieces.push_back({first->start.value, end, "main arena"});
+  walk_piece(first->start.value, end, top);
+}
+
+std::vector<std::uint64_t> Walker::binned_chunks(std::uint64_t arena) {
+  constexpr std::size_t kMaxLinks = 1 << 22;
+  std::vector<std::uint64_t> found;
+  Window window(in_.memory, 64);
+  for (unsigned bin = 0; bin < kBins; ++bin) {
+    const std::uint64_t self = arena + layout_.bins + std::uint64_t{bin} * 16 - kForwardField;
+    std::uint64_t previous = self;
+    std::uint64_t at = window.word(self + kForwardField).value_or(self);
+    while (at != self && found.size() < kMaxLinks) {
+      const auto back = window.word(at + kBackField);
+      if (!back || *back != previous) break;
+      found.push_back(at);
+      previous = at;
+      at = window.word(at + kForwardField).value_or(self);
+    }
+  }
+  return found;
+}
+
+// Where brk could not grow, the main arena takes mappings of 1 MiB and more. Nothing lists them:
+// their free chunks and the top lead there, and the first page from which a walk arrives at one of
+// these is where the piece begins.
+void Walker::walk_elsewhere(std::uint64_t top) {
+  std::vector<std::uint64_t> known = binned_chunks(in_.arenas.main.value);
+  if (top != 0) known.push_back(top);
+  std::sort(known.begin(), known.end());
+  std::uint64_t done = 0;
+  for (const std::uint64_t chunk : known) {
+    const Mapping* mapping = find_mapping(in_.map, {chunk});
+    if (chunk < done || mapping == nullptr || mapping->path == "[heap]" || !mapping->writable ||
+        !mapping->anonymous()) {
+      continue;
+    }
+    const std::uint64_t from = std::max(mapping->start.value, done);
+    std::uint64_t start = chunk & ~(kPageSize - 1);
+    for (std::uint64_t page = from; page <= chunk; page += kPageSize) {
+      std::uint64_t at = page;
+      while (at < chunk) {
+        std::uint64_t flags = 0;
+        const std::uint64_t size = chunk_size(at, mapping->end.value, &flags);
+        if (size < kMinChunk || (at == page && !(flags & kPrevInUse))) break;
+        at += size;
+      }
+      if (at == chunk) {
+        start = page;
+        break;
+      }
+    }
+    const std::uint64_t end = walk_run(start, mapping->end.value, top);
+    done = std::max(end, chunk + kMinChunk);
+    out_.pieces.push_back({start, done, "main arena"});
+  }
+}
+
+std::optional<Heap> Walker::heap_of(std::uint64_t address, std::uint64_t arena,
+                                    std::uint64_t heap_size) {
+  const std::uint64_t heap = address & ~(heap_size - 1);
+  if (word(heap) != arena) return std::nullopt;
+  const std::uint64_t size = word(heap + 16);
+  const Mapping* mapping = find_mapping(in_.map, {heap});
+  if (mapping == nullptr || size < kPageSize || size > heap_size || size % kPageSize != 0) {
+    return std::nullopt;
+  }
+  return Heap{heap, heap + size, word(heap + 8)};
+}
+
+void Walker::walk_thread_arena(std::uint64_t arena, std::size_t number) {
+  for (const std::uint64_t heap_size : kHeapSizes) {
+    const std::uint64_t header = arena & (heap_size - 1);
+    if (std::find(std::begin(kHeapHeaders), std::end(kHeapHeaders), header) ==
+            std::end(kHeapHeaders) ||
+        !heap_of(arena, arena, heap_size)) {
+      continue;
+    }
+    const std::uint64_t top = top_of(arena);
+    const std::string name = fmt::format("thread arena {}", number);
+    std::unordered_set<std::uint64_t> seen;
+    std::uint64_t at = top;
+    for (std::size_t i = 0; i < kMaxHeaps && at != 0; ++i) {
+      const auto heap = heap_of(at, arena, heap_size);
+      if (!heap || !seen.insert(heap->address).second) break;
+      const bool own = heap->address == arena - header;
+      const std::uint64_t behind = own ? arena + layout_.size : heap->address + header;
+      const std::uint64_t first = (behind + kAlignment - 1) & ~(kAlignment - 1);
+      out_.overhead_bytes += first - heap->address;
+      out_.pieces.push_back({heap->address, heap->end, name});
+      walk_run(first, heap->end, top);
+      at = heap->previous;
+    }
+    return;
+  }
+  ++out_.rejected;
+}
+
+void Walker::walk_mmapped() {
+  MmappedScan scan{in_.memory, in_.map, in_.resident, layout_.mmapped_tail};
+  for (const HeapPiece& piece : out_.pieces)
+    scan.taken.push_back({{piece.start}, piece.end - piece.start});
+  for (const MmappedChunk& found : find_mmapped_chunks(std::move(scan))) {
+    out_.chunks.begin_run();
+    out_.chunks.add(found.chunk, true);
+    out_.chunks.end_run(found.end);
+    out_.overhead_bytes += found.chunk - found.start;
+    out_.mmapped_bytes += found.end - found.chunk;
+    ++out_.mmapped_chunks;
+    out_.pieces.push_back({found.start, found.end, "mmapped"});
+  }
+}
+
+}  // namespace
+
+HeapWalk walk_heaps(const WalkInput& input) { return Walker(input).run(); }
+
+}  // namespace memspy::malloc

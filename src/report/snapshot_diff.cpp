@@ -1,0 +1,156 @@
+#include "report/snapshot_diff.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/byte_units.h"
+#include "recording/summary_json.h"
+#include "recording/text.h"
+#include "report/heap_text.h"
+#include "report/text_table.h"
+
+namespace memspy::report {
+namespace {
+
+using nlohmann::ordered_json;
+using recording::escape_text;
+using snapshot::GrowthRow;
+using snapshot::Look;
+using snapshot::SnapshotDiff;
+
+constexpr std::int64_t kWorthAWord = 64 << 10;  // bytes; less is noise of any program
+
+std::string letter(std::size_t index) {
+  return index < 26 ? std::string(1, static_cast<char>('A' + index)) : fmt::format("#{}", index + 1);
+}
+
+std::string signed_count(std::int64_t count) {
+  const std::string digits = grouped_digits(static_cast<std::uint64_t>(std::abs(count)));
+  return count == 0 ? "0" : (count < 0 ? "-" : "+") + digits;
+}
+
+std::string rate(double bytes_per_minute) {
+  return format_signed_bytes(std::llround(bytes_per_minute)) + "/min";
+}
+
+const GrowthRow* fastest(const std::vector<GrowthRow>& rows) {
+  const GrowthRow* best = nullptr;
+  for (const GrowthRow& row : rows)
+    if (row.grew_every_time && row.grown_bytes >= kWorthAWord &&
+        (best == nullptr || row.grown_bytes > best->grown_bytes))
+      best = &row;
+  return best;
+}
+
+std::string growth_table(const std::vector<GrowthRow>& rows, std::size_t looks,
+                         const SnapshotDiffOptions& options, bool timed, const char* what) {
+  std::vector<TextTable::Column> columns;
+  for (std::size_t i = 0; i < looks; ++i) columns.push_back({letter(i)});
+  columns.push_back({"grown"});
+  if (timed) columns.push_back({"rate"});
+  columns.push_back({"objects"});
+  columns.push_back({"new and alive"});
+  columns.push_back({"in all"});
+  columns.push_back({what, Align::kLeft});
+  TextTable table(std::move(columns));
+  std::size_t shown = 0;
+  for (const GrowthRow& row : rows) {
+    if (row.grown_bytes == 0 && row.grown_count == 0) continue;
+    if (options.limit != 0 && shown >= options.limit) break;
+    ++shown;
+    std::vector<std::string> cells;
+    for (const std::uint64_t bytes : row.bytes) cells.push_back(format_bytes(bytes));
+    cells.push_back(format_signed_bytes(row.grown_bytes));
+    if (timed) cells.push_back(rate(row.bytes_per_minute));
+    cells.push_back(signed_count(row.grown_count));
+    cells.push_back(grouped_digits(row.new_and_alive));
+    cells.emplace_back(row.grew_every_time ? "yes" : "");
+    cells.push_back(escape_text(row.name));
+    table.add(std::move(cells));
+  }
+  return table.empty() ? "nothing grew or shrank\n" : table.render(options.style);
+}
+
+ordered_json rows_json(const std::vector<GrowthRow>& rows, const char* key) {
+  auto list = ordered_json::array();
+  for (const GrowthRow& row : rows)
+    list.push_back({{key, row.name},
+                    {"counts", row.counts},
+                    {"bytes", row.bytes},
+                    {"grown_count", row.grown_count},
+                    {"grown_bytes", row.grown_bytes},
+                    {"bytes_per_minute", row.bytes_per_minute},
+                    {"grew_every_time", row.grew_every_time},
+                    {"new_and_alive", row.new_and_alive}});
+  return list;
+}
+
+}  // namespace
+
+std::string snapshot_diff_verdict(const SnapshotDiff& diff) {
+  const GrowthRow* type = fastest(diff.types);
+  const GrowthRow* owner = fastest(diff.owners);
+  if (type == nullptr && owner == nullptr)
+    return "nothing grew in every snapshot by more than 64 KiB";
+  std::string text;
+  if (type != nullptr)
+    text = fmt::format("{} grew by {} ({} objects)", escape_text(type->name),
+                       format_signed_bytes(type->grown_bytes), signed_count(type->grown_count));
+  if (owner != nullptr)
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : "; ", escape_text(owner->name),
+                        type != nullptr ? "holds" : "grew by",
+                        format_signed_bytes(owner->grown_bytes) + " more");
+  if (diff.minutes >= 1.0 && type != nullptr)
+    text += fmt::format(", {}", rate(type->bytes_per_minute));
+  return text;
+}
+
+std::string snapshot_diff_text(std::span<const Look> looks, std::span<const std::string> names,
+                               const SnapshotDiff& diff, const SnapshotDiffOptions& options) {
+  std::string text;
+  for (std::size_t i = 0; i < looks.size(); ++i) {
+    const auto& snapshot = *looks[i].snapshot;
+    text += fmt::format("{} {}: {}, {} objects, {}", letter(i), names[i],
+                        snapshot_title(snapshot.header),
+                        grouped_digits(snapshot.graph.node_count()),
+                        format_bytes(heap_bytes(looks[i].snapshot->graph)));
+    if (snapshot.header.rss_bytes > 0)
+      text += ", RSS " + format_bytes(snapshot.header.rss_bytes);
+    text += "\n";
+  }
+  text += fmt::format("{} new objects ({}), {} gone ({})\n", grouped_digits(diff.new_count),
+                      format_bytes(diff.new_bytes), grouped_digits(diff.gone_count),
+                      format_bytes(diff.gone_bytes));
+  text += bold(options.style, snapshot_diff_verdict(diff)) + "\n\n";
+  const bool timed = diff.minutes > 0;
+  if (!options.by_owner) text += growth_table(diff.types, looks.size(), options, timed, "type");
+  if (options.by_owner == options.by_type) text += "\n";
+  if (!options.by_type) text += growth_table(diff.owners, looks.size(), options, timed, "owner");
+  return text;
+}
+
+std::string snapshot_diff_json(std::span<const Look> looks, std::span<const std::string> names,
+                               const SnapshotDiff& diff) {
+  ordered_json document;
+  document["schema"] = "memspy.snapshot-diff/1";
+  document["verdict"] = snapshot_diff_verdict(diff);
+  auto snapshots = ordered_json::array();
+  for (std::size_t i = 0; i < looks.size(); ++i) {
+    ordered_json entry{{"file", names[i]}};
+    add_snapshot_head(looks[i].snapshot->header, entry);
+    entry["objects"] = looks[i].snapshot->graph.node_count();
+    entry["bytes"] = heap_bytes(looks[i].snapshot->graph);
+    snapshots.push_back(std::move(entry));
+  }
+  document["snapshots"] = std::move(snapshots);
+  document["minutes"] = diff.minutes;
+  document["new"] = {{"count", diff.new_count}, {"bytes", diff.new_bytes}};
+  document["gone"] = {{"count", diff.gone_count}, {"bytes", diff.gone_bytes}};
+  document["types"] = rows_json(diff.types, "type");
+  document["owners"] = rows_json(diff.owners, "owner");
+  return recording::json_text(document);
+}
+
+}  // namespace memspy::report

@@ -1,0 +1,30 @@
+// Two or more snapshots side by side, as `memspy diff` prints them.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "report/display.h"
+#include "snapshot/diff.h"
+
+namespace memspy::report {
+
+struct SnapshotDiffOptions {
+  bool by_type = false, by_owner = false;  // neither: both tables
+  std::size_t limit = 30;
+  Style style;
+};
+
+// `names`: of the files, one per look. What grew in every one comes first.
+std::string snapshot_diff_verdict(const snapshot::SnapshotDiff& diff);
+std::string snapshot_diff_text(std::span<const snapshot::Look> looks,
+                               std::span<const std::string> names,
+                               const snapshot::SnapshotDiff& diff,
+                               const SnapshotDiffOptions& options);
+// Schema "memspy.snapshot-diff/1".
+std::string snapshot_diff_json(std::span<const snapshot::Look> looks,
+                               std::span<const std::string> names,
+                               const snapshot::SnapshotDiff& diff);
+
+}  // namespace memspy::report

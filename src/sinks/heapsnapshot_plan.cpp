@@ -1,0 +1,78 @@
+#include "sinks/heapsnapshot_plan.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace memspy::sinks {
+namespace {
+
+constexpr std::array kClosures{"builtins.function", "builtins.builtin_function_or_method",
+                               "builtins.method", "functools.partial"};
+constexpr std::array kNumbers{"builtins.int", "builtins.float", "builtins.complex"};
+
+std::uint64_t mix(std::uint64_t x) {  // splitmix64's finisher
+  x ^= x >> 30U;
+  x *= 0xbf58476d1ce4e5b9U;
+  x ^= x >> 27U;
+  x *= 0x94d049bb133111ebU;
+  return x ^ x >> 31U;
+}
+
+template <typename Names>
+bool is_one_of(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+V8Group group_of(RootKind kind) {
+  switch (kind) {
+    case RootKind::kFrame:
+    case RootKind::kThread:
+      return V8Group::kThreads;
+    case RootKind::kType:
+    case RootKind::kStatic:
+      return V8Group::kStaticTypes;
+    case RootKind::kNative:
+      return V8Group::kNativeRefs;
+    case RootKind::kModule:
+    case RootKind::kInterpreter:
+      break;
+  }
+  return V8Group::kInterpreter;
+}
+
+V8Node v8_node_of(std::string_view type_name) {
+  if (type_name == "builtins.str") return V8Node::kString;
+  if (type_name == "builtins.code") return V8Node::kCode;
+  if (is_one_of(kClosures, type_name)) return V8Node::kClosure;
+  if (is_one_of(kNumbers, type_name)) return V8Node::kNumber;
+  return V8Node::kObject;
+}
+
+std::string v8_class_name(std::string_view type_name) {
+  if (type_name.empty()) return "?";
+  if (type_name == "Object") return "python.Object";
+  std::string name(type_name);
+  if (name[0] == '<') name[0] = '(';
+  if (name.starts_with("Detached ")) name[8] = '_';
+  return name;
+}
+
+V8Ids::V8Ids(std::uint64_t count) : taken_(std::bit_ceil(2 * count + 16), 0) {}
+
+std::uint32_t V8Ids::take(std::uint64_t address, std::uint64_t type) {
+  constexpr std::uint32_t kReserved = 2 * kV8Groups.size() + 3;  // the root's and the groups'
+  auto id = static_cast<std::uint32_t>(mix(address ^ std::rotl(mix(type), 17))) | 1U;
+  const std::size_t mask = taken_.size() - 1;
+  for (;; id += 2) {
+    if (id <= kReserved) continue;
+    std::size_t at = mix(id) & mask;
+    while (taken_[at] != 0 && taken_[at] != id) at = (at + 1) & mask;
+    if (taken_[at] == id) continue;
+    taken_[at] = id;
+    return id;
+  }
+}
+
+}  // namespace memspy::sinks
