@@ -1,5 +1,5 @@
 """Two views of one heap: what a zoo says about itself (targets/heap_truth.py), and what memspy's walk
-finds in it (heap_probe, one JSON line per node)."""
+finds in it (heap_account, one JSON line per node)."""
 import collections
 import json
 import os
@@ -78,16 +78,16 @@ def malloc_stats(text):
 
 
 class Probe:
-    """The walk of a live process by heap_probe: nodes by address, and its closing statistics."""
+    """The walk of a live process by heap_account: nodes by address, and its closing statistics."""
 
     def __init__(self, pid):
-        program = os.environ.get("MEMSPY_HEAP_PROBE")
+        program = os.environ.get("MEMSPY_HEAP_ACCOUNT")
         if not program:
-            raise SystemExit("MEMSPY_HEAP_PROBE must be the path of heap_probe")
+            raise SystemExit("MEMSPY_HEAP_ACCOUNT must be the path of heap_account")
         done = subprocess.run([program, str(pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=2 * harness.DEADLINE, check=False)
         if done.returncode:
-            raise AssertionError(f"heap_probe: exit {done.returncode}\n{done.stderr.decode()}")
+            raise AssertionError(f"heap_account: exit {done.returncode}\n{done.stderr.decode()}")
         self.nodes, self.stats, self.roots = {}, None, []
         for line in done.stdout.splitlines():
             said = json.loads(line)

@@ -1,5 +1,5 @@
 """The heap of a process that stands still against its own account of it, object by object, once for
-each interpreter. The zoo is started once, and walked once by heap_probe and once by `memspy heap`."""
+each interpreter. The zoo is started once, and walked once by heap_account and once by `memspy heap`."""
 import collections
 import pathlib
 import unittest
@@ -46,7 +46,7 @@ class HeapCase(harness.PythonCase):
 
 
 class Walk(HeapCase):
-    """heap_probe: every node with its type, sizes, flags and edges."""
+    """heap_account: every node with its type, sizes, flags and edges."""
 
     @classmethod
     def setUpClass(cls):

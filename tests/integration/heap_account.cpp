@@ -1,6 +1,6 @@
 // The walk of a live heap, for tests: one JSON line per node, one per root, and one of statistics.
 //
-//   heap_probe PID
+//   heap_account PID
 #include <spdlog/fmt/fmt.h>
 
 #include <charconv>
@@ -120,11 +120,11 @@ int main(int count, char** words) {
   int pid = 0;
   if (count != 2 ||
       std::from_chars(words[1], words[1] + std::strlen(words[1]), pid).ec != std::errc{}) {
-    fmt::print(stderr, "usage: heap_probe PID\n");
+    fmt::print(stderr, "usage: heap_account PID\n");
     return 2;
   }
   const auto done = memspy::probe(memspy::Pid{pid});
   if (done.has_value()) return 0;
-  fmt::print(stderr, "heap_probe: {}\n", done.error().message);
+  fmt::print(stderr, "heap_account: {}\n", done.error().message);
   return 1;
 }
