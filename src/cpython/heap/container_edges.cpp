@@ -10,6 +10,7 @@ constexpr std::uint64_t kWord = 8;
 constexpr std::uint64_t kChunkWords = 32768;  // of an array at a time, where it has to be read
 constexpr std::uint64_t kMaxItems = std::uint64_t{1} << 40;
 constexpr std::uint64_t kMaxLog2Size = 40;
+constexpr std::uint64_t kMaxLinked = 1 << 26;  // entries of a list that may be a ring
 constexpr std::uint64_t kMaxSplitKeys = 65536;  // CPython shares up to 30; up to 3.10 more
 constexpr std::uint64_t kDequeBlockItems = 64;
 constexpr std::uint64_t kDummyHash = ~std::uint64_t{0};  // of a set's deleted entry
@@ -120,8 +121,7 @@ void EdgeReader::read_split(const KeyTable& table, RemoteAddr values, Edges& out
   }
 }
 
-// The names in the table that a type's instances share.
-void EdgeReader::read_key_names(RemoteAddr keys, Edges& out) {
+void EdgeReader::read_shared_keys(RemoteAddr keys, std::vector<RawEdge>& out) {
   const auto table = key_table(keys);
   if (!table) return;
   const std::uint64_t count = spend(std::min(table->count, kMaxSplitKeys));
@@ -135,9 +135,7 @@ void EdgeReader::read_key_names(RemoteAddr keys, Edges& out) {
 // An OrderedDict's own list of keys; its items are those of a dict.
 void EdgeReader::read_ordered_nodes(Bytes head, Edges& out) {
   RemoteAddr node{field(head, Field::kOrderedDictFirst)};
-  const std::uint64_t limit = field(head, Field::kDictUsed);
-  if (limit > kMaxItems) return;
-  const std::uint64_t count = spend(limit);
+  const std::uint64_t count = spend(std::min(field(head, Field::kDictUsed), kMaxLinked));
   const std::size_t size = layout_.size(Struct::kOrderedNode);
   for (std::uint64_t i = 0; i < count && is_plausible(node); ++i) {
     const Bytes bytes = bodies_.bytes(node, size);
@@ -168,11 +166,10 @@ void EdgeReader::read_set(Bytes head, Edges& out) {
 }
 
 void EdgeReader::read_deque(Bytes head, Edges& out) {
-  std::uint64_t left = field(head, Field::kVarObjectSize);
+  std::uint64_t left = spend(std::min(field(head, Field::kVarObjectSize), kMaxLinked));
   std::uint64_t index = field(head, Field::kDequeLeftIndex);
   RemoteAddr block{field(head, Field::kDequeLeftBlock)};
-  if (left > kMaxItems || index >= kDequeBlockItems) return;
-  left = spend(left);
+  if (index >= kDequeBlockItems) return;
   for (std::uint64_t item = 0; left > 0 && is_plausible(block);) {
     const Bytes bytes = bodies_.bytes(block, layout_.size(Struct::kDequeBlock));
     if (bytes.empty()) return;

@@ -264,7 +264,15 @@ const EdgePlan& EdgePlans::plan_of(const TypeFacts& type) {
 
 NameIndex EdgePlans::intern(std::string_view name) {
   const std::lock_guard lock(mutex_);
-  return types_.intern(name);
+  const NameIndex index = types_.intern(name);
+  names_.try_emplace(index.value, name);
+  return index;
+}
+
+std::string EdgePlans::name_of(NameIndex index) {
+  const std::lock_guard lock(mutex_);
+  const auto found = names_.find(index.value);
+  return found != names_.end() ? found->second : std::string();
 }
 
 // Holes have the empty name: the order is that of the values.

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "cpython/heap/heap_bytes.h"
@@ -31,6 +33,7 @@ enum class EdgeBody : std::uint8_t {
   kType,
   kFrame,
   kGenerator,
+  kLruCache,
   kNdarray,
   kItems,
 };
@@ -82,6 +85,8 @@ class EdgePlans {
   const EdgePlan& plan_of(const TypeFacts& type);
   // Thread-safe.
   NameIndex intern(std::string_view name);
+  // Of one that intern() gave; "" for others.
+  std::string name_of(NameIndex index);
 
  private:
   struct Builder;
@@ -93,6 +98,7 @@ class EdgePlans {
   TypeTable& types_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<EdgePlan>> plans_;  // by TypeIndex
+  std::unordered_map<std::uint32_t, std::string> names_;
 };
 
 }  // namespace memspy::cpython

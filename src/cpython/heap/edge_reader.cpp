@@ -95,8 +95,14 @@ void EdgeReader::read_body(RemoteAddr object, const EdgePlan& plan, Bytes head, 
     case EdgeBody::kOrderedDict:
       read_ordered_nodes(head, out);
       [[fallthrough]];
-    case EdgeBody::kDict:
-      return read_dict(head, out);
+    case EdgeBody::kDict: {
+      const std::size_t before = out.size();
+      read_dict(head, out);
+      if (std::find(weak_dicts_.begin(), weak_dicts_.end(), object) != weak_dicts_.end()) {
+        for (std::size_t i = before; i < out.size(); ++i) out[i].weak = true;
+      }
+      return;
+    }
     case EdgeBody::kList:
       return read_array(RemoteAddr{field(head, Field::kListItems)}, size, EdgeKind::kIndex, 0, out);
     case EdgeBody::kTuple:
@@ -119,6 +125,8 @@ void EdgeReader::read_body(RemoteAddr object, const EdgePlan& plan, Bytes head, 
       return read_frame_object(object, out);
     case EdgeBody::kGenerator:
       return read_generator(object, out);
+    case EdgeBody::kLruCache:
+      return read_cache_entries(object, out);
     case EdgeBody::kNdarray:
       return read_ndarray(object, out);
   }

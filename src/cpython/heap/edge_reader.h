@@ -36,9 +36,15 @@ class EdgeReader {
   // may be too many.
   bool read(RemoteAddr object, const TypeFacts& type, std::vector<RawEdge>& out);
 
-  // The edges of a frame on a thread's stack (3.11+), or of a frame object (up to 3.10): what a
-  // frame holds besides its fields. Where the top of its stack is not known, words of it are kWord.
+  // The edges of a frame on a thread's stack (3.11+), or of a frame object (up to 3.10).
   void read_frame(RemoteAddr frame, std::vector<RawEdge>& out);
+  // The stack of a frame that runs: while it does, its depth is in a register, and words of it may
+  // be left over. kWord, at most `limit`; none where read_frame() knows the depth.
+  void read_operands(RemoteAddr frame, std::uint64_t limit, std::vector<RawEdge>& out);
+  // The names that instances share, of a table of keys that is a node of its own.
+  void read_shared_keys(RemoteAddr keys, std::vector<RawEdge>& out);
+  // The dict of interned strings: its references do not count, so they are weak.
+  void add_weak_dict(RemoteAddr dict) { weak_dicts_.push_back(dict); }
 
   // Words of arrays and tables that may still be read. A heap that contradicts itself can claim one
   // large array for each of its objects; at 0, arrays end early.
@@ -74,7 +80,6 @@ class EdgeReader {
   std::optional<KeyTable> key_table(RemoteAddr keys);
   void read_entries(const KeyTable& table, Edges& out);
   void read_split(const KeyTable& table, RemoteAddr values, Edges& out);
-  void read_key_names(RemoteAddr keys, Edges& out);
   void read_ordered_nodes(Bytes head, Edges& out);
   void read_set(Bytes head, Edges& out);
   void read_deque(Bytes head, Edges& out);
@@ -90,6 +95,7 @@ class EdgeReader {
   // frame_edges.cpp
   void read_closure(Bytes head, Edges& out);
   void read_code(RemoteAddr object, Edges& out);
+  void read_cache_entries(RemoteAddr object, Edges& out);
   void read_generator(RemoteAddr object, Edges& out);
   void read_frame_object(RemoteAddr object, Edges& out);
   void read_slots(RemoteAddr first, std::uint64_t count, const Variables& names, Edges& out);
@@ -125,9 +131,10 @@ class EdgeReader {
   HeapBytes heads_, bodies_, others_;  // each keeps the view it used last
   std::vector<const EdgePlan*> by_type_;
   std::unordered_map<RemoteAddr, Variables> variables_;
+  std::vector<RemoteAddr> weak_dicts_;
   std::vector<RemoteAddr> interpreters_;  // that have a state of static types of their own
   std::uint64_t reference_mask_ = ~std::uint64_t{0};
-  std::uint64_t budget_ = std::uint64_t{1} << 34;
+  std::uint64_t budget_ = std::uint64_t{1} << 32;
   Names names_;
 };
 

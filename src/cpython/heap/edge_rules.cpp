@@ -129,6 +129,7 @@ constexpr RuleBody kBodies[] = {
     {kCode, EdgeBody::kCode, "code rule"},
     {kFrame, EdgeBody::kFrame, "frame rule"},
     {kGenerator, EdgeBody::kGenerator, "generator rule"},
+    {kLruCache, EdgeBody::kLruCache, "lru_cache rule"},
     {kNdarray, EdgeBody::kNdarray, "ndarray rule"},
     {kUnicode, EdgeBody::kNone, "no references"},
     {kBytes, EdgeBody::kNone, "no references"},

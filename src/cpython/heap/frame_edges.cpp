@@ -10,6 +10,7 @@ constexpr std::uint64_t kWord = 8;
 constexpr std::uint64_t kMaxVariables = 4096;
 constexpr std::uint64_t kMaxStack = 65536;  // words of one frame's stack
 constexpr std::size_t kMaxNameBytes = 256;
+constexpr std::uint64_t kMaxLinked = 1 << 26;  // entries of a list that may be a ring
 constexpr std::uint8_t kOwnedByFrameObject = 2;
 constexpr std::int8_t kFrameCleared = 4;  // gi_frame_state: nothing is left of the frame
 
@@ -107,6 +108,29 @@ void EdgeReader::read_frame(RemoteAddr frame, std::vector<RawEdge>& out) {
   read_slots(first, depth == 0 ? names.size() : depth, names, out);
 }
 
+void EdgeReader::read_operands(RemoteAddr frame, std::uint64_t limit, std::vector<RawEdge>& out) {
+  const Bytes bytes = heads_.bytes(frame, layout_.offset(Field::kFrameLocalsPlus));
+  if (bytes.empty()) return;
+  const RemoteAddr code{field(bytes, Field::kFrameCode) & reference_mask_};
+  const RemoteAddr stack{field(bytes, Field::kFrameValueStack)};
+  const std::uint64_t top = field(bytes, Field::kFrameStackTop);
+  if (!is_plausible(code)) return;
+  RemoteAddr first = frame + layout_.offset(Field::kFrameLocalsPlus);
+  if (layout_.has(Field::kFrameObjectFrame)) {
+    if (stack_depth(first, top) != 0) return;
+    first = first + variables_of(code).size() * kWord;
+  } else {
+    if (top != 0 || !is_plausible(stack)) return;
+    first = stack;
+  }
+  const Slot size = layout_.slots[static_cast<std::size_t>(Field::kCodeStackSize)];
+  const std::uint64_t count = std::min(limit, others_.load(code + size.offset, size.width));
+  const Bytes words = bodies_.bytes(first, count * kWord);
+  for (std::uint64_t i = 0; i < count && !words.empty(); ++i) {
+    add(out, word_at(words, i * kWord) & reference_mask_, EdgeKind::kWord, i);
+  }
+}
+
 // Slots in use, variables included; 0 where the interpreter keeps the number in a register now.
 std::uint64_t EdgeReader::stack_depth(RemoteAddr first, std::uint64_t top) const {
   const Slot slot = layout_.slots[static_cast<std::size_t>(Field::kFrameStackTop)];
@@ -143,6 +167,25 @@ void EdgeReader::read_old_frame(RemoteAddr frame, Edges& out) {
   std::uint64_t depth = top;
   if (slot.width == kWord) depth = top < stack.value ? 0 : (top - stack.value) / kWord;
   if (depth <= kMaxStack) read_slots(stack, depth, Variables{}, out);
+}
+
+// The entries of a bounded cache hang on a ring that begins in the cache itself. They are objects,
+// which the cache's dict owns: these edges are a shorter way, that the collector is told of, too.
+void EdgeReader::read_cache_entries(RemoteAddr object, Edges& out) {
+  const RemoteAddr root = object + layout_.offset(Field::kLruCacheRoot);
+  RemoteAddr entry{others_.word(root + layout_.offset(Field::kLruElementNext))};
+  const RemoteAddr cache{others_.word(object + layout_.offset(Field::kLruCacheCache))};
+  if (!is_plausible(cache)) return;
+  const std::uint64_t used = others_.word(cache + layout_.offset(Field::kDictUsed));
+  const std::uint64_t count = spend(std::min(used, kMaxLinked));
+  for (std::uint64_t i = 0; i < count && entry != root && is_plausible(entry); ++i) {
+    const Bytes bytes = others_.bytes(entry, layout_.size(Struct::kLruElement));
+    if (bytes.empty()) return;
+    const std::uint64_t key = field(bytes, Field::kLruElementKey);
+    add(out, key, EdgeKind::kKeyItself, key);
+    add(out, field(bytes, Field::kLruElementResult), EdgeKind::kKey, key);
+    entry = RemoteAddr{field(bytes, Field::kLruElementNext)};
+  }
 }
 
 void EdgeReader::read_generator(RemoteAddr object, Edges& out) {

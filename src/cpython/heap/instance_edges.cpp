@@ -102,14 +102,12 @@ void EdgeReader::read_type(RemoteAddr object, Edges& out) {
   if ((flags & kTypeHeapType) == 0) return;
   const Bytes tail = heads_.bytes(object, layout_.size(Struct::kHeapType));
   if (tail.empty()) return;
-  const RemoteAddr keys{field(tail, Field::kHeapTypeCachedKeys)};
   add(out, field(tail, Field::kHeapTypeName), EdgeKind::kAttribute, names_.name.value);
   add(out, field(tail, Field::kHeapTypeQualname), EdgeKind::kAttribute, names_.qualname.value);
   add(out, field(tail, Field::kHeapTypeSlots), EdgeKind::kAttribute, names_.slots.value);
   if (layout_.has(Field::kHeapTypeModule)) {
     add(out, field(tail, Field::kHeapTypeModule), EdgeKind::kInternal, names_.module.value);
   }
-  read_key_names(keys, out);
 }
 
 // tp_subclasses holds the type's number, counted from 1, in the interpreter's table of states;
