@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::size_t kBlockPages = 64;
 constexpr std::uint64_t kMaxLoadedBytes = std::uint64_t{1} << 30;  // in memspy, of all files
+constexpr std::uint64_t kMaxAreaBytes = std::uint64_t{64} << 30;   // of one mapping
 constexpr std::size_t kMaxFiles = 512;
 
 bool regular(const char* path, std::uint64_t inode) {
@@ -49,28 +50,38 @@ struct FilePages::Area {
   std::byte* data = nullptr;
   std::vector<std::uint8_t> pages;  // State
 
-  Area(const Mapping& m, int file) : mapping(m), fd(file), pages(m.size() / procfs::page_size()) {
-    void* area = ::mmap(nullptr, m.size(), PROT_READ | PROT_WRITE,
+  // A core file may claim any size, and a start in the middle of a page.
+  Area(const Mapping& m, int file) : mapping(m), fd(file) {
+    if (m.size() > kMaxAreaBytes) return;
+    pages.resize((m.size() + procfs::page_size() - 1) / procfs::page_size());
+    void* area = ::mmap(nullptr, bytes(), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (area != MAP_FAILED) data = static_cast<std::byte*>(area);
   }
+  std::uint64_t bytes() const { return pages.size() * procfs::page_size(); }
   Area(const Area&) = delete;
   Area& operator=(const Area&) = delete;
   ~Area() {
-    if (data != nullptr) ::munmap(data, mapping.size());
+    if (data != nullptr) ::munmap(data, bytes());
   }
 };
 
 FilePages::FilePages(const procfs::ProcDir& proc, Pid pid, const MemoryMap& map,
                      procfs::Pagemap pagemap)
-    : process_(pid), pagemap_(std::move(pagemap)) {
+    : live_(new Live{ProcessVm(pid), std::move(pagemap)}) {
+  open_files(map, [&](const Mapping& mapping) { return open_file(proc, pid, mapping); });
+}
+
+FilePages::FilePages(const MemoryMap& map, const Opener& open) { open_files(map, open); }
+
+void FilePages::open_files(const MemoryMap& map, const Opener& open) {
   for (const Mapping& mapping : map) {
-    const std::pair key{mapping.device, mapping.inode};
-    if (mapping.inode == 0 || !readable_memory(mapping) || files_.contains(key)) continue;
+    if (mapping.anonymous() || !readable_memory(mapping) || files_.contains(key_of(mapping)))
+      continue;
     UniqueFd fd;
-    if (files_.size() < kMaxFiles) fd = open_file(proc, pid, mapping);
+    if (files_.size() < kMaxFiles) fd = open(mapping);
     if (!fd.valid()) ++unreachable_;
-    files_.emplace(key, std::move(fd));
+    files_.emplace(key_of(mapping), std::move(fd));
   }
 }
 
@@ -79,14 +90,14 @@ FilePages::~FilePages() = default;
 FilePages::Area* FilePages::area_of(const Mapping& mapping) const {
   auto& area = areas_[mapping.start];
   if (!area) {
-    const auto file = files_.find({mapping.device, mapping.inode});
+    const auto file = files_.find(key_of(mapping));
     area = std::make_unique<Area>(mapping, file == files_.end() ? -1 : file->second.get());
   }
   return area->data == nullptr ? nullptr : area.get();
 }
 
 std::span<const std::byte> FilePages::view(const Mapping& mapping, RemoteAddr addr) const {
-  if (mapping.inode == 0 || !readable_memory(mapping) || !mapping.contains(addr)) return {};
+  if (mapping.anonymous() || !readable_memory(mapping) || !mapping.contains(addr)) return {};
   const std::lock_guard lock(mutex_);
   Area* area = area_of(mapping);
   if (area == nullptr) return {};
@@ -105,43 +116,41 @@ void FilePages::load(Area& area, std::size_t block) const {
   const std::uint64_t bytes = count * procfs::page_size();
   if (loaded_bytes_ + bytes > kMaxLoadedBytes) return;
   loaded_bytes_ += bytes;
-  std::size_t good = 0;
-  if (area.fd >= 0) {
-    const std::uint64_t at = area.mapping.offset + first * procfs::page_size();
-    std::byte* to = area.data + first * procfs::page_size();
-    std::uint64_t done = 0;
-    while (done < bytes) {
-      const ssize_t got = ::pread(area.fd, to + done, bytes - done, static_cast<off_t>(at + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) break;
-      done += static_cast<std::uint64_t>(got);
-    }
-    // Behind the end of the file its last page has zeros, and further pages are not there.
-    good = (done + procfs::page_size() - 1) / procfs::page_size();
-    for (std::size_t i = 0; i < count; ++i)
-      area.pages[first + i] = i < good ? Area::kThere : Area::kMissing;
-    return;
+  std::fill_n(area.pages.begin() + static_cast<std::ptrdiff_t>(first), count, Area::kMissing);
+  if (area.fd >= 0)
+    load_from_file(area, first, count);
+  else if (live_)
+    load_from_process(area, first, count);
+}
+
+void FilePages::load_from_file(Area& area, std::size_t first, std::size_t count) const {
+  const std::uint64_t bytes = count * procfs::page_size();
+  const std::uint64_t at = area.mapping.offset + first * procfs::page_size();
+  std::byte* to = area.data + first * procfs::page_size();
+  std::uint64_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = ::pread(area.fd, to + done, bytes - done, static_cast<off_t>(at + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<std::uint64_t>(got);
   }
-  load_from_process(area, first, count);
+  // Behind the end of the file its last page has zeros, and further pages are not there.
+  const std::uint64_t good = (done + procfs::page_size() - 1) / procfs::page_size();
+  std::fill_n(area.pages.begin() + static_cast<std::ptrdiff_t>(first), good, Area::kThere);
 }
 
 // Its pages, where they are resident: then the read changes nothing in the process.
-std::size_t FilePages::load_from_process(Area& area, std::size_t first, std::size_t count) const {
+void FilePages::load_from_process(Area& area, std::size_t first, std::size_t count) const {
   const RemoteAddr start = area.mapping.start + first * procfs::page_size();
   std::vector<std::uint64_t> entries(count);
-  const std::size_t known = pagemap_.read(start, entries).value_or(0);
-  std::size_t good = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t page = first + i;
-    area.pages[page] = Area::kMissing;
-    if (i >= known || !procfs::page_present(entries[i])) continue;
-    const std::span to(area.data + page * procfs::page_size(), procfs::page_size());
-    const RemoteAddr from = area.mapping.start + page * procfs::page_size();
-    if (process_.read_some(from, to) != to.size()) continue;
-    area.pages[page] = Area::kThere;
-    ++good;
+  const std::size_t known = live_->pagemap.read(start, entries).value_or(0);
+  for (std::size_t i = 0; i < known; ++i) {
+    if (!procfs::page_present(entries[i])) continue;
+    const std::uint64_t offset = (first + i) * procfs::page_size();
+    const std::span to(area.data + offset, procfs::page_size());
+    if (live_->memory.read_some(area.mapping.start + offset, to) == to.size())
+      area.pages[first + i] = Area::kThere;
   }
-  return good;
 }
 
 }  // namespace memspy::attach

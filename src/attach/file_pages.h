@@ -4,10 +4,13 @@
 // resident in the process are read. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "attach/process_vm.h"
@@ -20,8 +23,13 @@ namespace memspy::attach {
 
 class FilePages {
  public:
-  // Opens the files of the mappings that can be read; `pagemap` is that of the process.
+  // Opens the file of `mapping`; invalid: it cannot be had. Asked once per file.
+  using Opener = std::function<UniqueFd(const Mapping& mapping)>;
+
+  // Of a live process; `pagemap` is its own.
   FilePages(const procfs::ProcDir& proc, Pid pid, const MemoryMap& map, procfs::Pagemap pagemap);
+  // Files alone.
+  FilePages(const MemoryMap& map, const Opener& open);
   ~FilePages();
 
   // The bytes at `addr`, as far as they lie together; empty: they cannot be had.
@@ -29,17 +37,22 @@ class FilePages {
   std::size_t unreachable_files() const { return unreachable_; }
 
  private:
-  struct File {
-    UniqueFd fd;
-  };
   struct Area;
+  struct Live {
+    ProcessVm memory;
+    procfs::Pagemap pagemap;
+  };
+  using Key = std::tuple<std::uint64_t, std::uint64_t, std::string>;  // device, inode, path
+
+  static Key key_of(const Mapping& m) { return {m.device, m.inode, m.path}; }
+  void open_files(const MemoryMap& map, const Opener& open);
   Area* area_of(const Mapping& mapping) const;
   void load(Area& area, std::size_t block) const;
-  std::size_t load_from_process(Area& area, std::size_t first, std::size_t count) const;
+  void load_from_file(Area& area, std::size_t first, std::size_t count) const;
+  void load_from_process(Area& area, std::size_t first, std::size_t count) const;
 
-  ProcessVm process_;
-  procfs::Pagemap pagemap_;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, UniqueFd> files_;  // device, inode
+  std::unique_ptr<Live> live_;
+  std::map<Key, UniqueFd> files_;
   std::size_t unreachable_ = 0;
   mutable std::mutex mutex_;
   mutable std::map<RemoteAddr, std::unique_ptr<Area>> areas_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "memspy/memory_reader.h"
 #include "memspy/process.h"
 #include "memspy/result.h"
+#include "memspy/symbol_source.h"
 #include "procfs/proc_dir.h"
 
 namespace memspy::attach {
@@ -49,13 +51,19 @@ struct MappedPages {
   std::uint64_t huge_bytes = 0;  // of rss, in huge pages
 };
 
-// Reads: copied pages from the copy (with view()), read-only mappings from the live process, which
-// need not be still; pages that were not resident as zeros, where the kernel would give zeros.
+// Reads, all of them with view(): copied pages from the copy; what is still as in its file (code,
+// constants, untouched data) from that file, or where the file cannot be had from the resident
+// pages of the live process; pages that nobody has written to as zeros. Nothing becomes resident in
+// the process by it. Views end where pieces of memspy's memory do, at the earliest at the end of a
+// page: read_some() goes on behind them. Thread-safe.
 class ProcessImage : public MemoryReader {
  public:
   virtual const ImageFacts& facts() const = 0;
   virtual const MemoryMap& map() const = 0;
   virtual const std::vector<MappedPages>& pages() const = 0;
+  // The pages that were copied, ascending: of private memory those that were resident (or swapped
+  // out). Empty: not known page by page (a core file).
+  virtual std::span<const AddressRange> resident() const { return {}; }
 };
 
 // kOutput: neither memory nor spool can hold it (figures in the text); kTimeout: max_pause;

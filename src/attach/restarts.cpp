@@ -1,7 +1,11 @@
 #include "attach/restarts.h"
 
 #include <linux/futex.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -36,10 +40,14 @@ bool restarts_cleanly(const procfs::BlockedCall& call, FileKind file) {
   }
 }
 
-FileKind file_kind(std::string_view link) {
-  if (link.starts_with("pipe:[")) return FileKind::kPipe;
+FileKind file_kind(const std::string& descriptor_path) {
+  struct stat info {};
+  if (::stat(descriptor_path.c_str(), &info) != 0) return FileKind::kUnknown;
+  if (S_ISFIFO(info.st_mode)) return FileKind::kPipe;
+  std::array<char, 64> link{};
+  static_cast<void>(!::readlink(descriptor_path.c_str(), link.data(), link.size() - 1));
   for (const char* name : {"[eventfd]", "[timerfd]", "[signalfd]", "inotify"}) {
-    if (link.starts_with("anon_inode:") && link.substr(11) == name) return FileKind::kEvents;
+    if (std::string("anon_inode:") + name == link.data()) return FileKind::kEvents;
   }
   return FileKind::kUnknown;
 }
@@ -56,7 +64,9 @@ bool may_interrupt(const procfs::ProcDir& proc, Pid pid, Tid tid) {
   if (call->running) return true;
   FileKind file = FileKind::kUnknown;
   if (call->number == SYS_read || call->number == SYS_readv) {
-    file = file_kind(proc.link(pid, fmt::format("fd/{}", call->arguments[0])).value_or(""));
+    // The kernel takes the lower half of the register.
+    const auto descriptor = static_cast<std::uint32_t>(call->arguments[0]);
+    file = file_kind(proc.path(pid, fmt::format("fd/{}", descriptor)));
   }
   return restarts_cleanly(*call, file);
 }

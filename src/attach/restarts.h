@@ -3,6 +3,8 @@
 // return EINTR although no signal came (signal(7), "Interruption … by stop signals").
 #pragma once
 
+#include <string>
+
 #include "memspy/address.h"
 #include "procfs/blocked_call.h"
 #include "procfs/proc_dir.h"
@@ -16,7 +18,7 @@ enum class FileKind { kUnknown, kPipe, kEvents };  // kEvents: eventfd, timerfd,
 // known to restart is one that does not.
 bool restarts_cleanly(const procfs::BlockedCall& call, FileKind file);
 
-FileKind file_kind(std::string_view link);  // of what /proc/PID/fd/N points to
+FileKind file_kind(const std::string& descriptor_path);  // /proc/PID/fd/N
 
 // The same of a thread as it is now: it runs, or is blocked in a call that restarts. False also
 // when /proc does not tell.

@@ -2,6 +2,7 @@
 // everything whatever happens.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <thread>
@@ -10,8 +11,9 @@
 
 #include "attach/access.h"
 #include "attach/bulk_copy.h"
-#include "attach/copied_image.h"
+#include "attach/image_plan.h"
 #include "attach/left_alone.h"
+#include "attach/pieced_image.h"
 #include "attach/process_image.h"
 #include "attach/restarts.h"
 #include "attach/seizure.h"
@@ -29,6 +31,7 @@ constexpr nanoseconds kGatherDeadline = 250ms;  // for all threads to stop
 constexpr nanoseconds kCatchDeadline = 5ms;     // for one that has begun to run during the copy
 constexpr nanoseconds kLookEvery = 1ms;         // at the threads that were left alone
 constexpr std::uint64_t kTrialBytes = std::uint64_t{32} << 20;  // copied to learn the host's speed
+constexpr int kHighestPriority = -20;                           // of setpriority(2)
 constexpr nanoseconds kPerThread = 30us;                        // to stop it and let it go
 
 // Nobody is asked to report anything.
@@ -216,16 +219,27 @@ std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
   }
   if (!plan_.huge_known) facts_.remarks.emplace_back("huge pages are told from Linux 6.7 on");
   store_->trim(plan_.copy_bytes);
-  std::unique_ptr<FilePages> files;
-  if (auto pagemap = procfs::Pagemap::open(proc_, pid_); pagemap.has_value())
-    files = std::make_unique<FilePages>(proc_, pid_, plan_.map, std::move(pagemap).value());
-  return std::make_unique<CopiedImage>(std::move(plan_), std::move(*store_), std::move(files),
-                                       std::move(facts_));
+  ImageParts parts;
+  std::span<const std::byte> copy(store_->data(), plan_.copy_bytes);
+  for (const CopyRange& range : plan_.ranges) {
+    parts.pieces.push_back({range.start, copy.first(range.size())});
+    copy = copy.subspan(range.size());
+  }
+  if (auto pagemap = procfs::Pagemap::open(proc_, pid_); pagemap.has_value()) {
+    parts.files = std::make_unique<FilePages>(proc_, pid_, plan_.map, std::move(pagemap).value());
+  }
+  parts.map = std::move(plan_.map);
+  parts.pages = std::move(plan_.pages);
+  parts.facts = std::move(facts_);
+  return std::make_unique<PiecedImage>(std::move(parts), std::move(*store_));
 }
 
 Result<std::unique_ptr<ProcessImage>> Taker::take() {
   MEMSPY_CHECK(prepare());
   auto copied = Result<Unit>(make_error(Errc::kInternal, "nothing was copied"));
+  // Whoever competes for the processors now lengthens the target's pause. Where it is permitted
+  // this thread, and the helpers that it starts, go first until it ends.
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0, kHighestPriority));
   // The threads are seized before the clock starts: nothing stops for that.
   MEMSPY_CHECK(seizure_.seize(pid_));
   stop_begin_ = SteadyClock::now();
@@ -262,8 +276,9 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
   ImageEstimate estimate;
   estimate.copy_bytes = planned.plan.copy_bytes;
   estimate.available_bytes = available;
-  MEMSPY_TRY(room, CopyStore::make(proc, std::min(kTrialBytes, planned.plan.copy_bytes), ""));
-  MEMSPY_TRY(pause, predict_pause(pid, planned.plan, planned.took, threads.size(), room.data()));
+  auto room = CopyStore::make(proc, std::min(kTrialBytes, planned.plan.copy_bytes), "");
+  if (!room.has_value()) return estimate;  // it cannot be taken here anyway, unless spooled
+  MEMSPY_TRY(pause, predict_pause(pid, planned.plan, planned.took, threads.size(), room->data()));
   estimate.pause = pause;
   return estimate;
 }

@@ -98,8 +98,8 @@ class Looker {
 };
 
 Result<Unit> Looker::find_interpreter(const MemoryReader& memory, const MemoryMap& map) {
-  auto found = Interpreter::open(memory, map, *parts_->modules, {options_.assume_minor},
-                                 &look_.attempts);
+  auto found =
+      Interpreter::open(memory, map, *parts_->modules, {options_.assume_minor}, &look_.attempts);
   if (!found.has_value()) return std::move(found).error();
   parts_->interpreter = std::move(*found);
   look_.layout_source = parts_->interpreter->layout().source;
@@ -116,10 +116,9 @@ Result<HeapLook> Looker::process(Pid pid) {
   MEMSPY_CHECK(find_interpreter(*parts_->live, map));
 
   MEMSPY_TRY(estimate, attach::estimate_image(proc, pid, options_.image));
-  look_.remarks.push_back(fmt::format("estimate: {} to copy, a pause of {}, {} free",
-                                      format_bytes(estimate.copy_bytes),
-                                      format_duration(estimate.pause),
-                                      format_bytes(estimate.available_bytes)));
+  look_.remarks.push_back(
+      fmt::format("estimate: {} to copy, a pause of {}, {} free", format_bytes(estimate.copy_bytes),
+                  format_duration(estimate.pause), format_bytes(estimate.available_bytes)));
   phase("copying memory");
   look_.snapshot.header.wall_time = wall_clock_now();
   MEMSPY_TRY(image, attach::take_image(proc, pid, options_.image));

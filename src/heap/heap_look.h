@@ -20,7 +20,7 @@ namespace memspy::heap {
 struct LookOptions {
   attach::ImageOptions image;
   std::optional<int> assume_minor;
-  bool values = false;                 // keep the texts of strings and numbers
+  bool values = false;  // keep the texts of strings and numbers
   // For a person at a terminal: what is being done, and how far (0..1).
   std::function<void(const char* phase, double share)> progress;
 };

@@ -1,41 +1,190 @@
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
 #include "heap/heap_look.h"
+#include "heap/ledger.h"
 
 namespace memspy::heap {
 namespace {
 
-using snapshot::OwnerTotals;
+using snapshot::LedgerRow;
 using snapshot::Snapshot;
 
-std::string percent(std::uint64_t part, std::uint64_t whole) {
-  if (whole == 0) return "0 %";
-  return fmt::format("{:.0f} %", 100 * static_cast<double>(part) / static_cast<double>(whole));
+// A cause is named as the first thing to act on from this share of RSS on, and from this size.
+constexpr double kMattersShare = 0.1;
+constexpr std::uint64_t kMatters = 16 << 20;
+constexpr double kGarbageShare = 0.1;  // of the heap
+
+// The rows of a ledger by what can be done about them.
+struct Parts {
+  std::uint64_t rss = 0, objects = 0, pool_free = 0, malloc_live = 0, malloc_free = 0;
+  std::uint64_t files = 0, shared = 0, huge = 0, code = 0, stacks = 0, unexplained = 0;
+  const LedgerRow* pool_row = nullptr;  // the one with the note on pinned arenas
+};
+
+Parts sum_up(const Snapshot& snapshot) {
+  Parts parts;
+  for (const LedgerRow& row : snapshot.ledger) {
+    parts.rss += row.bytes;
+    const std::string_view name = row.row;
+    if (name.starts_with(kLiveRow) || name.starts_with(kBuffersRow)) parts.objects += row.bytes;
+    if (name == kPoolFreeRow || name == kPoolEmptyRow) {
+      parts.pool_free += row.bytes;
+      if (!row.note.empty()) parts.pool_row = &row;
+    }
+    if (name == kMallocLiveRow || name == kPoolOtherRow) parts.malloc_live += row.bytes;
+    if (name == kMallocFreeRow) parts.malloc_free += row.bytes;
+    if (name == kFilesRow) parts.files += row.bytes;
+    if (name == kCodeRow || name == kDataRow) parts.code += row.bytes;
+    if (name == kSharedRow) parts.shared += row.bytes;
+    if (name == kHugeRow) parts.huge += row.bytes;
+    if (name == kStacksRow) parts.stacks += row.bytes;
+    if (name == kUnexplainedRow || name == kAnonymousRow) parts.unexplained += row.bytes;
+  }
+  return parts;
 }
 
-// What a person can do something about first: the largest owner that has a name in the program.
-const OwnerTotals* first_owner(const snapshot::Owners& owners) {
-  for (const OwnerTotals& owner : owners.owners)
-    if (owner.bytes > 0) return &owner;
-  return nullptr;
+double counter(const Snapshot& snapshot, std::string_view name) {
+  for (const auto& [known, value] : snapshot.header.counters) {
+    if (known == name) return value;
+  }
+  return 0;
+}
+
+std::string share(std::uint64_t part, std::uint64_t whole) {
+  return fmt::format(
+      "{:.0f} %", whole == 0 ? 0.0 : 100 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+bool matters(std::uint64_t bytes, std::uint64_t rss) {
+  return bytes >= kMatters &&
+         static_cast<double>(bytes) >= kMattersShare * static_cast<double>(rss);
+}
+
+std::string biggest_owner(const snapshot::Owners& owners) {
+  for (const auto& owner : owners.owners) {
+    if (owner.bytes == 0 || owner.owner == "garbage") continue;
+    return fmt::format("; the largest owner is {} with {} in {} objects", owner.owner,
+                       format_bytes(owner.bytes), owner.count);
+  }
+  return {};
+}
+
+std::string garbage(const Snapshot& snapshot, const snapshot::Owners& owners) {
+  std::uint64_t heap = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& owner : owners.owners) {
+    heap += owner.bytes;
+    if (owner.owner == "garbage") bytes = owner.bytes;
+  }
+  if (bytes < kMatters || static_cast<double>(bytes) < kGarbageShare * static_cast<double>(heap)) {
+    return {};
+  }
+  static_cast<void>(snapshot);
+  return fmt::format("; {} of them are unreachable, and a collection would free them",
+                     format_bytes(bytes));
+}
+
+// Freed memory that does not go back, if it is worth a sentence.
+std::string pinned(const Snapshot& snapshot, const Parts& parts) {
+  const auto bytes = static_cast<std::uint64_t>(counter(snapshot, "pinned_bytes"));
+  if (!matters(bytes, parts.rss)) return {};
+  std::string text = fmt::format(
+      "freed memory is pinned: {} of free Python memory ({} of RSS) stay because {:.0f} objects of "
+      "{} "
+      "lie scattered over {:.0f} arenas",
+      format_bytes(bytes), share(bytes, parts.rss), counter(snapshot, "pinning_objects"),
+      format_bytes(static_cast<std::uint64_t>(counter(snapshot, "pinning_bytes"))),
+      counter(snapshot, "pinned_arenas"));
+  if (parts.pool_row != nullptr) {
+    const auto names = parts.pool_row->note.find('(');
+    if (names != std::string::npos) text += ": " + parts.pool_row->note.substr(names);
+  }
+  return text + ". Drop or rebuild what they belong to, or make them before the peak";
+}
+
+std::string fragmented(const Snapshot& snapshot, const Parts& parts) {
+  const auto bytes = static_cast<std::uint64_t>(counter(snapshot, "trimmable_bytes"));
+  if (!matters(bytes, parts.rss)) return {};
+  return fmt::format(
+      "malloc is fragmented: {} free, {} of it ({} of RSS) whole pages in {:.0f} arenas. Call "
+      "malloc_trim(0) through ctypes at quiet moments, or start with MALLOC_ARENA_MAX=2 or "
+      "MALLOC_TRIM_THRESHOLD_=131072",
+      format_bytes(parts.malloc_free), format_bytes(bytes), share(bytes, parts.rss),
+      counter(snapshot, "malloc_arenas"));
+}
+
+// What holds most, when nothing is wrong that one look can see.
+std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners, const Parts& parts) {
+  const std::uint64_t files = parts.files + parts.shared;
+  const std::uint64_t most =
+      std::max({parts.objects, parts.malloc_live, files, parts.code,
+                parts.pool_free + parts.malloc_free, parts.stacks, parts.huge, parts.unexplained});
+  const std::string figure =
+      fmt::format("{} ({} of RSS)", format_bytes(most), share(most, parts.rss));
+  if (most == parts.objects) {
+    return fmt::format(
+        "live Python objects hold {}{}{}. Whether they grow, `memspy diff` of two "
+        "snapshots says",
+        figure, biggest_owner(owners), garbage(snapshot, owners));
+  }
+  if (most == parts.malloc_live) {
+    return fmt::format(
+        "native memory: {} that C code has allocated and no Python object owns. "
+        "`memspy record --native` names the code that makes it grow",
+        figure);
+  }
+  if (most == files) {
+    return fmt::format(
+        "files and shared memory: {}, of which the kernel takes back what is clean; "
+        "live Python objects hold {}",
+        figure, format_bytes(parts.objects));
+  }
+  if (most == parts.code) {
+    return fmt::format(
+        "steady: {} are the code and data of the interpreter and its libraries; live "
+        "Python objects hold {}",
+        figure, format_bytes(parts.objects));
+  }
+  if (most == parts.stacks) return fmt::format("threads: their stacks hold {}", figure);
+  if (most == parts.huge) {
+    return fmt::format(
+        "huge pages: {} of them are used by nothing. Set THP to madvise, or start "
+        "with GLIBC_TUNABLES=glibc.malloc.hugetlb=0",
+        figure);
+  }
+  if (most == parts.unexplained) {
+    return fmt::format(
+        "native memory: {} lie in anonymous mappings that neither Python nor malloc "
+        "made; live Python objects hold {}",
+        figure, format_bytes(parts.objects));
+  }
+  return fmt::format(
+      "free memory: {} are free in pymalloc and malloc, to be used again; live Python "
+      "objects hold {}",
+      figure, format_bytes(parts.objects));
+}
+
+// Without a ledger (a file of one that was never made): the objects alone.
+std::string objects_only(const Snapshot& snapshot, const snapshot::Owners& owners) {
+  return fmt::format("live Python objects hold {}{}{}", format_bytes(snapshot.graph.total_bytes()),
+                     biggest_owner(owners), garbage(snapshot, owners));
 }
 
 }  // namespace
 
 std::string verdict_of(const Snapshot& snapshot, const snapshot::Owners& owners) {
-  const std::uint64_t heap = snapshot.graph.total_bytes();
-  const std::uint64_t rss = snapshot.header.rss_bytes;
-  std::string text =
-      rss > 0 ? fmt::format("live objects are {} of RSS", percent(std::min(heap, rss), rss))
-              : fmt::format("live objects are {}", format_bytes(heap));
-  if (const OwnerTotals* owner = first_owner(owners))
-    text += fmt::format("; {} holds {} of them ({})", owner->owner, percent(owner->bytes, heap),
-                        format_bytes(owner->bytes));
-  return text;
+  const Parts parts = sum_up(snapshot);
+  if (parts.rss == 0) return objects_only(snapshot, owners);
+  std::string text = pinned(snapshot, parts);
+  if (!text.empty()) return text;
+  text = fragmented(snapshot, parts);
+  if (!text.empty()) return text;
+  return dominant(snapshot, owners, parts);
 }
 
 }  // namespace memspy::heap

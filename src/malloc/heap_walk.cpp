@@ -6,6 +6,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "malloc/mmapped_chunks.h"
+#include "malloc/page_walk.h"
 
 namespace memspy::malloc {
 namespace {
@@ -19,6 +20,9 @@ constexpr std::size_t kMaxCandidates = 1 << 20;
 // A search for the first chunk of a piece: how far it looks, and how many chunks must follow.
 constexpr std::uint64_t kMaxSearch = 1 << 20;
 constexpr unsigned kConfirmations = 32;
+// Of the search for pieces outside of brk, in chunks.
+constexpr std::uint64_t kMaxSteps = 1ULL << 30;
+constexpr std::uint64_t kNonContiguous = 2;  // of an arena's flags
 
 struct Heap {
   std::uint64_t address = 0, end = 0, previous = 0;
@@ -30,9 +34,11 @@ class Walker {
       : in_(input), layout_(*input.arenas.layout), window_(input.memory) {}
 
   HeapWalk run() {
-    walk_main();
+    const std::uint64_t top = top_of(in_.arenas.main.value);
+    walk_brk_heap(top);
     std::size_t number = 0;
     for (const RemoteAddr arena : in_.arenas.threads) walk_thread_arena(arena.value, ++number);
+    walk_elsewhere(top);
     walk_mmapped();
     out_.chunks.index();
     std::sort(out_.pieces.begin(), out_.pieces.end(),
@@ -46,13 +52,12 @@ class Walker {
     return Window(in_.memory, 64).word(address).value_or(0);
   }
 
-  void walk_main();
   void walk_brk_heap(std::uint64_t top);
   void walk_elsewhere(std::uint64_t top);
   void walk_thread_arena(std::uint64_t arena, std::size_t number);
   std::optional<Heap> heap_of(std::uint64_t address, std::uint64_t arena, std::uint64_t heap_size);
   void walk_mmapped();
-  std::vector<std::uint64_t> binned_chunks(std::uint64_t arena);
+  std::uint64_t piece_bytes(std::uint64_t start, std::uint64_t end, std::uint64_t top);
 
   // Walks chunks from `at` to the top of the arena, a fence post or `end`; returns where it
   // stopped. A contradiction stops it too, and is counted.
@@ -68,6 +73,7 @@ class Walker {
   const ArenaLayout& layout_;
   Window window_;
   HeapWalk out_;
+  std::uint64_t steps_ = 0;
 };
 
 // Bytes of the chunk, 0 when they cannot be: too small, or beyond `end`.
@@ -160,12 +166,6 @@ void Walker::walk_piece(std::uint64_t start, std::uint64_t end, std::uint64_t to
   }
 }
 
-void Walker::walk_main() {
-  const std::uint64_t top = top_of(in_.arenas.main.value);
-  walk_brk_heap(top);
-  walk_elsewhere(top);
-}
-
 void Walker::walk_brk_heap(std::uint64_t top) {
   const auto is_heap = [](const Mapping& m) { return m.path == "[heap]" && m.writable; };
   const auto first = std::find_if(in_.map.begin(), in_.map.end(), is_heap);
@@ -178,57 +178,41 @@ void Walker::walk_brk_heap(std::uint64_t top) {
   walk_piece(first->start.value, end, top);
 }
 
-std::vector<std::uint64_t> Walker::binned_chunks(std::uint64_t arena) {
-  constexpr std::size_t kMaxLinks = 1 << 22;
-  std::vector<std::uint64_t> found;
-  Window window(in_.memory, 64);
-  for (unsigned bin = 0; bin < kBins; ++bin) {
-    const std::uint64_t self = arena + layout_.bins + std::uint64_t{bin} * 16 - kForwardField;
-    std::uint64_t previous = self;
-    std::uint64_t at = window.word(self + kForwardField).value_or(self);
-    while (at != self && found.size() < kMaxLinks) {
-      const auto back = window.word(at + kBackField);
-      if (!back || *back != previous) break;
-      found.push_back(at);
-      previous = at;
-      at = window.word(at + kForwardField).value_or(self);
+// Bytes from `start` to where a piece of the main arena ends: at the top, or at two fence posts
+// that close a page. 0: no piece begins there.
+std::uint64_t Walker::piece_bytes(std::uint64_t start, std::uint64_t end, std::uint64_t top) {
+  std::uint64_t at = start;
+  while (at + kHeaderSize <= end && steps_++ < kMaxSteps) {
+    std::uint64_t flags = 0;
+    const std::uint64_t size = chunk_size(at, end, &flags);
+    if (size == 0 || (at == start && !(flags & kPrevInUse))) return 0;
+    if (size < kMinChunk) {
+      const std::uint64_t behind = at + 2 * kHeaderSize;
+      const auto second = window_.word(at + kHeaderSize + kSizeField);
+      const bool fenced = at != start && second && *second == (kHeaderSize | kPrevInUse);
+      return fenced && behind % kPageSize == 0 ? behind - start : 0;
     }
+    at += size;
+    if (at - size == top) return at - start;
   }
-  return found;
+  return 0;
 }
 
-// Where brk could not grow, the main arena takes mappings of 1 MiB and more. Nothing lists them:
-// their free chunks and the top lead there, and the first page from which a walk arrives at one of
-// these is where the piece begins.
+// Where brk could not grow, the main arena takes mappings of 1 MiB and more, and says so in its
+// flags. Nothing lists them: they begin at a page, and their chunks lead to fence posts or the top.
 void Walker::walk_elsewhere(std::uint64_t top) {
-  std::vector<std::uint64_t> known = binned_chunks(in_.arenas.main.value);
-  if (top != 0) known.push_back(top);
-  std::sort(known.begin(), known.end());
-  std::uint64_t done = 0;
-  for (const std::uint64_t chunk : known) {
-    const Mapping* mapping = find_mapping(in_.map, {chunk});
-    if (chunk < done || mapping == nullptr || mapping->path == "[heap]" || !mapping->writable ||
-        !mapping->anonymous()) {
-      continue;
-    }
-    const std::uint64_t from = std::max(mapping->start.value, done);
-    std::uint64_t start = chunk & ~(kPageSize - 1);
-    for (std::uint64_t page = from; page <= chunk; page += kPageSize) {
-      std::uint64_t at = page;
-      while (at < chunk) {
-        std::uint64_t flags = 0;
-        const std::uint64_t size = chunk_size(at, mapping->end.value, &flags);
-        if (size < kMinChunk || (at == page && !(flags & kPrevInUse))) break;
-        at += size;
-      }
-      if (at == chunk) {
-        start = page;
-        break;
-      }
-    }
-    const std::uint64_t end = walk_run(start, mapping->end.value, top);
-    done = std::max(end, chunk + kMinChunk);
-    out_.pieces.push_back({start, done, "main arena"});
+  if (!(word(in_.arenas.main.value) >> 32 & kNonContiguous)) return;
+  std::vector<AddressRange> taken;
+  for (const HeapPiece& piece : out_.pieces) {
+    taken.push_back({{piece.start}, piece.end - piece.start});
+  }
+  PageWalk pages(in_.map, in_.resident, std::move(taken));
+  while (const auto page = pages.next()) {
+    const std::uint64_t bytes = piece_bytes(page->address, page->mapping_end, top);
+    if (bytes == 0) continue;
+    walk_run(page->address, page->address + bytes, top);
+    out_.pieces.push_back({page->address, page->address + bytes, "main arena"});
+    pages.skip(bytes);
   }
 }
 
@@ -276,7 +260,7 @@ void Walker::walk_mmapped() {
   MmappedScan scan{in_.memory, in_.map, in_.resident, layout_.mmapped_tail};
   for (const HeapPiece& piece : out_.pieces)
     scan.taken.push_back({{piece.start}, piece.end - piece.start});
-  for (const MmappedChunk& found : find_mmapped_chunks(std::move(scan))) {
+  for (const MmappedChunk& found : find_mmapped_chunks(scan)) {
     out_.chunks.begin_run();
     out_.chunks.add(found.chunk, true);
     out_.chunks.end_run(found.end);

@@ -9,7 +9,7 @@
 #include "malloc/free_lists.h"
 #include "malloc/glibc_layout.h"
 #include "malloc/heap_walk.h"
-#include "malloc/page_set.h"
+#include "base/page_cursor.h"
 
 namespace memspy::malloc {
 namespace {

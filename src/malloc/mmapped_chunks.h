@@ -27,6 +27,6 @@ struct MmappedChunk {
   std::uint64_t end = 0;
 };
 
-std::vector<MmappedChunk> find_mmapped_chunks(MmappedScan scan);
+std::vector<MmappedChunk> find_mmapped_chunks(const MmappedScan& scan);
 
 }  // namespace memspy::malloc

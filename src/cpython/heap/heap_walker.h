@@ -7,9 +7,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -83,6 +85,18 @@ class HeapWalker {
     NodeIndex owner;
   };
   std::vector<OwnedBuffer> owned_buffers() const;
+
+  // After walk(), for the ledger: pymalloc's arenas, ascending, and the pools in use within them.
+  std::vector<AddressRange> arenas() const;
+  struct PoolView {
+    RemoteAddr address;
+    std::uint32_t bytes = 0;        // of the pool
+    std::uint32_t first_block = 0;  // where the first block begins
+    std::uint32_t block_bytes = 0;
+    // A bit per block, the lowest first: in use, whether an object was found in it or not.
+    std::span<const std::uint64_t> used;
+  };
+  void for_each_pool(const std::function<void(const PoolView&)>& visit) const;  // ascending
 
  private:
   struct Impl;

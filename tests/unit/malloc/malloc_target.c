@@ -1,6 +1,8 @@
 // A program whose heap is known: threads allocate and free blocks of every kind, then it prints
 // what malloc says of itself and which blocks live, and waits for the end of its input.
-//   malloc_target THREADS BLOCKS
+//   malloc_target THREADS BLOCKS [blocked|shared]
+// blocked: brk cannot grow, and the main arena takes mappings; shared: something else takes memory
+// from brk now and then.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
@@ -47,8 +49,22 @@ static void* allocate(uint64_t* seed, size_t size, size_t index) {
   return malloc(size);
 }
 
-static void fill(struct work* work) {
+enum brk_mode { kPlain, kBlocked, kShared };
+
+static void disturb_brk(enum brk_mode mode, size_t index) {
+  if (mode == kBlocked && index == 500) {
+    const uintptr_t end = ((uintptr_t)sbrk(0) + 4095) & ~(uintptr_t)4095;
+    mmap((void*)end, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+  }
+  if (mode == kShared && index % 400 == 399) {
+    unsigned char* taken = sbrk(1000);
+    memset(taken, 0x41, 1000);
+  }
+}
+
+static void fill(struct work* work, enum brk_mode mode) {
   for (size_t i = 0; i < work->count; ++i) {
+    disturb_brk(mode, i);
     struct block* block = &work->blocks[i];
     block->asked = some_size(&work->seed);
     block->address = allocate(&work->seed, block->asked, i);
@@ -70,7 +86,7 @@ static void fill(struct work* work) {
 }
 
 static void* run(void* argument) {
-  fill(argument);
+  fill(argument, kPlain);
   pthread_barrier_wait(&finished);
   pthread_barrier_wait(&ending);
   return NULL;
@@ -93,7 +109,10 @@ int main(int argc, char** argv) {
     works[t].seed = 77 + t;
     if (t != 0) pthread_create(&ids[t], NULL, run, &works[t]);
   }
-  fill(&works[0]);
+  const char* name = argc > 3 ? argv[3] : "";
+  fill(&works[0], strcmp(name, "blocked") == 0  ? kBlocked
+                  : strcmp(name, "shared") == 0 ? kShared
+                                                : kPlain);
   pthread_barrier_wait(&finished);
   const struct mallinfo2 info = mallinfo2();
   int length = sprintf(output, "arena %zu\nfree %zu\nmmaps %zu\nmmapped %zu\ntop %zu\n", info.arena,
