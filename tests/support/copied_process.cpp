@@ -10,8 +10,7 @@ CopiedProcess::CopiedProcess(Pid pid, const MemoryMap& map) : live_(pid) {
     if (!mapping.readable || !mapping.writable || mapping.path == "[vvar]") continue;
     Piece piece{mapping.start.value, std::vector<std::byte>(mapping.size())};
     piece.bytes.resize(live_.read_some(mapping.start, piece.bytes));
-    if (!pieces_.empty() &&
-        pieces_.back().start + pieces_.back().bytes.size() == piece.start) {
+    if (!pieces_.empty() && pieces_.back().start + pieces_.back().bytes.size() == piece.start) {
       auto& bytes = pieces_.back().bytes;
       bytes.insert(bytes.end(), piece.bytes.begin(), piece.bytes.end());
     } else {
@@ -21,9 +20,9 @@ CopiedProcess::CopiedProcess(Pid pid, const MemoryMap& map) : live_(pid) {
 }
 
 std::span<const std::byte> CopiedProcess::view(RemoteAddr addr) const {
-  auto after = std::upper_bound(
-      pieces_.begin(), pieces_.end(), addr.value,
-      [](std::uint64_t at, const Piece& piece) { return at < piece.start; });
+  auto after =
+      std::upper_bound(pieces_.begin(), pieces_.end(), addr.value,
+                       [](std::uint64_t at, const Piece& piece) { return at < piece.start; });
   if (after == pieces_.begin()) return {};
   const Piece& piece = *std::prev(after);
   const std::uint64_t offset = addr.value - piece.start;

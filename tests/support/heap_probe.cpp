@@ -1,6 +1,7 @@
-// heap_probe PID [--edges]: the heap of a CPython process that stands still, one JSON object a line:
-// {"address","type","getsizeof","bytes","flags","generation"[,"edges":[[to,kind,weak],…]]}; the last
-// line is {"stats":{…}}. For comparisons with what the process knows of itself.
+// heap_probe PID [--edges]: the heap of a CPython process that stands still, one JSON object a
+// line:
+// {"address","type","getsizeof","bytes","flags","generation"[,"edges":[[to,kind,weak],…]]}; the
+// last line is {"stats":{…}}. For comparisons with what the process knows of itself.
 #include <sys/types.h>
 
 #include <chrono>
@@ -23,7 +24,9 @@ namespace {
 class Collector final : public ObjectVisitor {
  public:
   void on_name(NameIndex, std::string_view) override {}
-  void on_types(std::span<const HeapType> types) override { types_.assign(types.begin(), types.end()); }
+  void on_types(std::span<const HeapType> types) override {
+    types_.assign(types.begin(), types.end());
+  }
   void on_objects(std::span<const HeapNode> nodes) override {
     nodes_.insert(nodes_.end(), nodes.begin(), nodes.end());
   }
@@ -51,13 +54,12 @@ std::string quoted(std::string_view text) {
 
 void print_node(const Collector& heap, const cpython::HeapWalker& walker, std::size_t i) {
   const HeapNode& node = heap.nodes_[i];
-  const int generation = (node.flags & kNodeGcTracked) != 0
-                             ? node.flags >> kNodeGenerationShift & 3
-                             : -1;
+  const int generation =
+      (node.flags & kNodeGcTracked) != 0 ? node.flags >> kNodeGenerationShift & 3 : -1;
   std::string line = fmt::format(
       R"({{"address":{},"type":{},"getsizeof":{},"bytes":{},"flags":{},"generation":{})",
-      node.address.value, quoted(heap.types_[node.type.value].name),
-      walker.getsizeof(node.address), node.bytes, node.flags, generation);
+      node.address.value, quoted(heap.types_[node.type.value].name), walker.getsizeof(node.address),
+      node.bytes, node.flags, generation);
   if (heap.keep_edges) {
     line += ",\"edges\":[";
     const char* comma = "";

@@ -1,4 +1,5 @@
-// Addresses to their place in an ascending array of addresses: a hash of pages, then a short search.
+// Addresses to their place in an ascending array of addresses: a hash of pages, then a short
+// search.
 #pragma once
 
 #include <cstdint>
@@ -40,9 +41,8 @@ class AddressIndex {
       first += first[half] <= address ? half : 0;
       count -= half;
     }
-    return *first == address
-               ? NodeIndex{static_cast<std::uint32_t>(first - addresses_.data())}
-               : kNoNode;
+    return *first == address ? NodeIndex{static_cast<std::uint32_t>(first - addresses_.data())}
+                             : kNoNode;
   }
 
   std::span<const std::uint64_t> addresses_;

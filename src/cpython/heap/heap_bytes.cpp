@@ -11,9 +11,8 @@ constexpr std::size_t kMaxRead = std::size_t{64} << 20;
 // A view begins where it is asked for: the start of the 2 MiB, of the 64 KiB, of the page are tried
 // first, so that what lies a little before is found as well.
 HeapBytes::View HeapBytes::look_up(RemoteAddr address) const {
-  for (const std::uint64_t unit :
-       {std::uint64_t{1} << kChunkBits, std::uint64_t{1} << 16, std::uint64_t{1} << 12,
-        std::uint64_t{1}}) {
+  for (const std::uint64_t unit : {std::uint64_t{1} << kChunkBits, std::uint64_t{1} << 16,
+                                   std::uint64_t{1} << 12, std::uint64_t{1}}) {
     const std::uint64_t start = address.value & ~(unit - 1);
     const auto view = memory_->view({start});
     if (view.size() > address.value - start) return {start, view.size(), view.data()};

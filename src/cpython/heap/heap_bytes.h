@@ -36,7 +36,8 @@ class HeapBytes {
   // Less than a word, zero-extended.
   std::uint64_t load(RemoteAddr address, std::size_t width) {
     std::uint64_t value = 0;
-    const auto found = width <= sizeof(value) ? bytes(address, width) : std::span<const std::byte>{};
+    const auto found =
+        width <= sizeof(value) ? bytes(address, width) : std::span<const std::byte>{};
     if (!found.empty()) std::memcpy(&value, found.data(), width);
     return value;
   }

@@ -14,8 +14,8 @@ namespace {
 constexpr std::uint64_t kMaxReferences = 1ULL << 40;  // no count is larger
 constexpr std::uint64_t kMaxNodes = 0xfffffff0;       // numbers are 32 bits
 constexpr std::uint64_t kMaxListed = 1ULL << 31;
-constexpr std::uint64_t kLinkFlags = 3;               // low bits of a list's links, 3.8+
-constexpr std::uint64_t kMinPointer = 0x10000;        // no mapping below: vm.mmap_min_addr
+constexpr std::uint64_t kLinkFlags = 3;         // low bits of a list's links, 3.8+
+constexpr std::uint64_t kMinPointer = 0x10000;  // no mapping below: vm.mmap_min_addr
 
 // PYTHONMALLOC=debug: the size, then the allocator's letter and seven forbidden bytes.
 constexpr std::uint32_t kHookBytes = 16;
@@ -54,10 +54,14 @@ struct HeapCensus::TypeCache {
 };
 
 HeapCensus::HeapCensus(const HeapInput& input, HeapBytes& bytes, TypeTable& types, WalkStats& stats)
-    : input_(input), layout_(input.interpreter.layout()), bytes_(bytes), types_(types),
-      stats_(stats), pools_(PoolMap::read(input, bytes)), outside_table_(1024) {
-  const std::uint16_t width =
-      layout_.slots[static_cast<std::size_t>(Field::kObjectRefcount)].width;
+    : input_(input),
+      layout_(input.interpreter.layout()),
+      bytes_(bytes),
+      types_(types),
+      stats_(stats),
+      pools_(PoolMap::read(input, bytes)),
+      outside_table_(1024) {
+  const std::uint16_t width = layout_.slots[static_cast<std::size_t>(Field::kObjectRefcount)].width;
   count_mask_ = width >= 8 ? ~std::uint64_t{0} : (1ULL << 8 * width) - 1;
   for (const ModuleImage* module : input.symbols.modules()) {
     for (const AddressRange& range : module->writable_segments()) static_ranges_.push_back(range);
@@ -67,9 +71,9 @@ HeapCensus::HeapCensus(const HeapInput& input, HeapBytes& bytes, TypeTable& type
 }
 
 bool HeapCensus::is_static(RemoteAddr address) const {
-  auto after = std::upper_bound(
-      static_ranges_.begin(), static_ranges_.end(), address,
-      [](RemoteAddr at, const AddressRange& range) { return at < range.start; });
+  auto after =
+      std::upper_bound(static_ranges_.begin(), static_ranges_.end(), address,
+                       [](RemoteAddr at, const AddressRange& range) { return at < range.start; });
   return after != static_ranges_.begin() &&
          address.value - std::prev(after)->start.value < std::prev(after)->size;
 }
@@ -80,16 +84,13 @@ bool HeapCensus::is_alive(std::uint64_t count_word) const {
   const auto count = static_cast<std::int64_t>(count_word & count_mask_);
   if (count <= 0 || static_cast<std::uint64_t>(count) >= kMaxReferences) return false;
   if (count_word < kMinPointer || count_word % 8 != 0) return true;
+  if (layout_.strategies.immortal_objects && count_word >> 31 == 1) return true;  // a pinned count
   return find_mapping(input_.map, {count_word}) == nullptr;
 }
 
-std::uint8_t HeapCensus::flags_of(RemoteAddr object, const TypeFacts& type,
-                                  std::uint64_t count_word) {
-  unsigned flags = 0;
-  if (layout_.strategies.immortal_objects && (count_word >> 31 & 1) != 0) flags |= kNodeImmortal;
-  (void)object;
-  (void)type;
-  return static_cast<std::uint8_t>(flags);
+std::uint8_t HeapCensus::flags_of(std::uint64_t count_word) const {
+  const bool pinned = layout_.strategies.immortal_objects && (count_word >> 31 & 1) != 0;
+  return pinned ? kNodeImmortal : 0;
 }
 
 void HeapCensus::sweep_pools() {
@@ -113,14 +114,13 @@ void HeapCensus::sweep_pool(const Pool& pool, TypeCache& cache) {
   const bool managed = layout_.strategies.instance_dict != InstanceDictKind::kDictOffset;
   const std::array<std::uint32_t, 3> starts = {0, head, head + 16};
   const std::size_t candidates = managed ? 3 : 2;
-  const auto all = bytes_.bytes(pools_.block_start(pool, 0),
-                                std::size_t{pool.blocks} * pool.block_bytes);
+  const auto all =
+      bytes_.bytes(pools_.block_start(pool, 0), std::size_t{pool.blocks} * pool.block_bytes);
   if (all.empty()) return;
   for (std::uint32_t i = 0; i < pool.blocks; ++i) {
     if (pools_.state(pool, i) != BlockState::kUsed) continue;
     const std::byte* block = all.data() + std::size_t{i} * pool.block_bytes;
-    const std::uint32_t hook =
-        pool.block_bytes > kHookBytes && has_hook(block) ? kHookBytes : 0;
+    const std::uint32_t hook = pool.block_bytes > kHookBytes && has_hook(block) ? kHookBytes : 0;
     if (hook != 0) hook_bytes_ = hook;
     for (std::size_t k = 0; k < candidates; ++k) {
       const std::uint32_t start = hook + starts[k];
@@ -135,7 +135,7 @@ void HeapCensus::sweep_pool(const Pool& pool, TypeCache& cache) {
       if (!is_alive(count_word)) continue;
       const RemoteAddr object = pools_.block_start(pool, i) + start;
       pool_objects_.add(object, type->index.value,
-                        static_cast<std::uint8_t>(kNodeInPool | flags_of(object, *type, count_word)));
+                        static_cast<std::uint8_t>(kNodeInPool | flags_of(count_word)));
       pools_.set_state(pool, i, BlockState::kObject);
       break;
     }
@@ -174,18 +174,17 @@ void HeapCensus::reach(RemoteAddr address) {
   const RemoteAddr type_address{word_at(head.data() + layout_.offset(Field::kObjectType))};
   const TypeFacts* type = types_.find(type_address);
   if (type == nullptr || !is_alive(count_word)) return;
-  insert_outside(address, *type, flags_of(address, *type, count_word));
+  insert_outside(address, *type, flags_of(count_word));
 }
 
 void HeapCensus::walk_lists() {
-  const auto interpreters =
-      list_interpreters(input_.memory, layout_, input_.interpreter.anchors());
+  const auto interpreters = list_interpreters(input_.memory, layout_, input_.interpreter.anchors());
   if (!interpreters) return;
   const Anchors& anchors = input_.interpreter.anchors();
   std::unordered_set<RemoteAddr> seen;
   for (const InterpreterRef& interpreter : *interpreters) {
-    stats_.collecting = stats_.collecting ||
-                        input_.interpreter.collecting(input_.memory, interpreter.address);
+    stats_.collecting =
+        stats_.collecting || input_.interpreter.collecting(input_.memory, interpreter.address);
     const RemoteAddr base = gc_base(layout_, anchors, interpreter.address);
     const RemoteAddr generations =
         base ? base + layout_.offset(Field::kGcGenerations) : anchors.gc_generations;
@@ -261,7 +260,7 @@ void HeapCensus::sort_outside() {
   for (const std::uint32_t i : order) {
     if (sorted.size() != 0 && sorted.address.back() == outside_.address[i]) continue;
     std::uint8_t flags = outside_.flags[i];
-    if (is_static({outside_.address[i]})) flags |= kNodeStatic;
+    if (is_static({outside_.address[i]})) flags |= kNodeStatic | kNodeImmortal;
     sorted.add({outside_.address[i]}, outside_.type[i], flags);
   }
   outside_ = std::move(sorted);

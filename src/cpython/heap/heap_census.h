@@ -43,8 +43,9 @@ class HeapCensus {
     flags = static_cast<std::uint8_t>(flags | flag);
   }
   const TypeFacts* type_of(std::size_t i) const {
-    return types_.all()[i < pool_objects_.size() ? pool_objects_.type[i]
-                                                 : outside_.type[i - pool_objects_.size()]]
+    return types_
+        .all()[i < pool_objects_.size() ? pool_objects_.type[i]
+                                        : outside_.type[i - pool_objects_.size()]]
         .get();
   }
 
@@ -88,7 +89,7 @@ class HeapCensus {
 
   void sweep_pool(const Pool& pool, TypeCache& cache);
   bool is_alive(std::uint64_t count_word) const;
-  std::uint8_t flags_of(RemoteAddr object, const TypeFacts& type, std::uint64_t count_word);
+  std::uint8_t flags_of(std::uint64_t count_word) const;
   void walk_list(RemoteAddr head, std::uint8_t generation);
   void mark_listed(RemoteAddr object, std::uint8_t generation);
   std::size_t outside_slot(std::uint64_t address) const;
@@ -105,10 +106,10 @@ class HeapCensus {
   std::uint32_t hook_bytes_ = 0;
   Objects pool_objects_;  // after finish(): all
   Objects outside_;
-  std::vector<std::uint32_t> first_of_pool_;   // pool_objects_ of a pool; one more at the end
-  std::vector<std::uint32_t> outside_table_;   // number + 1 by hash of the address
+  std::vector<std::uint32_t> first_of_pool_;  // pool_objects_ of a pool; one more at the end
+  std::vector<std::uint32_t> outside_table_;  // number + 1 by hash of the address
   std::unordered_set<RemoteAddr> shared_keys_;
-  std::vector<AddressRange> static_ranges_;    // ascending
+  std::vector<AddressRange> static_ranges_;  // ascending
   AddressIndex index_;
 };
 

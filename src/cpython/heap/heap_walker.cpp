@@ -7,7 +7,10 @@
 #include "cpython/heap/edge_plans.h"
 #include "cpython/heap/edge_reader.h"
 #include "cpython/heap/heap_census.h"
+#include "cpython/heap/heap_roots.h"
 #include "cpython/heap/object_sizes.h"
+#include "cpython/heap/object_text.h"
+#include "cpython/heap/reference_counts.h"
 
 namespace memspy::cpython {
 namespace {
@@ -25,6 +28,7 @@ struct HeapWalker::Impl {
   void tell_types(ObjectVisitor& visitor) const;
   void tell_objects(ObjectVisitor& visitor);
   void tell_edges(ObjectVisitor& visitor);
+  void read_edges(std::size_t node, EdgeReader& reader);
   void resolve(std::size_t node, std::vector<HeapEdge>& out);
   HeapNode node_at(std::size_t node, BlockCosts& costs);
   void count_coverage();
@@ -36,6 +40,8 @@ struct HeapWalker::Impl {
   std::unique_ptr<HeapCensus> census;
   std::unique_ptr<ObjectSizes> sizes;
   std::unique_ptr<EdgePlans> plans;
+  std::unique_ptr<HeapRoots> roots;
+  std::unique_ptr<ReferenceCounts> counts;
   std::unordered_set<RemoteAddr> keys_of_types;
   NameIndex keys_name;
   std::vector<RawEdge> raw;
@@ -61,6 +67,7 @@ void HeapWalker::Impl::follow(std::size_t i, EdgeReader& reader) {
 
 void HeapWalker::Impl::follow_references() {
   EdgeReader reader(input.interpreter, input.memory, *plans);
+  roots->find(reader, *census);
   std::size_t done = 0, types_reached = 0;
   while (done < census->found() || types_reached < types->all().size()) {
     for (; types_reached < types->all().size(); ++types_reached) {
@@ -127,6 +134,7 @@ void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
     out.push_back(told);
   }
   const TypeFacts* type = census->type(node);
+  if (type == nullptr) return;
   const RemoteAddr keys = sizes->shared_keys(census->address(node), *type);
   if (keys && (type->rule == TypeRule::kType || keys_of_types.count(keys) == 0)) {
     const NodeIndex to = census->find(keys);
@@ -134,31 +142,41 @@ void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
   }
 }
 
+// Of an object, or of a table of keys: the strings in it.
+void HeapWalker::Impl::read_edges(std::size_t node, EdgeReader& reader) {
+  raw.clear();
+  if (const TypeFacts* type = census->type(node)) {
+    reader.read(census->address(node), *type, raw);
+  } else {
+    reader.read_shared_keys(census->address(node), raw);
+  }
+}
+
 void HeapWalker::Impl::tell_edges(ObjectVisitor& visitor) {
   EdgeReader reader(input.interpreter, input.memory, *plans);
+  roots->prepare(reader);
+  counts = std::make_unique<ReferenceCounts>(census->size());
   std::vector<HeapEdge> edges;
   for (std::size_t i = 0; i < census->size(); ++i) {
-    const TypeFacts* type = census->type(i);
-    if (type == nullptr) continue;
-    raw.clear();
+    read_edges(i, reader);
     edges.clear();
-    reader.read(census->address(i), *type, raw);
     resolve(i, edges);
     if (edges.empty()) continue;
+    for (const HeapEdge& edge : edges) counts->add(edge);
     stats.edges += edges.size();
     visitor.on_edges({static_cast<std::uint32_t>(i)}, edges);
   }
 }
 
 void HeapWalker::Impl::count_coverage() {
-  std::vector<std::uint64_t> counts(types->all().size());
+  std::vector<std::uint64_t> per_type(types->all().size());
   for (std::size_t i = 0; i < census->size(); ++i) {
-    if (const TypeFacts* type = census->type(i)) ++counts[type->index.value];
+    if (const TypeFacts* type = census->type(i)) ++per_type[type->index.value];
   }
   for (const auto& type : types->all()) {
-    if (counts[type->index.value] == 0) continue;
+    if (per_type[type->index.value] == 0) continue;
     auto& row = stats.coverage[type->name];
-    row.first += counts[type->index.value];
+    row.first += per_type[type->index.value];
     row.second = plans->plan_of(*type).how;
   }
 }
@@ -175,6 +193,7 @@ Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
   w.plans = std::make_unique<EdgePlans>(w.input.interpreter, w.input.memory, *w.types);
   w.sizes = std::make_unique<ObjectSizes>(w.input.interpreter.layout(), w.bytes, *w.types);
   w.census = std::make_unique<HeapCensus>(w.input, w.bytes, *w.types, w.stats);
+  w.roots = std::make_unique<HeapRoots>(w.input, *w.types, *w.plans);
   w.keys_name = w.types->intern("keys");
   w.census->sweep_pools();
   w.census->walk_lists();
@@ -184,6 +203,9 @@ Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
   w.tell_types(visitor);
   w.tell_objects(visitor);
   w.tell_edges(visitor);
+  const std::vector<HeapRoot> roots = w.roots->resolve(*w.census, w.bytes, *w.counts);
+  visitor.on_roots(roots);
+  w.counts.reset();
   w.count_coverage();
   w.stats.pymalloc = w.census->pools().account();
   w.types->stop_telling();
@@ -198,6 +220,14 @@ std::uint64_t HeapWalker::getsizeof(RemoteAddr object) const {
   const NodeIndex node = find(object);
   const TypeFacts* type = node == kNoNode ? nullptr : impl_->census->type(node.value);
   return type == nullptr ? 0 : impl_->sizes->getsizeof(object, *type);
+}
+
+std::string HeapWalker::text_of(RemoteAddr object, std::size_t cap) const {
+  const NodeIndex node = find(object);
+  const TypeFacts* type = node == kNoNode ? nullptr : impl_->census->type(node.value);
+  if (type == nullptr) return {};
+  ObjectRepr reprs(impl_->input.interpreter.layout(), impl_->input.memory);
+  return object_text(reprs, object, *type, cap);
 }
 
 std::vector<HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
@@ -218,9 +248,9 @@ std::vector<HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
   }
   std::sort(buffers.begin(), buffers.end(),
             [](const auto& a, const auto& b) { return a.address < b.address; });
-  const auto repeated = std::unique(buffers.begin(), buffers.end(), [](const auto& a, const auto& b) {
-    return a.address == b.address;
-  });
+  const auto repeated =
+      std::unique(buffers.begin(), buffers.end(),
+                  [](const auto& a, const auto& b) { return a.address == b.address; });
   buffers.erase(repeated, buffers.end());
   return buffers;
 }

@@ -33,7 +33,8 @@ class BlockSizes {
 
 struct HeapInput {
   const Interpreter& interpreter;
-  const MemoryReader& memory;  // still: a copy or a core file, with view(); read-only parts may be live
+  const MemoryReader&
+      memory;  // still: a copy or a core file, with view(); read-only parts may be live
   const MemoryMap& map;
   const SymbolSource& symbols;
   const BlockSizes* malloc_blocks = nullptr;
@@ -42,21 +43,21 @@ struct HeapInput {
 // pymalloc, byte by byte: the sum is the arenas' bytes.
 struct PymallocBytes {
   std::uint64_t arenas = 0, pools = 0, used_blocks = 0;
-  std::uint64_t live_objects = 0;     // blocks that are objects
-  std::uint64_t owned_blocks = 0;     // blocks that belong to an object: key tables, items…
-  std::uint64_t other_blocks = 0;     // in use, by nobody that was found
-  std::uint64_t free_blocks = 0;      // within pools in use
-  std::uint64_t free_pools = 0;       // whole pools without a block, and alignment of arenas
-  std::uint64_t headers = 0;          // pool headers and the odd bytes behind the last block
+  std::uint64_t live_objects = 0;  // blocks that are objects
+  std::uint64_t owned_blocks = 0;  // blocks that belong to an object: key tables, items…
+  std::uint64_t other_blocks = 0;  // in use, by nobody that was found
+  std::uint64_t free_blocks = 0;   // within pools in use
+  std::uint64_t free_pools = 0;    // whole pools without a block, and alignment of arenas
+  std::uint64_t headers = 0;       // pool headers and the odd bytes behind the last block
 };
 
 struct WalkStats {
   std::uint64_t objects = 0, from_pools = 0, from_lists = 0, from_edges = 0;
-  std::uint64_t gc_listed = 0;              // entries on the collector's lists
-  std::uint64_t listed_not_found = 0;       // on a list, not among the pools' objects
+  std::uint64_t gc_listed = 0;                     // entries on the collector's lists
+  std::uint64_t listed_not_found = 0;              // on a list, not among the pools' objects
   std::uint64_t rejected = 0, rejected_bytes = 0;  // contradicted themselves
-  std::uint64_t edges = 0, dangling = 0;    // pointers to nothing that is an object
-  bool collecting = false;                  // a collection was under way
+  std::uint64_t edges = 0, dangling = 0;           // pointers to nothing that is an object
+  bool collecting = false;                         // a collection was under way
   PymallocBytes pymalloc;
   // Per type name: objects, and how their edges were found ("dict rule", "members", "scan").
   std::map<std::string, std::pair<std::uint64_t, std::string>> coverage;

@@ -1,5 +1,6 @@
 // What an object takes: as sys.getsizeof() says, and the memory outside itself that it alone owns.
-// Sizes are computed from the object's own fields; where blocks really end is for the caller to ask.
+// Sizes are computed from the object's own fields; where blocks really end is for the caller to
+// ask.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +34,12 @@ class ObjectSizes {
   RemoteAddr shared_keys(RemoteAddr object, const TypeFacts& type);
 
  private:
+  // No object is larger; what claims to be is torn.
+  static constexpr std::int64_t kMaxItems = 1LL << 40;
+  static constexpr std::uint64_t kWord = 8;
+  static constexpr std::uint64_t kSetEntry = 16;  // {key, hash}
+  static constexpr std::uint64_t kWideCharacter = 4;
+
   std::uint64_t get(RemoteAddr base, Field field) {
     const Slot slot = layout_.slots[static_cast<std::size_t>(field)];
     return slot.present() ? bytes_.load(base + slot.offset, slot.width) : 0;

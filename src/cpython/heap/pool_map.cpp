@@ -38,8 +38,8 @@ PoolHeader header_of(const Layout& layout, std::span<const std::byte> bytes) {
     const Slot slot = layout.slots[static_cast<std::size_t>(field)];
     return load(bytes, slot.offset, slot.width).value_or(0);
   };
-  return {get(Field::kPoolRefCount),   get(Field::kPoolFreeBlock),  get(Field::kPoolArenaIndex),
-          get(Field::kPoolSizeIndex),  get(Field::kPoolNextOffset), get(Field::kPoolMaxNextOffset)};
+  return {get(Field::kPoolRefCount),  get(Field::kPoolFreeBlock),  get(Field::kPoolArenaIndex),
+          get(Field::kPoolSizeIndex), get(Field::kPoolNextOffset), get(Field::kPoolMaxNextOffset)};
 }
 
 // The bytes of a block, when this is the header of a pool in use; 0 else. Size class, offsets and
@@ -91,8 +91,7 @@ PoolMap PoolMap::read(const HeapInput& input, HeapBytes& bytes) {
   map.pool_bytes_ = layout.strategies.pool_bytes;
   map.arena_bytes_ = layout.strategies.arena_bytes;
   map.header_bytes_ = layout.size(Struct::kPool);
-  const auto interpreters =
-      list_interpreters(input.memory, layout, input.interpreter.anchors());
+  const auto interpreters = list_interpreters(input.memory, layout, input.interpreter.anchors());
   std::unordered_set<RemoteAddr> seen;  // interpreters may share one array
   bool found = false;
   if (interpreters) {
@@ -117,11 +116,11 @@ bool PoolMap::add_arenas(const HeapInput& input, HeapBytes& bytes, RemoteAddr ta
     const RemoteAddr entry = table + i * layout.size(Struct::kArena);
     const RemoteAddr start = bytes.pointer(entry + layout.offset(Field::kArenaAddress));
     if (!start) continue;
-    const std::uint64_t pools = std::min<std::uint64_t>(
-        bytes.load(entry + layout.offset(Field::kArenaTotalPools), 4), kMaxArenaBytes / pool_bytes_);
+    const std::uint64_t pools =
+        std::min<std::uint64_t>(bytes.load(entry + layout.offset(Field::kArenaTotalPools), 4),
+                                kMaxArenaBytes / pool_bytes_);
     // A build with huge pages has 2 MiB instead of the usual size, which shows in the pools.
-    const std::uint64_t size =
-        std::max(layout.strategies.arena_bytes + 0ULL, std::bit_ceil(pools * pool_bytes_));
+    const std::uint64_t size = std::max(arena_bytes_, std::bit_ceil(pools * pool_bytes_));
     // One that is being unmapped right now stays in the array for a moment.
     if (!is_writable(input.map, start, size)) continue;
     any = true;
@@ -201,8 +200,8 @@ void PoolMap::finish() {
             [](const Pool& a, const Pool& b) { return a.address < b.address; });
   table_.assign(std::bit_ceil(std::max<std::size_t>(16, pools_.size() * 2)), 0);
   for (std::size_t i = 0; i < pools_.size(); ++i) {
-    std::size_t at = static_cast<std::size_t>(pools_[i].address.value / pool_bytes_ *
-                                              0x9e3779b97f4a7c15ULL >> 24);
+    std::size_t at = static_cast<std::size_t>(
+        pools_[i].address.value / pool_bytes_ * 0x9e3779b97f4a7c15ULL >> 24);
     while (table_[at & (table_.size() - 1)] != 0) ++at;
     table_[at & (table_.size() - 1)] = static_cast<std::uint32_t>(i + 1);
   }
@@ -210,8 +209,7 @@ void PoolMap::finish() {
 
 const Pool* PoolMap::find(RemoteAddr address) const {
   const std::uint64_t start = address.value & ~(pool_bytes_ - 1);
-  std::size_t at =
-      static_cast<std::size_t>(start / pool_bytes_ * 0x9e3779b97f4a7c15ULL >> 24);
+  std::size_t at = static_cast<std::size_t>(start / pool_bytes_ * 0x9e3779b97f4a7c15ULL >> 24);
   for (;; ++at) {
     const std::uint32_t entry = table_[at & (table_.size() - 1)];
     if (entry == 0) return nullptr;

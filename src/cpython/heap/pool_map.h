@@ -27,7 +27,9 @@ class PoolMap {
 
   const std::vector<Pool>& pools() const { return pools_; }  // ascending
   std::uint32_t header_bytes() const { return header_bytes_; }
-  std::uint64_t rejected() const { return rejected_; }  // pools with a list of free blocks that is none
+  std::uint64_t rejected() const {
+    return rejected_;
+  }  // pools with a list of free blocks that is none
   bool by_scan() const { return by_scan_; }
 
   // The pool in use that holds `address`; null: none.

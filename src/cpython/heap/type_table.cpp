@@ -9,14 +9,15 @@
 namespace memspy::cpython {
 namespace {
 
-constexpr int kMaxBases = 64;                 // of one another; deeper chains are taken for garbage
-constexpr std::int64_t kMinBasicSize = 16;    // an object's head
+constexpr int kMaxBases = 64;               // of one another; deeper chains are taken for garbage
+constexpr std::int64_t kMinBasicSize = 16;  // an object's head
 constexpr std::int64_t kMaxBasicSize = 1 << 24;
 constexpr std::int64_t kMaxItemSize = 1 << 20;
-constexpr std::uint64_t kMaxSlots = 4096;     // of one class
+constexpr std::uint64_t kMaxSlots = 4096;  // of one class
 constexpr std::size_t kMaxNameCharacters = 512;
 constexpr std::size_t kMaxTypes = std::size_t{1} << 22;
-constexpr std::size_t kMaxRejected = std::size_t{1} << 16;  // remembered candidates that are no types
+constexpr std::size_t kMaxRejected = std::size_t{1}
+                                     << 16;  // remembered candidates that are no types
 // Of PyMemberDef: T_OBJECT (null reads as None) and T_OBJECT_EX (null: no attribute).
 constexpr std::uint64_t kMemberObject = 6, kMemberObjectEx = 16;
 
@@ -80,8 +81,11 @@ RemoteAddr find_symbol(const SymbolSource& symbols, std::string_view name) {
 struct TypeTable::Impl {
   Impl(const Interpreter& interpreter_in, HeapBytes& bytes_in, const SymbolSource& symbols,
        ObjectVisitor* visitor)
-      : interpreter(interpreter_in), layout(interpreter_in.layout()), bytes(bytes_in),
-        names(visitor), reader(layout, bytes_in.memory()) {
+      : interpreter(interpreter_in),
+        layout(interpreter_in.layout()),
+        bytes(bytes_in),
+        names(visitor),
+        reader(layout, bytes_in.memory()) {
     type_type = find_symbol(symbols, "PyType_Type");
     // Fully stripped: what every type's type is in the end, from the one type that is known.
     if (!type_type) type_type = pointer(interpreter.anchors().code_type, Field::kObjectType);
@@ -127,8 +131,7 @@ struct TypeTable::Impl {
 
 // Every interpreter has imported its frozen importlib, whose classes are classes like any other.
 void TypeTable::Impl::learn_subtype_traverse() {
-  const auto interpreters =
-      list_interpreters(bytes.memory(), layout, interpreter.anchors());
+  const auto interpreters = list_interpreters(bytes.memory(), layout, interpreter.anchors());
   if (!interpreters) return;
   const RemoteAddr modules = pointer(interpreters->back().address, Field::kInterpreterModules);
   const auto module = reader.find_item(modules, "_frozen_importlib");
@@ -213,8 +216,7 @@ void TypeTable::Impl::inherit(TypeFacts& facts, const TypeFacts* base) const {
 
 void TypeTable::Impl::add_member(TypeFacts& facts, RemoteAddr member, TypeTable& table,
                                  bool slots_only) {
-  const std::uint64_t type =
-      bytes.load(member + layout.offset(Field::kMemberType), 4);
+  const std::uint64_t type = bytes.load(member + layout.offset(Field::kMemberType), 4);
   const std::uint64_t offset = get(member, Field::kMemberOffset);
   if (type != kMemberObjectEx && (slots_only || type != kMemberObject)) return;
   if (offset % 8 != 0 || offset < static_cast<std::uint64_t>(kMinBasicSize) ||
@@ -244,7 +246,8 @@ void TypeTable::Impl::read_slots(TypeFacts& facts, const TypeFacts* base, TypeTa
     }
   } else if (facts.rule == TypeRule::kPlain) {
     RemoteAddr member = pointer(facts.address, Field::kTypeMembers);
-    for (std::uint64_t i = 0; i < kMaxSlots && is_plausible(member); ++i, member = member + stride) {
+    for (std::uint64_t i = 0; i < kMaxSlots && is_plausible(member);
+         ++i, member = member + stride) {
       if (!pointer(member, Field::kMemberName)) break;
       add_member(facts, member, table, false);
     }
