@@ -17,6 +17,9 @@ constexpr std::uint64_t kMaxListed = 1ULL << 31;
 constexpr std::uint64_t kLinkFlags = 3;         // low bits of a list's links, 3.8+
 constexpr std::uint64_t kMinPointer = 0x10000;  // no mapping below: vm.mmap_min_addr
 
+// A str without a cached encoding is allocated up to its characters, a time without a zone up to it.
+constexpr std::uint64_t kMaxShortfall = 64;
+
 // PYTHONMALLOC=debug: the size, then the allocator's letter and seven forbidden bytes.
 constexpr std::uint32_t kHookBytes = 16;
 
@@ -129,8 +132,8 @@ void HeapCensus::sweep_pool(const Pool& pool, TypeCache& cache) {
       if (!is_plausible({type_word})) continue;
       const TypeFacts* type = cache.find(type_word, types_);
       if (type == nullptr || type->head_bytes != starts[k]) continue;
-      // A type object is larger than any block.
-      if (start + static_cast<std::uint64_t>(type->basic_size) > pool.block_bytes) continue;
+      // A type object is larger than any block; strings and times may end before tp_basicsize.
+      if (static_cast<std::uint64_t>(type->basic_size) > pool.block_bytes + kMaxShortfall) continue;
       const std::uint64_t count_word = word_at(block + start + count_at);
       if (!is_alive(count_word)) continue;
       const RemoteAddr object = pools_.block_start(pool, i) + start;
