@@ -32,8 +32,9 @@ PRIVATE = {
     "elfutils/": {"symbolize"}, "libelf.h": {"symbolize"}, "gelf.h": {"symbolize"},
     "libunwind": {"symbolize"},
     "curses.h": {"cli"},
-    "zlib.h": {"sinks", "snapshot"},
+    "zlib.h": {"sinks"},
     "protozero/": {"sinks"},
+    "xxhash.h": {"snapshot"},
 }
 
 

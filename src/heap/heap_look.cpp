@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "heap/gc_summary.h"
+#include "heap/ledger.h"
 #include "malloc/malloc_census.h"
 #include "procfs/proc_dir.h"
 #include "snapshot/graph_builder.h"
@@ -88,6 +89,7 @@ class Looker {
   }
   Result<Unit> find_interpreter(const MemoryReader& memory, const MemoryMap& map);
   Result<Unit> walk();
+  void add_ledger();
   void fill_header();
   void read_values();
   Result<HeapLook> finish();
@@ -181,7 +183,7 @@ void Looker::fill_header() {
 Result<Unit> Looker::walk() {
   const ProcessImage& image = *parts_->image;
   phase("walking malloc's heaps");
-  parts_->malloc = malloc::MallocCensus::take(image, image.map(), *parts_->modules);
+  parts_->malloc = malloc::MallocCensus::take(image, image.map(), *parts_->modules, image.resident());
   parts_->chunks = std::make_unique<ChunkSizes>(*parts_->malloc);
   phase("finding objects");
   parts_->walker = std::make_unique<HeapWalker>(cpython::HeapInput{
@@ -209,6 +211,23 @@ void Looker::read_values() {
   look_.read_texts(look_.snapshot, nodes);
 }
 
+void Looker::add_ledger() {
+  const ProcessImage& image = *parts_->image;
+  const HeapWalker& walker = *parts_->walker;
+  const auto buffers = walker.owned_buffers();
+  const auto arenas = walker.arenas();
+  const LedgerInput input{
+      image.facts().rss_bytes, image,   *parts_->modules, image.pages(),
+      image.resident(),        *parts_->malloc,           look_.snapshot.graph,
+      &look_.owners,           buffers, arenas,           [&walker](const auto& visit) {
+        walker.for_each_pool(visit);
+      }};
+  Ledger ledger = build_ledger(input);
+  look_.snapshot.ledger = std::move(ledger.rows);
+  auto& counters = look_.snapshot.header.counters;
+  counters.insert(counters.end(), ledger.counters.begin(), ledger.counters.end());
+}
+
 Result<HeapLook> Looker::finish() {
   MEMSPY_CHECK(walk());
   fill_header();
@@ -228,6 +247,8 @@ Result<HeapLook> Looker::finish() {
   phase("owners");
   look_.owners = snapshot::find_owners(snapshot.graph, look_.dominators);
   snapshot.gc = summarize_gc(*parts_->interpreter, *parts_->image, snapshot.graph);
+  phase("ledger");
+  add_ledger();
   return std::move(look_);
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/app.h"
 #include "cli/env.h"
+#include "heap/heap_look.h"
 #include "support/fake_proc_dir.h"
 #include "support/sample_run.h"
 #include "support/snapshot_builder.h"
