@@ -11,11 +11,14 @@ from heap_views import STATIC, TRACKED
 # What the interpreter holds for itself, out of sight of gc.get_referents(): names of descriptors and
 # modules, the interned strings, arguments under way, tables of its start-up.
 UNSEEN = {"builtins.str", "builtins.int", "builtins.bytes", "builtins.tuple", "builtins.dict", "builtins.float",
-          "builtins.list", "builtins.code", "builtins.type"}
+          "builtins.list", "builtins.code", "builtins.type", "datetime.timedelta", "datetime.datetime",
+          "_thread._localdummy"}
 UNSEEN_SHARE = 0.03
 # sys.getsizeof() of these counts what only their own code knows, or nothing at all; see docs.
 OWN_SIZES = {"decimal.Decimal", "_struct.Struct", "builtins.Struct", "_io.BufferedReader", "_io.BytesIO", "_io.StringIO",
-             "xml.etree.ElementTree.Element", "_random.Random"}
+             "xml.etree.ElementTree.Element", "_random.Random", "itertools.product", "itertools.permutations",
+             "itertools.combinations", "itertools.combinations_with_replacement"}
+OWN_SIZES_OF_TYPES = ("_ctypes.PyC", "_ctypes.UnionType", "ctypes.")  # from 3.13 on: less than the type has
 SIZE_SHARE, EDGE_RECALL, EDGE_PRECISION = 0.999, 0.999, 0.99
 # Edges of these are exactly gc.get_referents().
 EXACT = {"builtins." + name for name in (
@@ -94,7 +97,7 @@ class Walk(HeapCase):
         kinds = collections.Counter(self.zoo.things[address].type for address in wrong)
         print(f"{self.python.name}: other sizes: {dict(kinds)}")
         self.assertLess(len(wrong), (1 - SIZE_SHARE) * len(self.zoo.things), self.names(wrong))
-        self.assertLessEqual(set(kinds), OWN_SIZES, "\n".join(
+        self.assertLessEqual({name for name in kinds if not name.startswith(OWN_SIZES_OF_TYPES)}, OWN_SIZES, "\n".join(
             f"{self.zoo.name(address)}: {self.nodes[address].size}, not {self.zoo.things[address].size}"
             for address in sorted(wrong)[:20]))
 
@@ -112,15 +115,12 @@ class Walk(HeapCase):
         """The pools' blocks in use are those that the allocator itself counts; the one int that the
         target had more at that moment aside."""
         stats = self.probe.stats["pymalloc"]
-        blocks = sum(size * count for size, count in self.zoo.blocks.items())
-        self.assertTrue(blocks)
-        self.assertLessEqual(abs(stats["used_blocks"] - blocks), 64, (stats, self.zoo.blocks))
-        self.assertEqual(stats["used_blocks"],
-                         stats["live_objects"] + stats["owned_blocks"] + stats["other_blocks"])
-        self.assertEqual(stats["arenas"], stats["used_blocks"] + stats["free_blocks"] +
-                         stats["free_pools"] + stats["headers"])
+        self.assertEqual(stats["used_blocks"], sum(self.zoo.blocks.values()) - 1, self.zoo.blocks)
+        used = sum(size * count for size, count in self.zoo.blocks.items()) - 32
+        self.assertEqual(stats["live_objects"] + stats["owned_blocks"] + stats["other_blocks"], used)
+        self.assertEqual(stats["arenas"], used + stats["free_blocks"] + stats["free_pools"] + stats["headers"])
         # What is in use and belongs to nobody that was found: tables of C modules, not objects.
-        self.assertLess(stats["other_blocks"], 0.03 * stats["used_blocks"], stats)
+        self.assertLess(stats["other_blocks"], 0.03 * used, stats)
 
     def test_edges(self):
         """Every reference that the collector would follow, and no other, but for those it need not."""
@@ -174,10 +174,13 @@ class Walk(HeapCase):
 
 
 def memory_of(pid):
-    """Every figure of its resident memory, to the byte, and the page faults it has had."""
+    """Its resident memory, to the byte: what is its own alone and what it shares with the processes it
+    was forked with, which a careless reader takes apart; and the page faults it has had."""
     folder = pathlib.Path(f"/proc/{pid}")
+    found = dict(line.split(":") for line in (folder / "smaps_rollup").read_text().splitlines()[1:])
     faults = (folder / "stat").read_text().rpartition(")")[2].split()
-    return (folder / "smaps_rollup").read_text(), faults[7], faults[9]
+    return {**{name: found[name].strip() for name in ("Rss", "Anonymous", "Pss_Anon", "Swap")},
+            "minor": faults[7], "major": faults[9]}
 
 
 class Heap(HeapCase):

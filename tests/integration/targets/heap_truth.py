@@ -119,7 +119,7 @@ def take(path, kinds_of, own):
     state["would_collect"] = how_many_would_be_collected(path + ".collect")
     tracked = gc.get_objects()
     own.add(id(tracked))
-    permanent = []
+    permanent = ()
     if state["frozen"]:
         gc.unfreeze()
         permanent = gc.get_objects()
