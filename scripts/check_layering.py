@@ -34,6 +34,7 @@ PRIVATE = {
     "curses.h": {"cli"},
     "zlib.h": {"sinks", "snapshot"},
     "protozero/": {"sinks"},
+    "xxhash.h": {"snapshot"},
 }
 
 

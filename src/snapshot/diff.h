@@ -27,10 +27,14 @@ struct GrowthRow {
   std::uint64_t new_and_alive = 0;  // objects at addresses where the first had none of the type
 };
 struct SnapshotDiff {
+  // Addresses and times compare only within one process: without, new, gone and rates are 0.
+  bool same_process = false;
   double minutes = 0;                    // first to last
   std::vector<GrowthRow> types, owners;  // by |grown_bytes|, descending
   std::uint64_t new_count = 0, new_bytes = 0, gone_count = 0, gone_bytes = 0;
 };
+// kUsage: fewer than two, or of one process and not in order of time. Looks without owners are
+// compared by type.
 Result<SnapshotDiff> diff_snapshots(std::span<const Look> looks);
 
 }  // namespace memspy::snapshot

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -11,6 +12,7 @@
 
 #include "memspy/process.h"
 #include "snapshot/object_graph.h"
+#include "snapshot/path_tree.h"
 
 namespace memspy::snapshot {
 
@@ -61,6 +63,10 @@ struct Snapshot {
   // Text of keys and other short strings and numbers, as Python would print them: `'k'`, `17`. Of
   // a live look those that are asked for are added as they are; in a file only with --values.
   std::unordered_map<std::uint32_t, std::string> texts;  // by node index
+
+  // Shortest paths of this graph, computed by the first question for one; shared by copies. A graph
+  // is not exchanged behind it.
+  std::shared_ptr<PathCache> path_cache = std::make_shared<PathCache>();
 };
 
 }  // namespace memspy::snapshot
