@@ -15,12 +15,16 @@
 #include "base/clock.h"
 #include "cli/process_row.h"
 #include "cpython/interpreter.h"
-#include "heap/heap_look.h"
 #include "memspy/result.h"
 #include "memspy/sample_sink.h"
 #include "procfs/proc_dir.h"
 #include "sampler/one_look.h"
 #include "sampler/session.h"
+
+namespace memspy::heap {  // heap/heap_look.h, for those who look
+struct HeapLook;
+struct LookOptions;
+}  // namespace memspy::heap
 
 namespace memspy::cli {
 

@@ -13,6 +13,7 @@
 #include "cli/hints.h"
 #include "cli/phase_progress.h"
 #include "cli/process_list.h"
+#include "heap/heap_look.h"
 #include "snapshot/snapshot_file.h"
 
 namespace memspy::cli {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cli/process_facts.h"
+#include "heap/heap_look.h"
 #include "procfs/processes.h"
 #include "sampler/target.h"
 

@@ -115,6 +115,11 @@ std::string gc_text(const Look& look, const GarbageTotals& garbage, std::size_t 
         text += fmt::format("a cycle: {}\n", cycle_text(snapshot, cycle));
     if (!garbage.cycles.empty()) text += "\n";
   }
+  if (garbage.untracked_count > 0)
+    text += fmt::format("{} more objects ({}) no known root leads to, but the collector does not "
+                        "track them\n",
+                        grouped_digits(garbage.untracked_count),
+                        format_bytes(garbage.untracked_bytes));
   text += heap_caveats(snapshot.header);
   return text + bold(style, gc_verdict(look, garbage)) + "\n";
 }
@@ -156,7 +161,9 @@ std::string gc_json(const Look& look, const GarbageTotals& garbage) {
   document["garbage"] = {{"count", garbage.count},
                          {"bytes", garbage.bytes},
                          {"types", std::move(types)},
-                         {"cycles", std::move(cycles)}};
+                         {"cycles", std::move(cycles)},
+                         {"untracked_count", garbage.untracked_count},
+                         {"untracked_bytes", garbage.untracked_bytes}};
   document["verdict"] = gc_verdict(look, garbage);
   return recording::json_text(document);
 }

@@ -262,14 +262,4 @@ std::uint64_t heap_bytes(const ObjectGraph& graph) {
   return bytes;
 }
 
-GarbageSum sum_garbage(const Look& look) {
-  GarbageSum sum;
-  for (std::uint32_t i = 0; i < look.dominators->garbage.size(); ++i) {
-    if (look.dominators->garbage[i] == 0) continue;
-    ++sum.count;
-    sum.bytes += look.snapshot->graph.bytes(NodeIndex{i});
-  }
-  return sum;
-}
-
 }  // namespace memspy::report

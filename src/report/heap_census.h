@@ -43,11 +43,6 @@ std::vector<NodeIndex> largest_objects(const snapshot::Look& look, std::size_t l
 // Of all objects.
 std::uint64_t heap_bytes(const snapshot::ObjectGraph& graph);
 
-struct GarbageSum {
-  std::uint64_t count = 0, bytes = 0;
-};
-GarbageSum sum_garbage(const snapshot::Look& look);
-
 // The part of a type's name that is its module: the longest one among the snapshot's modules, else
 // everything before the last dot.
 std::string_view module_of_type(std::string_view type, std::span<const std::string_view> modules);

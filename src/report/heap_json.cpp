@@ -102,7 +102,7 @@ ordered_json heap_json(const Look& look, const HeapReportOptions& options,
   document["ledger"] = ledger_json(look);
   document["rejected_bytes"] = look.snapshot->header.rejected_bytes;
   document["unexplained_bytes"] = unexplained_bytes(*look.snapshot);
-  const GarbageSum garbage = sum_garbage(look);
+  const auto garbage = find_garbage(look.snapshot->graph, *look.dominators);
   document["garbage"] = {{"count", garbage.count}, {"bytes", garbage.bytes}};
   auto counters = ordered_json::object();
   for (const auto& [name, value] : look.snapshot->header.counters) counters[name] = value;

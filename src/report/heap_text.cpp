@@ -85,7 +85,7 @@ std::string ledger(const snapshot::Snapshot& snapshot, const Style& style) {
 }
 
 std::string garbage_line(const Look& look) {
-  const GarbageSum garbage = sum_garbage(look);
+  const auto garbage = find_garbage(look.snapshot->graph, *look.dominators);
   if (garbage.count == 0) return "";
   return fmt::format("{} of these objects ({}) are garbage that gc.collect() would free: memspy gc\n",
                      grouped_digits(garbage.count), format_bytes(garbage.bytes));

@@ -75,8 +75,8 @@ class TreeLines {
   }
 
   static std::string label(const WhyNode& node) {
-    return fmt::format("{}  {}", escape_text(node.edge.empty() ? "." : node.edge),
-                       escape_text(node.type));
+    const std::string edge = escape_text(node.edge.empty() ? "." : node.edge);
+    return node.type.empty() ? edge : edge + "  " + escape_text(node.type);
   }
 
   // Bounded by `depth`, which is ours; what lies deeper is counted.

@@ -239,8 +239,12 @@ void HeapSnapshotWriter::write_nodes() {
 std::uint64_t HeapSnapshotWriter::object_name(NodeIndex node) {
   const std::uint32_t type = graph_.type(node).value;
   const V8Node kind = type_nodes_[type];
-  if (kind != V8Node::kString && kind != V8Node::kNumber) return type_names_[type];
+  if (kind == V8Node::kObject || kind == V8Node::kArray) return type_names_[type];
   const auto text = snapshot_.texts.find(node.value);
+  if (kind == V8Node::kClosure || kind == V8Node::kCode) {
+    const std::string_view label = graph_.label(node);
+    return label.empty() ? type_names_[type] : fixed(std::string(label));
+  }
   if (text != snapshot_.texts.end()) return strings_.add(unquoted(text->second));
   if (kind == V8Node::kNumber) return type_names_[type];
   return strings_.add(fmt::format("str#{}#{:x}", graph_.bytes(node), graph_.address(node).value));
@@ -306,6 +310,7 @@ HeapSnapshotWriter::Reference HeapSnapshotWriter::reference(EdgeLabel label) {
   // Few and short: attributes that have no name in the program.
   if (label.kind() == EdgeKind::kDict) return {V8Edge::kInternal, fixed("__dict__")};
   if (label.kind() == EdgeKind::kKeyItself) return {V8Edge::kInternal, fixed("key")};
+  if (label.kind() == EdgeKind::kContents) return {V8Edge::kInternal, fixed("contents")};
   if (label.kind() == EdgeKind::kMember) return {V8Edge::kInternal, fixed("member")};
   if (label.kind() == EdgeKind::kIndex) return {V8Edge::kInternal, fixed("item")};
   return {V8Edge::kInternal, fixed(fmt::format("+{:#x}", value))};

@@ -45,6 +45,9 @@ V8Group group_of(RootKind kind) {
 V8Node v8_node_of(std::string_view type_name) {
   if (type_name == "builtins.str") return V8Node::kString;
   if (type_name == "builtins.code") return V8Node::kCode;
+  // Not an object of Python's but a block that several own: the reader folds what has one owner.
+  if (type_name.find('.') == std::string_view::npos && type_name.starts_with("dict keys"))
+    return V8Node::kArray;
   if (is_one_of(kClosures, type_name)) return V8Node::kClosure;
   if (is_one_of(kNumbers, type_name)) return V8Node::kNumber;
   return V8Node::kObject;

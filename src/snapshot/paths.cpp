@@ -136,6 +136,7 @@ std::string edge_text(const Snapshot& snapshot, EdgeLabel label) {
     case EdgeKind::kInternal:
       return fmt::format("<{}>", name());
     case EdgeKind::kDict:
+    case EdgeKind::kContents:
       return {};
     case EdgeKind::kWord:
       return fmt::format("<+{:#x}>", label.value());

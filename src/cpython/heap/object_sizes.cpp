@@ -178,6 +178,13 @@ std::uint64_t ObjectSizes::outside_bytes(RemoteAddr object, const TypeFacts& typ
       return deque_blocks(object, nullptr);
     case TypeRule::kCode:
       return code_outside(object, nullptr);
+    case TypeRule::kNdarray: {
+      std::vector<OwnedMemory> owned;
+      owned_by_array(object, owned);
+      std::uint64_t sum = 0;
+      for (const OwnedMemory& one : owned) sum += one.bytes;
+      return sum;
+    }
     case TypeRule::kType: {
       const RemoteAddr keys = shared_keys(object, type);
       const auto table = read_key_table(layout_, bytes_, keys);

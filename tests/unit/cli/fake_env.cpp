@@ -63,6 +63,24 @@ FakeWorld::FakeWorld()
     if (look_error) return *look_error;
     return look;
   };
+  env.look_at_heap = [this](Pid, const heap::LookOptions& options) -> Result<heap::HeapLook> {
+    if (heap_error) return *heap_error;
+    heap_asked = options;
+    heap_asked.progress = nullptr;
+    if (options.progress) options.progress("following references", 0.5);
+    HeapSample sample = sample_heap(heap_sessions + 40 * heap_looks);
+    sample.snapshot.header.wall_time += std::chrono::minutes(heap_looks++);
+    heap::HeapLook made;
+    made.snapshot = std::move(sample.snapshot);
+    made.dominators = std::move(sample.dominators);
+    made.owners = std::move(sample.owners);
+    return made;
+  };
+  env.look_at_core = [this](const std::string& core, const std::string&,
+                            const heap::LookOptions& options) -> Result<heap::HeapLook> {
+    if (core == "/no/core") return make_error(Errc::kUnreadable, "cannot read /no/core");
+    return env.look_at_heap(Pid{}, options);
+  };
   env.list_python = [this] { return rows; };
   env.check_access = [](Pid) -> Result<Unit> { return Unit{}; };
   env.diagnose = [](Pid) {

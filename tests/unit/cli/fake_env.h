@@ -8,8 +8,10 @@
 
 #include "cli/app.h"
 #include "cli/env.h"
+#include "heap/heap_look.h"
 #include "support/fake_proc_dir.h"
 #include "support/sample_run.h"
+#include "support/snapshot_builder.h"
 
 namespace memspy::testing {
 
@@ -46,7 +48,10 @@ class FakeWorld {
   TurnedClock clock;
   SessionScript script;
   std::vector<cli::ProcessRow> rows;
-  std::optional<Error> look_error;
+  std::optional<Error> look_error, heap_error;
+  std::uint32_t heap_sessions = 3;  // of the sample heap; more at each look
+  int heap_looks = 0;
+  heap::LookOptions heap_asked;
   sampler::ProcessLook look;
   cli::Env env;
 
