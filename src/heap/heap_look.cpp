@@ -89,9 +89,9 @@ class Looker {
   }
   Result<Unit> find_interpreter(const MemoryReader& memory, const MemoryMap& map);
   Result<Unit> walk();
+  void add_ledger();
   void fill_header();
   void read_values();
-  void fill_ledger();
   Result<HeapLook> finish();
 
   const LookOptions& options_;
@@ -183,8 +183,7 @@ void Looker::fill_header() {
 Result<Unit> Looker::walk() {
   const ProcessImage& image = *parts_->image;
   phase("walking malloc's heaps");
-  parts_->malloc =
-      malloc::MallocCensus::take(image, image.map(), *parts_->modules, image.resident());
+  parts_->malloc = malloc::MallocCensus::take(image, image.map(), *parts_->modules, image.resident());
   parts_->chunks = std::make_unique<ChunkSizes>(*parts_->malloc);
   phase("finding objects");
   parts_->walker = std::make_unique<HeapWalker>(cpython::HeapInput{
@@ -212,26 +211,20 @@ void Looker::read_values() {
   look_.read_texts(look_.snapshot, nodes);
 }
 
-void Looker::fill_ledger() {
-  snapshot::Snapshot& snapshot = look_.snapshot;
+void Looker::add_ledger() {
   const ProcessImage& image = *parts_->image;
   const HeapWalker& walker = *parts_->walker;
   const auto buffers = walker.owned_buffers();
   const auto arenas = walker.arenas();
-  Ledger ledger =
-      build_ledger({.rss_bytes = snapshot.header.rss_bytes,
-                    .memory = image,
-                    .symbols = *parts_->modules,
-                    .pages = image.pages(),
-                    .resident = image.resident(),
-                    .malloc = *parts_->malloc,
-                    .graph = snapshot.graph,
-                    .owners = &look_.owners,
-                    .buffers = buffers,
-                    .arenas = arenas,
-                    .each_pool = [&](const auto& visit) { walker.for_each_pool(visit); }});
-  snapshot.ledger = std::move(ledger.rows);
-  auto& counters = snapshot.header.counters;
+  const LedgerInput input{
+      image.facts().rss_bytes, image,   *parts_->modules, image.pages(),
+      image.resident(),        *parts_->malloc,           look_.snapshot.graph,
+      &look_.owners,           buffers, arenas,           [&walker](const auto& visit) {
+        walker.for_each_pool(visit);
+      }};
+  Ledger ledger = build_ledger(input);
+  look_.snapshot.ledger = std::move(ledger.rows);
+  auto& counters = look_.snapshot.header.counters;
   counters.insert(counters.end(), ledger.counters.begin(), ledger.counters.end());
   const auto& totals = parts_->malloc->totals();
   look_.remarks.push_back("malloc: " + totals.allocator);
@@ -256,9 +249,9 @@ Result<HeapLook> Looker::finish() {
   look_.dominators = snapshot::compute_dominators(snapshot.graph);
   phase("owners");
   look_.owners = snapshot::find_owners(snapshot.graph, look_.dominators);
-  phase("ledger");
-  fill_ledger();
   snapshot.gc = summarize_gc(*parts_->interpreter, *parts_->image, snapshot.graph);
+  phase("ledger");
+  add_ledger();
   return std::move(look_);
 }
 

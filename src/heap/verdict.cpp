@@ -101,7 +101,7 @@ std::string pinned(const Snapshot& snapshot, const Parts& parts) {
       counter(snapshot, "pinned_arenas"));
   if (parts.pool_row != nullptr) {
     const auto names = parts.pool_row->note.find('(');
-    if (names != std::string::npos) text += ": " + parts.pool_row->note.substr(names);
+    if (names != std::string::npos) text += " " + parts.pool_row->note.substr(names);
   }
   return text + ". Drop or rebuild what they belong to, or make them before the peak";
 }
