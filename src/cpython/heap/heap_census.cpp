@@ -252,6 +252,12 @@ void HeapCensus::sort_outside() {
   for (const RemoteAddr keys : shared_keys_) {
     if (outside_table_[outside_slot(keys.value)] != 0) continue;
     const bool in_pool = pools_.find(keys) != nullptr;
+    // Freed since its type was last used, and taken by an object.
+    if (in_pool && std::binary_search(pool_objects_.address.begin(), pool_objects_.address.end(),
+                                      keys.value)) {
+      ++stats_.rejected;
+      continue;
+    }
     outside_.add(keys, kSharedKeysType, in_pool ? kNodeInPool : 0);
   }
   std::vector<std::uint32_t> order(outside_.size());
