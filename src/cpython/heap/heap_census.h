@@ -63,6 +63,11 @@ class HeapCensus {
 
   PoolMap& pools() { return pools_; }
   bool is_static(RemoteAddr address) const;
+  // Something that contradicts itself, and what it claims to cover.
+  void reject(std::uint64_t bytes) {
+    ++stats_.rejected;
+    stats_.rejected_bytes += bytes;
+  }
   // Bytes that debug hooks (PYTHONMALLOC=debug) put before what they hand out.
   std::uint32_t hook_bytes() const { return hook_bytes_; }
 
