@@ -51,9 +51,12 @@ class Planner {
  private:
   Result<std::vector<PageRange>> ranges_of(const Mapping& mapping);
   void add(const Mapping& mapping, const PageRange& range);
+  void add_private(const PageRange& range);
+  void add_range(CopyRange range);
   static bool wanted(const Mapping& mapping, std::uint64_t categories);
 
   const procfs::Pagemap& pagemap_;
+  std::vector<std::uint64_t> entries_;
   ImagePlan plan_;
 };
 
@@ -96,10 +99,34 @@ void Planner::add(const Mapping& mapping, const PageRange& range) {
   if (!wanted(mapping, range.categories)) return;
   plan_.copy_bytes += range.size();
   if (swapped) plan_.swap_bytes += range.size();
-  if (!plan_.ranges.empty() && plan_.ranges.back().end == range.start)
+  if (present && !mapping.shared)
+    add_private(range);
+  else
+    add_range({range.start, range.end});
+}
+
+// Split into what this process has alone and what it shares with a relative.
+void Planner::add_private(const PageRange& range) {
+  entries_.resize(kEntriesAtOnce);
+  for (RemoteAddr at = range.start; at < range.end;) {
+    const std::uint64_t left = (range.end.value - at.value) / procfs::page_size();
+    const auto count = std::min<std::uint64_t>(left, entries_.size());
+    const auto got = pagemap_.read(at, std::span(entries_).first(count));
+    if (!got.has_value() || *got == 0) return add_range({at, range.end});
+    for (std::size_t i = 0; i < *got; ++i, at = at + procfs::page_size()) {
+      const bool shared =
+          procfs::page_present(entries_[i]) && !procfs::page_exclusive(entries_[i]);
+      add_range({at, at + procfs::page_size(), shared});
+    }
+  }
+}
+
+void Planner::add_range(CopyRange range) {
+  if (!plan_.ranges.empty() && plan_.ranges.back().end == range.start &&
+      plan_.ranges.back().shared == range.shared)
     plan_.ranges.back().end = range.end;
   else
-    plan_.ranges.push_back({range.start, range.end});
+    plan_.ranges.push_back(range);
 }
 
 bool Planner::wanted(const Mapping& mapping, std::uint64_t categories) {

@@ -53,7 +53,7 @@ std::vector<CopyRange> first_of(const std::vector<CopyRange>& ranges, std::uint6
   std::vector<CopyRange> first;
   for (const CopyRange& range : ranges) {
     if (bytes == 0) break;
-    first.push_back({range.start, range.start + std::min(range.size(), bytes)});
+    first.push_back({range.start, range.start + std::min(range.size(), bytes), range.shared});
     bytes -= first.back().size();
   }
   return first;
