@@ -190,11 +190,11 @@ class Heap(HeapCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.before = memory_of(cls.zoo.pid)
-        cls.run = harness.run_memspy("heap", "-p", cls.zoo.pid, "--json")
+        cls.look = harness.run_memspy("heap", "-p", cls.zoo.pid, "--json")
         cls.after = memory_of(cls.zoo.pid)
-        if cls.run.code:
-            raise AssertionError(str(cls.run))
-        cls.seen = cls.run.json()
+        if cls.look.code:
+            raise AssertionError(str(cls.look))
+        cls.seen = cls.look.json()
 
     def test_json_has_what_scripts_rely_on(self):
         seen = self.seen

@@ -68,7 +68,7 @@ class Busy(harness.PythonCase):
         files = [self.folder / f"{number}.memsnap" for number in range(3)]
         for number, file in enumerate(files):
             if number:
-                target.ask("grow 500")
+                target.ask("grow 500", "grow")
             self.run_memspy("snapshot", "-p", target.pid, "-o", file)
         self.assert_well(target, "after three snapshots")
         seen = self.run_memspy("diff", *files, "--json").json()
