@@ -29,7 +29,8 @@ std::uint64_t BlockCosts::of_object(RemoteAddr object, std::uint32_t head, std::
   if (const Pool* pool = census_.pools().find(object)) return pool->block_bytes;
   if (census_.is_static(object - head)) return 0;
   if (!fits(object - head, head + computed)) {
-    census_.reject(computed);
+    const bool asked = input_.malloc_blocks != nullptr;
+    census_.reject(asked ? input_.malloc_blocks->usable_size(object - head).value_or(0) : 0);
     return 0;
   }
   return of_malloc(object - head, head + computed);
@@ -43,7 +44,7 @@ std::uint64_t BlockCosts::of_owned(RemoteAddr address, std::uint64_t computed) {
     if (fits(address, computed)) return of_malloc(address, computed);
     // Read-only data may be pointed to as well: it costs no heap, and is nobody's mistake.
     const Mapping* mapping = find_mapping(input_.map, address);
-    if (mapping == nullptr || mapping->writable) census_.reject(computed);
+    if (mapping == nullptr || mapping->writable) census_.reject(0);
     return 0;
   }
   const std::uint32_t block = pools.block_of(*pool, address);

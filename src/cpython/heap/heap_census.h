@@ -95,6 +95,7 @@ class HeapCensus {
   void sweep_pool(const Pool& pool, TypeCache& cache);
   bool is_alive(std::uint64_t count_word) const;
   std::uint8_t flags_of(std::uint64_t count_word) const;
+  bool has_room(RemoteAddr address, const TypeFacts& type);
   void walk_list(RemoteAddr head, std::uint8_t generation);
   void mark_listed(RemoteAddr object, std::uint8_t generation);
   std::size_t outside_slot(std::uint64_t address) const;

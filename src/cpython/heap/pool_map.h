@@ -25,7 +25,7 @@ class PoolMap {
   // headers in anonymous memory where they are not. Empty: pymalloc is not in use.
   static PoolMap read(const HeapInput& input, HeapBytes& bytes);
 
-  const std::vector<Pool>& pools() const { return pools_; }  // ascending
+  const std::vector<Pool>& pools() const { return pools_; }                  // ascending
   const std::vector<AddressRange>& arenas() const { return arena_ranges_; }  // ascending
   std::uint32_t pool_bytes() const { return static_cast<std::uint32_t>(pool_bytes_); }
   std::uint32_t header_bytes() const { return header_bytes_; }
