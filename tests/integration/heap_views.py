@@ -15,7 +15,7 @@ TRACKED, IMMORTAL, STATIC, IN_POOL, CONSERVATIVE, NATIVE = 1, 8, 16, 32, 64, 128
 Thing = collections.namedtuple("Thing", "address type size listed referents")
 Node = collections.namedtuple("Node", "address type bytes size flags edges")
 Edge = collections.namedtuple("Edge", "to kind weak name")
-CLOSURE = 5  # EdgeKind::kClosure, which is a shortcut
+CLOSURE, DICT = 5, 8  # of EdgeKind
 PAUSE = "34 "  # pause(2) in /proc/PID/syscall
 
 
@@ -47,6 +47,7 @@ class Zoo:
         self.kinds = said["kinds"]
         self.things = {address: Thing(address, names[kind], size, listed, set(referents))
                        for address, kind, size, listed, referents in said["objects"]}
+        self.metaclasses = set(said["metaclasses"])
         self.kind_of = {address: name for name, addresses in self.kinds.items() for address in addresses}
 
     def inspect(self, addresses):
@@ -55,6 +56,10 @@ class Zoo:
         self.target.ask(f"inspect {self._inside / 'ask'} {self._inside / 'answer'}", "inspect")
         return {address: (kind, size, count) for address, kind, size, count
                 in json.loads((self._outside / "answer").read_text())}
+
+    def is_type(self, address):
+        """An object that is a class: one whose type has a name of a metaclass."""
+        return self.things[address].type in self.metaclasses
 
     def name(self, address):
         """For a person: what is there, and under which name the zoo keeps it."""

@@ -5,13 +5,15 @@ The truth is taken in a child made by fork, so that taking it changes nothing th
 memspy looks at another child, forked from the same state, which does nothing but wait.
 
 What gc.get_referents() does not tell of, and is followed here all the same, is listed in
-`hidden_referents`: code objects (they have no tp_traverse), names and tables of types.
+`hidden_referents`: code objects (they have no tp_traverse), names and tables of types, keys of dicts.
 """
+import builtins
 import ctypes
 import gc
 import json
 import os
 import sys
+import threading
 import types
 
 CODE_OBJECTS = ("co_consts", "co_names", "co_filename", "co_name", "co_lnotab" if sys.version_info < (3, 10)
@@ -22,6 +24,7 @@ else:
     CODE_OBJECTS += ("co_code", "co_varnames", "co_freevars", "co_cellvars")
 LOCALSPLUS_NAMES, LOCALSPLUS_KINDS = 0x60, 0x68  # in a code object from 3.11 on; not to be had otherwise
 GETSETS = (types.GetSetDescriptorType, types.MemberDescriptorType, type(list.append), type(list.__len__))
+DICTS = (dict, builtins.frozendict) if hasattr(builtins, "frozendict") else (dict,)
 SMALL_INTS = range(-5, 257)
 ALWAYS = [chr(code) for code in range(256)] + [bytes([code]) for code in range(256)]
 
@@ -44,6 +47,8 @@ def hidden_referents(thing):
         if thing.__flags__ & 1 << 9:  # Py_TPFLAGS_HEAPTYPE: its names are objects
             found += [type.__dict__["__name__"].__get__(thing), type.__dict__["__qualname__"].__get__(thing)]
         return found
+    if issubclass(kind, DICTS):  # keys that are all str are not told of: no cycle runs through them
+        return list((kind if kind in DICTS else dict).keys(thing))
     if kind in GETSETS:
         return [thing.__name__]
     if kind is slice or kind is range:
@@ -123,7 +128,8 @@ def take(path, kinds_of, own):
     if state["frozen"]:
         gc.unfreeze()
         permanent = gc.get_objects()
-    own.update((id(own), id(state), id(permanent), id(sys._getframe())))
+    # The interpreter tells a child of fork anew which thread it is.
+    own.update((id(own), id(state), id(permanent), id(sys._getframe()), id(threading.current_thread().ident)))
     known = {id(thing) for thing in tracked}
     own.add(id(known))
     frozen = {id(thing) for thing in permanent if id(thing) not in known and id(thing) not in own}
@@ -134,7 +140,7 @@ def take(path, kinds_of, own):
         own.add(id(each))
     roots = [thing for thing in permanent or tracked if id(thing) not in own]
     own.add(id(roots))
-    walk = Walk(roots + [SMALL_INTS, sys.modules] + ALWAYS + [object, type, (), "", b"", frozenset()], own)
+    walk = Walk(roots + [SMALL_INTS, sys.modules] + ALWAYS + [object, type, (), "", b""], own)
     records, types_seen = [], {}
     for number, thing in walk.found.items():
         kind = type(thing)
@@ -146,6 +152,7 @@ def take(path, kinds_of, own):
     own.update(set().union(*[record[4] for record in records]).difference(walk.found))
     document = {"version": list(sys.version_info[:3]), "gc": state, "own": sorted(own),
                 "types": [full_name(kind) for _, kind in types_seen.values()],
+                "metaclasses": [full_name(kind) for _, kind in types_seen.values() if issubclass(kind, type)],
                 "kinds": {name: [id(thing) for thing in things] for name, things in kinds_of().items()},
                 "objects": records}
     write_all(path, json.dumps(document))
