@@ -64,15 +64,15 @@ TEST_P(MallocLayoutTest, EveryChunkIsFoundOnceAndInUseOrFree) {
   EXPECT_EQ(bytes, MallocImage::kHeapBytes + MallocImage::kThreadHeapBytes + 0x80000);
 }
 
+std::string version_name(const ::testing::TestParamInfo<Version>& version) {
+  static constexpr const char* kNames[] = {"2_26", "2_28", "2_31", "2_36", "2_42", "2_43"};
+  return kNames[version.index];
+}
 INSTANTIATE_TEST_SUITE_P(Glibc, MallocLayoutTest,
                          ::testing::Values(Version{2, 0, false}, Version{0, 0, false},
                                            Version{0, 1, false}, Version{0, 1, true},
                                            Version{0, 2, true}, Version{1, 2, true}),
-                         [](const auto& info) {
-                           static constexpr const char* kNames[] = {"2_26", "2_28", "2_31",
-                                                                    "2_36", "2_42", "2_43"};
-                           return std::string(kNames[info.index]);
-                         });
+                         version_name);
 
 class MallocCensusTest : public ::testing::Test {
  protected:
