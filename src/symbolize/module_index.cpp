@@ -8,6 +8,7 @@
 #include <map>
 #include <tuple>
 
+#include "procfs/pagemap.h"
 #include "symbolize/module.h"
 
 namespace memspy::symbolize {
@@ -65,19 +66,30 @@ class ExecutableTest {
   std::string path_;
 };
 
-// Which loads begin with an ELF header, as far as memory can be read: files such as a jitdump have
-// executable mappings too. One batch of reads.
-std::vector<bool> look_like_elf(const std::vector<Load>& loads, const MemoryReader& memory) {
+// Reading a page that is not there would make the target map it, and its neighbours with it.
+bool is_resident(const Result<procfs::Pagemap>& pagemap, RemoteAddr address) {
+  if (!pagemap.has_value()) return true;  // nobody can tell
+  std::array<std::uint64_t, 1> entry{};
+  const auto got = pagemap->read(address, entry);
+  return got.has_value() && *got == 1 && procfs::page_present(entry[0]);
+}
+
+// Which loads begin with an ELF header, as far as memory is there to be read: files such as a
+// jitdump have executable mappings too. One batch of reads.
+std::vector<bool> look_like_elf(const std::vector<Load>& loads, const MemoryReader& memory,
+                                const Result<procfs::Pagemap>& pagemap) {
   constexpr std::array<char, 4> kMagic = {'\x7f', 'E', 'L', 'F'};
   std::vector<std::array<char, 4>> heads(loads.size());
   std::vector<ReadRequest> requests;
   for (std::size_t i = 0; i < loads.size(); ++i) {
-    requests.push_back({loads[i].front().start, std::as_writable_bytes(std::span(heads[i])), 0});
+    const RemoteAddr start = loads[i].front().start;
+    const auto head = std::as_writable_bytes(std::span(heads[i]));
+    requests.push_back({start, is_resident(pagemap, start) ? head : head.first(0), 0});
   }
   memory.read_many(requests);
   std::vector<bool> elf;
   for (std::size_t i = 0; i < loads.size(); ++i) {
-    const bool readable = requests[i].complete() && loads[i].front().offset == 0;
+    const bool readable = requests[i].done == kMagic.size() && loads[i].front().offset == 0;
     elf.push_back(!readable || heads[i] == kMagic);
   }
   return elf;
@@ -99,7 +111,7 @@ ModuleIndex::ModuleIndex(const procfs::ProcDir& proc, Pid pid, const MemoryMap& 
   auto loads = loads_of_files(map);
   std::erase_if(loads,
                 [&](const Load& load) { return !has_code(load) && !is_executable(load.front()); });
-  const auto elf = look_like_elf(loads, memory);
+  const auto elf = look_like_elf(loads, memory, procfs::Pagemap::open(proc, pid));
   for (std::size_t i = 0; i < loads.size(); ++i) {
     if (!elf[i]) continue;
     const bool program = is_executable(loads[i].front());
