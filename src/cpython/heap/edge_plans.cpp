@@ -6,6 +6,7 @@
 #include "cpython/heap/edge_rules.h"
 #include "cpython/heap/object_members.h"
 #include "cpython/object_reader.h"
+#include "cpython/runtime_walk.h"
 
 namespace memspy::cpython {
 namespace {
@@ -15,6 +16,7 @@ constexpr std::int64_t kMaxBasicSize = 1 << 20;
 constexpr std::uint32_t kWord = 8;
 constexpr std::size_t kMaxAttributeName = 128;  // characters
 constexpr std::int64_t kMaxStructFields = 256;
+constexpr std::uint64_t kMaxStaticTypes = 1024;
 
 // Members named after their structure ("fut_loop", "fut_result") lose what they all begin with.
 std::string_view common_prefix(std::span<const ObjectMember> members) {
@@ -63,6 +65,7 @@ struct EdgePlans::Builder {
   void add_attributes();
   void add_scan();
   void add_hidden_items();
+  RemoteAddr dict_of_type() const;
   bool is_taken(std::uint32_t offset) const;
 
   EdgePlans& plans_;
@@ -217,11 +220,15 @@ void EdgePlans::Builder::add_attributes() {
 
 // Nothing is known of these words: they may be references. Weak lists are none.
 void EdgePlans::Builder::add_scan() {
+  // These bodies explain what lies behind the fields.
+  if (plan_.body == EdgeBody::kTuple || plan_.body == EdgeBody::kTeeData ||
+      plan_.body == EdgeBody::kElement) {
+    return;
+  }
   const bool known = plan_.how != "nothing" && plan_.how != "slots";
   const std::uint32_t begin = known ? known_ : layout_.size(Struct::kObject);
   if (!known && limit_ <= layout_.size(Struct::kObject)) return;
   for (std::uint32_t at = (begin + 7) / kWord * kWord; at + kWord <= limit_; at += kWord) {
-    if (plan_.body == EdgeBody::kTeeData || plan_.body == EdgeBody::kElement) break;
     if (is_taken(at) || at == c_base_->weaklist_offset || at == c_base_->dict_offset) continue;
     if (!plan_.scan.empty() && plan_.scan.back().end == at) {
       plan_.scan.back().end = at + kWord;
@@ -234,13 +241,33 @@ void EdgePlans::Builder::add_scan() {
   if (!plan_.scan.empty() || plan_.scan_items) plan_.how = "scan";
 }
 
+// Of the C base: its own, or for the interpreter's static types (3.12+) what the first interpreter
+// keeps for the type's number.
+RemoteAddr EdgePlans::Builder::dict_of_type() const {
+  const MemoryReader& memory = plans_.memory_;
+  const RemoteAddr type = c_base_->address;
+  const RemoteAddr own =
+      read_pointer(memory, layout_, type, Field::kTypeDict).value_or(RemoteAddr{});
+  if (own || !layout_.has(Field::kInterpreterStaticTypes)) return own;
+  const auto interpreters = list_interpreters(memory, layout_, plans_.interpreter_.anchors());
+  const std::uint64_t number =
+      read_field(memory, layout_, type, Field::kTypeSubclasses).value_or(0);
+  if (!interpreters.has_value() || number == 0 || number > kMaxStaticTypes) return {};
+  const RemoteAddr state = interpreters->back().address +
+                           layout_.offset(Field::kInterpreterStaticTypes) +
+                           (number - 1) * layout_.size(Struct::kStaticTypeState);
+  const auto owner = read_field(memory, layout_, state, Field::kStaticTypeStateType);
+  if (!owner.has_value() || *owner != type.value) return {};
+  return read_pointer(memory, layout_, state, Field::kStaticTypeStateDict).value_or(RemoteAddr{});
+}
+
 // A struct sequence (os.stat_result) has more items than its ob_size says.
 void EdgePlans::Builder::add_hidden_items() {
   if (plan_.body != EdgeBody::kTuple || c_base_->base == RemoteAddr{}) return;
-  const auto dict = read_pointer(plans_.memory_, layout_, c_base_->address, Field::kTypeDict);
-  if (!dict.has_value() || !*dict) return;
+  const RemoteAddr dict = dict_of_type();
+  if (!dict) return;
   const auto number = [&](std::string_view name) -> std::int64_t {
-    const auto item = objects_.find_item(*dict, name);
+    const auto item = objects_.find_item(dict, name);
     if (!item.has_value() || !*item) return 0;
     return objects_.read_int(*item).value_or(0);
   };

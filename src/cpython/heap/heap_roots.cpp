@@ -5,6 +5,9 @@
 namespace memspy::cpython {
 namespace {
 
+// Each array has one owner, and a few are read by one more way; what is beyond contradicts itself.
+constexpr std::uint64_t kReadsOfAWord = 4;
+
 // Of the width that counts: an unsigned 32 bits from 3.14 on, a signed word before.
 std::uint64_t reference_count(const Layout& layout, HeapBytes& bytes, RemoteAddr object) {
   const Slot slot = layout.slots[static_cast<std::size_t>(Field::kObjectRefcount)];
@@ -31,6 +34,9 @@ void HeapRoots::find(EdgeReader& edges, HeapCensus& census) {
 
 void HeapRoots::prepare(EdgeReader& edges) const {
   for (const RemoteAddr dict : weak_dicts_) edges.add_weak_dict(dict);
+  std::uint64_t bytes = 0;
+  for (const Mapping& mapping : input_.map) bytes += mapping.writable ? mapping.size() : 0;
+  edges.set_budget(bytes / sizeof(std::uint64_t) * kReadsOfAWord);
 }
 
 bool HeapRoots::counts_references(const HeapCensus& census, std::size_t node) const {

@@ -20,7 +20,7 @@ class HeapRoots {
   // Before references are followed: reads the roots, leads the census to them, and tells `edges`
   // of the dicts whose references do not count.
   void find(EdgeReader& edges, HeapCensus& census);
-  // The same for another reader.
+  // The same for another reader; limits what it may read.
   void prepare(EdgeReader& edges) const;
 
   // After the census is finished and all edges were added to `counts`: every root with a node, in

@@ -54,8 +54,8 @@ void EdgeReader::read_managed(RemoteAddr object, const EdgePlan& plan, Edges& ou
       if ((word & 1) != 0) return read_values(RemoteAddr{word + 1}, plan, out);
       break;
     case InstanceDictKind::kInlineValues:
-      // Behind the object; still there when a dict shares them.
-      if (plan.inline_values) {
+      // Behind the object. Where a dict shares them, one of the two tells of them.
+      if (plan.inline_values && (word == 0 || !layout_.strategies.dicts_own_embedded_values)) {
         const RemoteAddr values = object + plan.basic_size;
         if (others_.load(values + layout_.offset(Field::kDictValuesValid), 1) != 0) {
           read_values(values, plan, out);
