@@ -27,11 +27,12 @@ void EdgeReader::read_array(RemoteAddr first, std::uint64_t count, EdgeKind kind
                             std::uint64_t value, Edges& out) {
   if (count == 0 || count > kMaxItems || !is_plausible(first)) return;
   const std::uint64_t step = kind == EdgeKind::kIndex ? 1 : kind == EdgeKind::kWord ? kWord : 0;
-  count = spend(count);
+  count = affordable(count);
   for (std::uint64_t done = 0; done < count;) {
     const std::uint64_t words = std::min(count - done, kChunkWords);
     const Bytes chunk = bodies_.bytes(first + done * kWord, words * kWord);
     if (chunk.empty()) return;
+    pay(words);
     for (std::uint64_t i = 0; i < words; ++i, value += step) {
       add(out, word_at(chunk, i * kWord), kind, value);
     }
@@ -83,12 +84,13 @@ std::optional<EdgeReader::KeyTable> EdgeReader::key_table(RemoteAddr keys) {
 
 // Of a table of its own.
 void EdgeReader::read_entries(const KeyTable& table, Edges& out) {
-  const std::uint64_t count = spend(table.count * 2) / 2;
+  const std::uint64_t count = affordable(table.count * 2) / 2;
   for (std::uint64_t done = 0; done < count;) {
     const std::uint64_t number = std::min(count - done, kChunkWords / 2);
     const Bytes entries =
         bodies_.bytes(table.entries + done * table.entry_size, number * table.entry_size);
     if (entries.empty()) return;
+    pay(number * 2);
     for (std::uint64_t i = 0; i < number; ++i) {
       const std::uint64_t at = i * table.entry_size + table.key_at;
       const std::uint64_t key = word_at(entries, at), value = word_at(entries, at + kWord);
@@ -109,12 +111,13 @@ void EdgeReader::read_split(const KeyTable& table, RemoteAddr values, Edges& out
         others_.load(values + layout_.offset(Field::kDictValuesCapacity), 1);
     count = std::min(count, capacity);
   }
-  count = spend(std::min(count, kMaxSplitKeys));
+  count = affordable(std::min(count, kMaxSplitKeys));
   if (count == 0) return;
   const RemoteAddr first = values + layout_.offset(Field::kDictValuesItems);  // 0 up to 3.12
   const Bytes entries = bodies_.bytes(table.entries, count * table.entry_size);
   const Bytes items = others_.bytes(first, count * kWord);
   if (entries.empty() || items.empty()) return;
+  pay(count);
   for (std::uint64_t i = 0; i < count; ++i) {
     add(out, word_at(items, i * kWord), EdgeKind::kKey,
         word_at(entries, i * table.entry_size + table.key_at));
@@ -124,8 +127,9 @@ void EdgeReader::read_split(const KeyTable& table, RemoteAddr values, Edges& out
 void EdgeReader::read_shared_keys(RemoteAddr keys, std::vector<RawEdge>& out) {
   const auto table = key_table(keys);
   if (!table) return;
-  const std::uint64_t count = spend(std::min(table->count, kMaxSplitKeys));
+  const std::uint64_t count = affordable(std::min(table->count, kMaxSplitKeys));
   const Bytes entries = bodies_.bytes(table->entries, count * table->entry_size);
+  pay(entries.empty() ? 0 : count);
   for (std::uint64_t i = 0; i < count && !entries.empty(); ++i) {
     add(out, word_at(entries, i * table->entry_size + table->key_at), EdgeKind::kInternal,
         names_.attribute_name.value);
@@ -135,11 +139,12 @@ void EdgeReader::read_shared_keys(RemoteAddr keys, std::vector<RawEdge>& out) {
 // An OrderedDict's own list of keys; its items are those of a dict.
 void EdgeReader::read_ordered_nodes(Bytes head, Edges& out) {
   RemoteAddr node{field(head, Field::kOrderedDictFirst)};
-  const std::uint64_t count = spend(std::min(field(head, Field::kDictUsed), kMaxLinked));
+  const std::uint64_t count = affordable(std::min(field(head, Field::kDictUsed), kMaxLinked));
   const std::size_t size = layout_.size(Struct::kOrderedNode);
   for (std::uint64_t i = 0; i < count && is_plausible(node); ++i) {
     const Bytes bytes = bodies_.bytes(node, size);
     if (bytes.empty()) return;
+    pay(1);
     const std::uint64_t key = field(bytes, Field::kOrderedNodeKey);
     add(out, key, EdgeKind::kKeyItself, key);
     node = RemoteAddr{field(bytes, Field::kOrderedNodeNext)};
@@ -151,11 +156,12 @@ void EdgeReader::read_set(Bytes head, Edges& out) {
   const std::uint64_t mask = field(head, Field::kSetMask);
   if (mask > kMaxItems || !is_plausible(table)) return;
   constexpr std::uint64_t kEntry = 16;  // {key, hash}
-  const std::uint64_t count = spend((mask + 1) * 2) / 2;
+  const std::uint64_t count = affordable((mask + 1) * 2) / 2;
   for (std::uint64_t done = 0; done < count;) {
     const std::uint64_t number = std::min(count - done, kChunkWords / 2);
     const Bytes entries = bodies_.bytes(table + done * kEntry, number * kEntry);
     if (entries.empty()) return;
+    pay(number * 2);
     for (std::uint64_t i = 0; i < number; ++i) {
       const std::uint64_t at = i * kEntry;
       if (word_at(entries, at + layout_.offset(Field::kSetEntryHash)) == kDummyHash) continue;
@@ -166,7 +172,7 @@ void EdgeReader::read_set(Bytes head, Edges& out) {
 }
 
 void EdgeReader::read_deque(Bytes head, Edges& out) {
-  std::uint64_t left = spend(std::min(field(head, Field::kVarObjectSize), kMaxLinked));
+  std::uint64_t left = affordable(std::min(field(head, Field::kVarObjectSize), kMaxLinked));
   std::uint64_t index = field(head, Field::kDequeLeftIndex);
   RemoteAddr block{field(head, Field::kDequeLeftBlock)};
   if (index >= kDequeBlockItems) return;
@@ -174,6 +180,7 @@ void EdgeReader::read_deque(Bytes head, Edges& out) {
     const Bytes bytes = bodies_.bytes(block, layout_.size(Struct::kDequeBlock));
     if (bytes.empty()) return;
     const std::uint64_t number = std::min(left, kDequeBlockItems - index);
+    pay(number);
     for (std::uint64_t i = 0; i < number; ++i, ++item) {
       const std::uint64_t at = layout_.offset(Field::kDequeBlockData) + (index + i) * kWord;
       add(out, word_at(bytes, at), EdgeKind::kIndex, item);

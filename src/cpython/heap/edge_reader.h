@@ -125,11 +125,10 @@ class EdgeReader {
                   bool weak = false) {
     if (is_plausible(RemoteAddr{to})) out.push_back({RemoteAddr{to}, value, kind, weak});
   }
-  std::uint64_t spend(std::uint64_t words) {
-    const std::uint64_t granted = words < budget_ ? words : budget_;
-    budget_ -= granted;
-    return granted;
-  }
+  // What an object says it has is not paid for, only what was there: one that claims 2^40 items must
+  // not leave nothing for the others.
+  std::uint64_t affordable(std::uint64_t words) const { return words < budget_ ? words : budget_; }
+  void pay(std::uint64_t words) { budget_ -= affordable(words); }
 
   const Layout& layout_;
   EdgePlans& plans_;

@@ -68,8 +68,9 @@ void EdgeReader::read_code(RemoteAddr object, Edges& out) {
 // Slots of a frame: variables by name, then the stack of values.
 void EdgeReader::read_slots(RemoteAddr first, std::uint64_t count, const Variables& names,
                             Edges& out) {
-  count = spend(std::min(count, kMaxVariables + kMaxStack));
+  count = affordable(std::min(count, kMaxVariables + kMaxStack));
   const Bytes slots = bodies_.bytes(first, count * kWord);
+  pay(slots.empty() ? 0 : count);
   for (std::uint64_t i = 0; i < count && !slots.empty(); ++i) {
     const std::uint64_t to = word_at(slots, i * kWord) & reference_mask_;
     if (i < names.size()) {

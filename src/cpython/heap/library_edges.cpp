@@ -58,10 +58,11 @@ void EdgeReader::read_cache_entries(RemoteAddr object, Edges& out) {
   const RemoteAddr cache{others_.word(object + layout_.offset(Field::kLruCacheCache))};
   if (!is_plausible(cache)) return;
   const std::uint64_t used = others_.word(cache + layout_.offset(Field::kDictUsed));
-  const std::uint64_t count = spend(std::min(used, kMaxLinked));
+  const std::uint64_t count = affordable(std::min(used, kMaxLinked));
   for (std::uint64_t i = 0; i < count && entry != root && is_plausible(entry); ++i) {
     const Bytes bytes = others_.bytes(entry, layout_.size(Struct::kLruElement));
     if (bytes.empty()) return;
+    pay(1);
     const std::uint64_t key = field(bytes, Field::kLruElementKey);
     add(out, entry.value, EdgeKind::kInternal, names_.entry.value);
     if (layout_.strategies.caches_tell_of_results) {
