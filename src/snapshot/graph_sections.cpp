@@ -129,6 +129,7 @@ bool GraphSections::read_nodes(SectionSource& source, ObjectGraph& graph,
 std::string GraphSections::check_edges(const ObjectGraph& graph, std::uint32_t nodes) {
   const auto begins = graph.begins_;
   const auto targets = graph.targets_;
+  if (nodes == 0 && begins.empty() && targets.empty() && graph.labels_.empty()) return {};
   if (begins.size() != std::size_t{nodes} + 1 || targets.size() != graph.labels_.size() ||
       targets.size() > kMaxEdges || begins.front() != 0 || begins.back() != targets.size())
     return "references of different lengths";

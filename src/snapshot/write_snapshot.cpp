@@ -93,11 +93,14 @@ Result<Unit> write_all(NewFile& file, const std::vector<Pending>& sections) {
   std::vector<SectionEntry> table;
   std::uint64_t at = sizeof(FileHead) + sections.size() * sizeof(SectionEntry);
   for (const auto& section : sections) {
-    at = (at + kSectionAlignment - 1) / kSectionAlignment * kSectionAlignment;
-    table.push_back(
-        {section.id, section.value_bytes, at, section.bytes.size(), checksum_of(section.bytes)});
-    MEMSPY_CHECK(file.write_at(at, section.bytes));
-    at += section.bytes.size();
+    SectionEntry entry{section.id, section.value_bytes, 0, section.bytes.size(),
+                       checksum_of(section.bytes)};
+    if (!section.bytes.empty()) {  // one without bytes lies nowhere: at 0
+      entry.offset = (at + kSectionAlignment - 1) / kSectionAlignment * kSectionAlignment;
+      MEMSPY_CHECK(file.write_at(entry.offset, section.bytes));
+      at = entry.offset + section.bytes.size();
+    }
+    table.push_back(entry);
   }
   const auto table_bytes = std::as_bytes(std::span(table));
   FileHead head;
