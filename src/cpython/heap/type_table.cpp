@@ -300,9 +300,10 @@ TypeTable::TypeTable(const Interpreter& interpreter, HeapBytes& bytes, const Sym
 TypeTable::~TypeTable() = default;
 
 const TypeFacts* TypeTable::find(RemoteAddr address) {
+  // First: 0 is what the table's empty places hold, and would find the first type there is.
+  if (!is_plausible(address)) return nullptr;
   const std::uint32_t seen = impl_->numbers.find(address.value);
   if (seen != AddressTable::kNone) return seen < types_.size() ? types_[seen].get() : nullptr;
-  if (!is_plausible(address)) return nullptr;
   const RemoteAddr metatype = impl_->pointer(address, Field::kObjectType);
   if (!is_plausible(metatype) || !impl_->is_metatype(metatype)) return nullptr;
   auto facts = std::make_unique<TypeFacts>();
