@@ -92,6 +92,7 @@ HEAP_FIELDS = {
     "kSetEntryHash": ["setentry: hash"],
     "kModuleDef": ["PyModuleObject: md_def"],
     "kModuleState": ["PyModuleObject: md_state"],
+    "kModuleStateSize": ["PyModuleObject: md_state_size"],
     "kModuleWeakList": ["PyModuleObject: md_weaklist"],
     "kFunctionCode": ["PyFunctionObject: func_code"],
     "kFunctionGlobals": ["PyFunctionObject: func_globals"],
@@ -342,4 +343,4 @@ MEMBERS = {
 }
 
 # Members that point to an object without owning it.
-BORROWED = {"ContextVar": {"var_cached"}, "PyThreadState": {"interp", "frame", "prev", "next"}}
+BORROWED = {"ContextVar": {"var_cached"}, "functools._lru_list_elem": {"prev", "next"}, "PyThreadState": {"interp", "frame", "prev", "next"}}

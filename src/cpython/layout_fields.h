@@ -134,7 +134,8 @@ enum class Field : std::uint16_t {
   // Objects
   kUnicodeHash, kBytesHash, kTupleHash, kComplexValue, kByteArrayAlloc, kByteArrayBytes,
   kByteArrayStart, kByteArrayObject, kSetHash, kSetSmallTable, kSetWeakList, kSetEntryKey,
-  kSetEntryHash, kModuleDef, kModuleState, kModuleWeakList, kFunctionCode, kFunctionGlobals,
+  kSetEntryHash, kModuleDef, kModuleState, kModuleStateSize, kModuleWeakList, kFunctionCode,
+  kFunctionGlobals,
   kFunctionBuiltins, kFunctionName, kFunctionModule, kFunctionDefaults, kFunctionKwDefaults,
   kFunctionClosure, kFunctionDoc, kFunctionDict, kFunctionWeakList, kFunctionAnnotations,
   kFunctionAnnotate, kFunctionTypeParams, kGeneratorFrame, kGeneratorOwnFrame,

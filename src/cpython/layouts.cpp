@@ -55,8 +55,13 @@ constexpr Strategies strategies_3_07() {
   s.gc_place = GcPlace::kRuntime;
   return s;
 }
-constexpr Strategies strategies_3_09() {
+constexpr Strategies strategies_3_08() {
   Strategies s = strategies_3_07();
+  s.caches_tell_of_results = true;
+  return s;
+}
+constexpr Strategies strategies_3_09() {
+  Strategies s = strategies_3_08();
   s.gc_place = GcPlace::kInterpreter;
   return s;
 }
@@ -124,7 +129,7 @@ struct StaticTable {
 const StaticTable kTables[] = {
     {6, strategies_3_06(), kFields3_06, kSizes3_06, {}},
     {7, strategies_3_07(), kFields3_07, kSizes3_07, {}},
-    {8, strategies_3_07(), kFields3_08, kSizes3_08, {}},
+    {8, strategies_3_08(), kFields3_08, kSizes3_08, {}},
     {9, strategies_3_09(), kFields3_09, kSizes3_09, {}},
     {10, strategies_3_10(), kFields3_10, kSizes3_10, {}},
     {11, strategies_3_11(), kFields3_11, kSizes3_11, {}},

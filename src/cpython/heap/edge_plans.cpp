@@ -28,6 +28,14 @@ std::string_view common_prefix(std::span<const ObjectMember> members) {
   return common ? prefix : std::string_view{};
 }
 
+// Types that were given a module in their name later on.
+std::span<const ObjectMember> members_of(int minor, std::string_view name) {
+  for (const std::string_view module : {"_contextvars.", "builtins."}) {
+    if (name.starts_with(module)) name.remove_prefix(module.size());
+  }
+  return object_members(minor, name);
+}
+
 }  // namespace
 
 struct EdgePlans::Builder {
@@ -44,12 +52,12 @@ struct EdgePlans::Builder {
     return type.base ? plans_.types_.find(type.base) : nullptr;
   }
   NameIndex intern(std::string_view name) { return plans_.types_.intern(name); }
-  std::string c_name(const TypeFacts& type) const;
   void add(std::uint32_t offset, std::uint32_t count, std::string_view name, EdgeKind kind,
            bool weak = false);
   void find_c_base();
   void add_rule();
   void add_exception_info();
+  void add_cache_marks();
   void add_members();
   void add_slots();
   void add_attributes();
@@ -66,11 +74,6 @@ struct EdgePlans::Builder {
   std::uint32_t limit_ = 0;            // fields end here
   std::uint32_t known_ = 0;            // bytes of it that a rule or the members explain
 };
-
-std::string EdgePlans::Builder::c_name(const TypeFacts& type) const {
-  const auto info = objects_.read_type(type.address);
-  return info.has_value() ? info->name : type.name;
-}
 
 void EdgePlans::Builder::add(std::uint32_t offset, std::uint32_t count, std::string_view name,
                              EdgeKind kind, bool weak) {
@@ -114,6 +117,16 @@ void EdgePlans::Builder::add_rule() {
     add(layout_.offset(entry.field), 1, entry.name, entry.kind, entry.weak);
   }
   if (rule == TypeRule::kGenerator) add_exception_info();
+  if (rule == TypeRule::kLruCache) add_cache_marks();
+}
+
+// 3.10+: a mark between arguments, and the type of the entries, before the cache's own dict.
+void EdgePlans::Builder::add_cache_marks() {
+  if (!layout_.has(Field::kLruCacheInfoType) || !layout_.has(Field::kLruCacheDict)) return;
+  const std::uint32_t end = layout_.offset(Field::kLruCacheDict);
+  for (std::uint32_t at = layout_.offset(Field::kLruCacheInfoType) + kWord; at < end; at += kWord) {
+    add(at, 1, "mark", EdgeKind::kInternal);
+  }
 }
 
 // What a generator saved while it handles an exception.
@@ -127,6 +140,8 @@ void EdgePlans::Builder::add_exception_info() {
   for (const auto& [field, name] : parts) {
     if (layout_.has(field)) add(at + layout_.offset(field), 1, name, EdgeKind::kInternal);
   }
+  // A plain generator has the field and never writes to it.
+  if (c_base_->c_name == "generator") return;
   const std::pair<Field, const char*> more[] = {
       {Field::kGeneratorOriginOrFinalizer, "origin or finalizer"},
       {Field::kCoroutineOrigin, "cr_origin"},
@@ -141,8 +156,8 @@ void EdgePlans::Builder::add_members() {
   const TypeFacts* owner = c_base_;
   std::span<const ObjectMember> members;
   for (int i = 0; i < kMaxBases && owner != nullptr; ++i) {
-    members = object_members(layout_.minor, c_name(*owner));
-    if (members.empty()) members = object_members(layout_.minor, owner->name);
+    members = members_of(layout_.minor, owner->c_name);
+    if (members.empty()) members = members_of(layout_.minor, owner->name);
     if (!members.empty()) break;
     owner = base_of(*owner);
   }
@@ -157,6 +172,7 @@ void EdgePlans::Builder::add_members() {
       plan_.body = EdgeBody::kItems;  // "[1]" stands for ob_size of them
       continue;
     }
+    if (member.count > 1 && plan_.body == EdgeBody::kTeeData) continue;  // only some are in use
     const std::string_view name = member.name.substr(prefix.size());
     add(member.offset, member.count, name,
         name == "dict" && prefix.empty() ? EdgeKind::kDict : EdgeKind::kInternal);
@@ -205,6 +221,7 @@ void EdgePlans::Builder::add_scan() {
   const std::uint32_t begin = known ? known_ : layout_.size(Struct::kObject);
   if (!known && limit_ <= layout_.size(Struct::kObject)) return;
   for (std::uint32_t at = (begin + 7) / kWord * kWord; at + kWord <= limit_; at += kWord) {
+    if (plan_.body == EdgeBody::kTeeData || plan_.body == EdgeBody::kElement) break;
     if (is_taken(at) || at == c_base_->weaklist_offset || at == c_base_->dict_offset) continue;
     if (!plan_.scan.empty() && plan_.scan.back().end == at) {
       plan_.scan.back().end = at + kWord;
@@ -242,6 +259,8 @@ EdgePlan EdgePlans::Builder::build() {
   plan_.item_size =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(type_.item_size, 0, kMaxBasicSize));
   add_rule();
+  if (const EdgeBody body = body_of_name(c_base_->c_name); body != EdgeBody::kNone)
+    plan_.body = body;
   add_members();
   add_hidden_items();
   add_slots();

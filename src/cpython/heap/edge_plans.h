@@ -34,7 +34,10 @@ enum class EdgeBody : std::uint8_t {
   kFrame,
   kGenerator,
   kLruCache,
+  kModule,
   kNdarray,
+  kElement,
+  kTeeData,
   kItems,
 };
 

@@ -47,6 +47,11 @@ EdgeReader::EdgeReader(const Interpreter& interpreter, const MemoryReader& memor
       {&names_.code, "code"},
       {&names_.frame, "frame"},
       {&names_.cached, "cached"},
+      {&names_.entry, "entry"},
+      {&names_.tag, "tag"},
+      {&names_.text, "text"},
+      {&names_.tail, "tail"},
+      {&names_.attrib, "attrib"},
   };
   for (const auto& [index, name] : names) *index = plans.intern(name);
 }
@@ -79,8 +84,9 @@ bool EdgeReader::read(RemoteAddr object, const TypeFacts& type, std::vector<RawE
     }
   }
   if (plan.scan_items) scan_items(object, plan, out);
-  const bool scanned = out.size() != before;
+  bool scanned = out.size() != before;
   if (plan.body != EdgeBody::kNone) read_body(object, plan, head, out);
+  if (plan.body == EdgeBody::kModule && !out.empty()) scanned |= out.back().kind == EdgeKind::kWord;
   if (plan.attributes != EdgePlan::Attributes::kNone) read_attributes(object, plan, out);
   if (plan.owns_type) add(out, type.address.value, EdgeKind::kInternal, names_.type.value);
   return scanned;
@@ -127,6 +133,12 @@ void EdgeReader::read_body(RemoteAddr object, const EdgePlan& plan, Bytes head, 
       return read_generator(object, out);
     case EdgeBody::kLruCache:
       return read_cache_entries(object, out);
+    case EdgeBody::kModule:
+      return read_module_state(head, out);
+    case EdgeBody::kElement:
+      return read_element(object, out);
+    case EdgeBody::kTeeData:
+      return read_tee_data(object, out);
     case EdgeBody::kNdarray:
       return read_ndarray(object, out);
   }

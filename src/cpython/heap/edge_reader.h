@@ -62,7 +62,8 @@ class EdgeReader {
   // Names that edges have in all versions.
   struct Names {
     NameIndex type, stack, item, subclasses, attribute_name, name, qualname, slots, module, base,
-        dtype, locals, globals, builtins, function, code, frame, cached;
+        dtype, locals, globals, builtins, function, code, frame, cached, entry, tag, text, tail,
+        attrib;
   };
   using Variables = std::vector<NameIndex>;  // of a code object, in the order of a frame's slots
 
@@ -92,10 +93,15 @@ class EdgeReader {
   void read_static_type(RemoteAddr object, std::uint64_t index, Edges& out);
   void read_ndarray(RemoteAddr object, Edges& out);
 
+  // library_edges.cpp
+  void read_module_state(Bytes head, Edges& out);
+  void read_cache_entries(RemoteAddr object, Edges& out);
+  void read_element(RemoteAddr object, Edges& out);
+  void read_tee_data(RemoteAddr object, Edges& out);
+
   // frame_edges.cpp
   void read_closure(Bytes head, Edges& out);
   void read_code(RemoteAddr object, Edges& out);
-  void read_cache_entries(RemoteAddr object, Edges& out);
   void read_generator(RemoteAddr object, Edges& out);
   void read_frame_object(RemoteAddr object, Edges& out);
   void read_slots(RemoteAddr first, std::uint64_t count, const Variables& names, Edges& out);

@@ -130,6 +130,7 @@ constexpr RuleBody kBodies[] = {
     {kFrame, EdgeBody::kFrame, "frame rule"},
     {kGenerator, EdgeBody::kGenerator, "generator rule"},
     {kLruCache, EdgeBody::kLruCache, "lru_cache rule"},
+    {kModule, EdgeBody::kModule, "module rule"},
     {kNdarray, EdgeBody::kNdarray, "ndarray rule"},
     {kUnicode, EdgeBody::kNone, "no references"},
     {kBytes, EdgeBody::kNone, "no references"},
@@ -142,6 +143,14 @@ constexpr RuleBody kBodies[] = {
 };
 
 }  // namespace
+
+EdgeBody body_of_name(std::string_view c_name) {
+  if (c_name == "xml.etree.ElementTree.Element") return EdgeBody::kElement;
+  if (c_name == "itertools._tee_dataobject" || c_name == "itertools.teedataobject") {
+    return EdgeBody::kTeeData;
+  }
+  return EdgeBody::kNone;
+}
 
 std::span<const RuleField> rule_fields() { return kFields; }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string_view>
 
 #include "cpython/heap/edge_plans.h"
 #include "cpython/heap/type_table.h"
@@ -20,6 +21,8 @@ struct RuleField {
 
 std::span<const RuleField> rule_fields();
 EdgeBody body_of(TypeRule rule);
+// Types of extension modules that have more than fields, by their tp_name.
+EdgeBody body_of_name(std::string_view c_name);
 // "dict rule", …; nullptr: the rule tells nothing about references.
 const char* rule_label(TypeRule rule);
 

@@ -10,7 +10,6 @@ constexpr std::uint64_t kWord = 8;
 constexpr std::uint64_t kMaxVariables = 4096;
 constexpr std::uint64_t kMaxStack = 65536;  // words of one frame's stack
 constexpr std::size_t kMaxNameBytes = 256;
-constexpr std::uint64_t kMaxLinked = 1 << 26;  // entries of a list that may be a ring
 constexpr std::uint8_t kOwnedByFrameObject = 2;
 constexpr std::int8_t kFrameCleared = 4;  // gi_frame_state: nothing is left of the frame
 
@@ -167,25 +166,6 @@ void EdgeReader::read_old_frame(RemoteAddr frame, Edges& out) {
   std::uint64_t depth = top;
   if (slot.width == kWord) depth = top < stack.value ? 0 : (top - stack.value) / kWord;
   if (depth <= kMaxStack) read_slots(stack, depth, Variables{}, out);
-}
-
-// The entries of a bounded cache hang on a ring that begins in the cache itself. They are objects,
-// which the cache's dict owns: these edges are a shorter way, that the collector is told of, too.
-void EdgeReader::read_cache_entries(RemoteAddr object, Edges& out) {
-  const RemoteAddr root = object + layout_.offset(Field::kLruCacheRoot);
-  RemoteAddr entry{others_.word(root + layout_.offset(Field::kLruElementNext))};
-  const RemoteAddr cache{others_.word(object + layout_.offset(Field::kLruCacheCache))};
-  if (!is_plausible(cache)) return;
-  const std::uint64_t used = others_.word(cache + layout_.offset(Field::kDictUsed));
-  const std::uint64_t count = spend(std::min(used, kMaxLinked));
-  for (std::uint64_t i = 0; i < count && entry != root && is_plausible(entry); ++i) {
-    const Bytes bytes = others_.bytes(entry, layout_.size(Struct::kLruElement));
-    if (bytes.empty()) return;
-    const std::uint64_t key = field(bytes, Field::kLruElementKey);
-    add(out, key, EdgeKind::kKeyItself, key);
-    add(out, field(bytes, Field::kLruElementResult), EdgeKind::kKey, key);
-    entry = RemoteAddr{field(bytes, Field::kLruElementNext)};
-  }
 }
 
 void EdgeReader::read_generator(RemoteAddr object, Edges& out) {

@@ -1,4 +1,4 @@
-// Edges of instances' attributes wherever a version keeps them, of types, and of numpy's arrays.
+// Edges of instances' attributes wherever a version keeps them, and of types.
 #include <algorithm>
 
 #include "cpython/heap/edge_reader.h"
@@ -13,14 +13,6 @@ constexpr std::uint64_t kManagedValuesBefore = 32;
 constexpr std::uint64_t kMaxItems = std::uint64_t{1} << 32;
 constexpr std::uint64_t kMaxStaticTypes = 1024;
 constexpr std::uint64_t kTypeStaticBuiltin = 1U << 1;  // of tp_flags, 3.12+
-
-// numpy's own layout, the same in 1.x and 2.x on x86-64.
-constexpr std::uint32_t kArrayData = 0x10, kArrayDimensions = 0x18, kArrayShape = 0x20,
-                        kArrayBase = 0x30, kArrayDtype = 0x38, kArrayFlags = 0x40,
-                        kArrayAllocator = 0x58, kArrayBytes = 0x60;
-constexpr std::uint32_t kDtypeNumber = 0x1c;
-constexpr std::uint64_t kDtypeObject = 17;  // NPY_OBJECT
-constexpr std::uint64_t kArrayOwnsData = 4, kMaxDimensions = 64;
 
 }  // namespace
 
@@ -127,28 +119,6 @@ void EdgeReader::read_static_type(RemoteAddr object, std::uint64_t index, Edges&
       break;
     }
   }
-}
-
-// The data is a buffer, not an object; only arrays of objects hold references in it.
-void EdgeReader::read_ndarray(RemoteAddr object, Edges& out) {
-  const Bytes head = heads_.bytes(object, kArrayBytes);
-  if (head.empty()) return;
-  add(out, word_at(head, kArrayBase), EdgeKind::kAttribute, names_.base.value);
-  add(out, word_at(head, kArrayDtype), EdgeKind::kAttribute, names_.dtype.value);
-  add(out, word_at(head, kArrayAllocator), EdgeKind::kWord, kArrayAllocator);
-  const RemoteAddr dtype{word_at(head, kArrayDtype)};
-  if (!is_plausible(dtype) || (word_at(head, kArrayFlags) & kArrayOwnsData) == 0) return;
-  if (others_.load(dtype + kDtypeNumber, 4) != kDtypeObject) return;
-  const std::uint64_t dimensions = word_at(head, kArrayDimensions) & 0xffffffff;
-  const RemoteAddr shape{word_at(head, kArrayShape)};
-  if (dimensions > kMaxDimensions || (dimensions != 0 && !is_plausible(shape))) return;
-  std::uint64_t items = 1;
-  for (std::uint64_t i = 0; i < dimensions; ++i) {
-    const std::uint64_t length = others_.word(shape + i * kWord);
-    if (length > kMaxItems || items * length > kMaxItems) return;
-    items *= length;
-  }
-  read_array(RemoteAddr{word_at(head, kArrayData)}, items, EdgeKind::kIndex, 0, out);
 }
 
 }  // namespace memspy::cpython
