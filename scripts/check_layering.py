@@ -32,7 +32,7 @@ PRIVATE = {
     "elfutils/": {"symbolize"}, "libelf.h": {"symbolize"}, "gelf.h": {"symbolize"},
     "libunwind": {"symbolize"},
     "curses.h": {"cli"},
-    "zlib.h": {"sinks"},
+    "zlib.h": {"sinks", "snapshot"},
     "protozero/": {"sinks"},
     "xxhash.h": {"snapshot"},
 }

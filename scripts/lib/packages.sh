@@ -16,8 +16,13 @@ memspy_packages_test=(
   libpython3-dev   # a C program with the interpreter inside
   tmux             # `memspy top` on a real terminal
   debootstrap      # interpreters newer than Debian 12's, in a root of their own
+  gdb              # gcore: a core file of a process that goes on
+  golang-go        # go tool pprof: another reader of what memspy writes
 )
-memspy_packages_bench=(python3-numpy)
+memspy_packages_bench=(
+  python3-numpy
+  python3-pandas python3-django gunicorn  # real programs: how much of their RSS is explained
+)
 
 # A package is installed when dpkg keeps its list of files: no process is started to find out.
 memspy_is_installed() {

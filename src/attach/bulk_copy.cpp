@@ -1,5 +1,6 @@
 #include "attach/bulk_copy.h"
 
+#include <fcntl.h>
 #include <limits.h>
 
 #include <algorithm>
@@ -41,9 +42,15 @@ BulkCopy::BulkCopy(Pid pid, const std::vector<CopyRange>& ranges, std::byte* to)
   const auto finish = [&] {
     if (piece.count == 0) return;
     pieces_.push_back(piece);
-    piece = {remote_.size(), 0, piece.offset + piece.size, 0};
+    piece = {remote_.size(), 0, piece.offset + piece.size, 0, piece.shared};
   };
   for (CopyRange range : ranges) {
+    if (range.shared != piece.shared) finish();
+    piece.shared = range.shared;
+    if (range.shared && !memory_.valid()) {
+      const std::string path = "/proc/" + std::to_string(pid_.value) + "/mem";
+      memory_ = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    }
     while (range.size() > 0) {
       const std::uint64_t part = std::min(range.size(), kPieceBytes - piece.size);
       // NOLINTNEXTLINE(performance-no-int-to-ptr): an address of the target
@@ -82,15 +89,30 @@ void BulkCopy::work(const std::function<bool(std::uint64_t)>* between) {
   }
 }
 
-void BulkCopy::copy(const Piece& piece) {
+// What of the piece is read in one call from byte `done` on. A read through /proc/PID/mem does not
+// pin; where that file cannot be opened, pinning is what is left.
+ssize_t BulkCopy::read(const Piece& piece, std::uint64_t done) const {
   const auto all = std::span(remote_).subspan(piece.first, piece.count);
-  std::vector<iovec> rest;  // after a page that cannot be read
+  std::vector<iovec> rest;
+  if (done > 0 || (piece.shared && memory_.valid())) rest = rest_of(all, done);
+  std::byte* const to = to_ + piece.offset + done;
+  if (piece.shared && memory_.valid()) {
+    const auto from = reinterpret_cast<std::uintptr_t>(rest.front().iov_base);
+    const ssize_t got =
+        ::pread(memory_.get(), to, rest.front().iov_len, static_cast<off_t>(from));
+    if (got < 0 && errno == EIO) errno = EFAULT;  // the same, said by a file
+    if (got == 0) errno = ESRCH;                  // the memory is gone, and its process
+    return got == 0 ? -1 : got;
+  }
+  const iovec local{to, piece.size - done};
+  const auto from = done > 0 ? std::span<const iovec>(rest) : std::span<const iovec>(all);
+  return ::process_vm_readv(pid_.value, &local, 1, from.data(), from.size(), 0);
+}
+
+void BulkCopy::copy(const Piece& piece) {
   std::uint64_t done = 0;
   while (done < piece.size) {
-    if (done > 0) rest = rest_of(all, done);
-    const auto from = done > 0 ? std::span<const iovec>(rest) : std::span<const iovec>(all);
-    const iovec local{to_ + piece.offset + done, piece.size - done};
-    const ssize_t got = ::process_vm_readv(pid_.value, &local, 1, from.data(), from.size(), 0);
+    const ssize_t got = read(piece, done);
     if (got > 0) {
       done += static_cast<std::uint64_t>(got);
       continue;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attach/image_plan.h"
+#include "base/unique_fd.h"
 #include "memspy/address.h"
 #include "memspy/result.h"
 
@@ -31,12 +32,15 @@ class BulkCopy {
   struct Piece {
     std::size_t first = 0, count = 0;  // of remote_
     std::uint64_t offset = 0, size = 0;
+    bool shared = false;  // to be read without pinning: see CopyRange
   };
   void work(const std::function<bool(std::uint64_t)>* between);
   void copy(const Piece& piece);
+  ssize_t read(const Piece& piece, std::uint64_t done) const;
   std::size_t skip_page(const Piece& piece, std::uint64_t done);
 
   Pid pid_;
+  UniqueFd memory_;  // /proc/PID/mem, when there are shared pieces
   std::byte* to_;
   std::vector<iovec> remote_;
   std::vector<Piece> pieces_;

@@ -78,7 +78,11 @@ AccessFacts gather_access_facts(const procfs::ProcDir& proc, Pid pid, procfs::St
 }
 
 std::string ptrace_remedy(const AccessFacts& facts) {
-  return std::string(facts.in_container || facts.self.uid.effective == 0 ? kContainer : kSudo);
+  // Root that lacks it, or a container that grants it to nobody: only who starts them can change
+  // that.
+  const bool granted = (facts.self.cap_bounding >> kCapSysPtrace & 1) != 0;
+  const bool outside = facts.self.uid.effective == 0 || (facts.in_container && !granted);
+  return std::string(outside ? kContainer : kSudo);
 }
 
 std::optional<Obstacle> yama_obstacle(const AccessFacts& facts) {
@@ -114,8 +118,7 @@ std::optional<Obstacle> user_obstacle(const AccessFacts& facts) {
   }
   const auto name = facts.users.find(target.effective);
   auto remedy = ptrace_remedy(facts);
-  if (!facts.in_container && !name.empty())
-    remedy += fmt::format(", or: sudo -u {} memspy ...", name);
+  if (!name.empty()) remedy += fmt::format(", or: sudo -u {} memspy ...", name);
   return Obstacle{fmt::format("it runs as {}, memspy as {}", facts.users.label(target.effective),
                               facts.users.label(self.effective)),
                   std::move(remedy)};

@@ -13,6 +13,10 @@ namespace memspy::attach {
 struct CopyRange {
   RemoteAddr start;
   RemoteAddr end;
+  // Private pages that a forked relative still has as well. Whoever pins such a page, and
+  // process_vm_readv does, makes the kernel give the target a copy of its own: the target's RSS stays
+  // what it was, and the host, or the container at its limit, has less memory.
+  bool shared = false;
   std::uint64_t size() const { return end.value - start.value; }
 };
 

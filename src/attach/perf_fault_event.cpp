@@ -55,7 +55,7 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t rin
   if (kind != FaultKind::kSignalled) {
     attr.sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
     attr.sample_regs_user = bits(kBx, kDi, kBp, kSp, kIp, kR12, kR13, kR14, kR15);
-    attr.sample_stack_user = is_trail(kind) ? kTrailStackBytes : kFaultStackBytes;
+    attr.sample_stack_user = kFaultStackBytes;
   }
   return attr;
 }

@@ -30,9 +30,8 @@ enum class FaultKind {
 };
 
 inline constexpr std::size_t kFaultRegisters = 6;  // rbx, rbp, r12 to r15: what calls preserve
-// From rsp up. The interpreter's own calls need less than 1 KiB; a buffer of numpy up to 3.
-inline constexpr std::size_t kFaultStackBytes = 3072;
-inline constexpr std::size_t kTrailStackBytes = 1536;  // of trails, which record many faults
+// From rsp up. The interpreter's own calls need less than 1 KiB, numpy's loops up to 3.
+inline constexpr std::size_t kFaultStackBytes = 4096;
 
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
 // system call they name the call. kSignalled records the address alone: its thread is stopped and

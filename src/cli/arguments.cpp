@@ -77,7 +77,8 @@ std::optional<std::string> find_config(const std::vector<std::string>& args) {
 
 std::optional<std::string> nearest(std::string_view typed, const std::vector<std::string>& known) {
   std::optional<std::string> best;
-  std::size_t best_distance = typed.size() / 3 + 1;  // further off is not a typing error
+  const std::size_t letters = typed.size() - std::min(typed.find_first_not_of('-'), typed.size());
+  std::size_t best_distance = (letters + 2) / 3;  // further off is not a typing error
   for (const std::string& word : known) {
     const std::size_t distance = edit_distance(typed, word);
     if (distance > best_distance || (best && distance == best_distance)) continue;

@@ -1,9 +1,11 @@
 // memspy dump: one look at a process, every thread's stack.
+#include <spdlog/fmt/fmt.h>
 #include <CLI/CLI.hpp>
 
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/dump_view.h"
+#include "cli/process_facts.h"
 #include "cli/process_list.h"
 
 namespace memspy::cli {
@@ -54,20 +56,43 @@ std::vector<DumpModel> look_at_descendants(Pid pid, const DumpOptions& options, 
   return models;
 }
 
+std::string command_of(Pid pid, const Env& env) {
+  return one_line_command(env.proc.command_line(pid).value_or({}),
+                          env.proc.comm(pid, Tid{pid.value}).value_or("?"));
+}
+
+std::string bystander_text(Pid pid, const Env& env) {
+  return fmt::format("Process {}: {}\nnot Python\nMemory: {}\n", pid.value, command_of(pid, env),
+                     memory_line(read_memory_facts(env.proc, pid)));
+}
+
+Json bystander_json(Pid pid, const Env& env) {
+  Json json = {{"schema", "memspy.dump/1"}, {"pid", pid.value}};
+  json["python"] = nullptr;
+  json["threads"] = Json::array();
+  json["name"] = env.proc.comm(pid, Tid{pid.value}).value_or("");
+  json["command_line"] = env.proc.command_line(pid).value_or({});
+  json["memory"] = memory_json(read_memory_facts(env.proc, pid));
+  return json;
+}
+
 Result<ExitCode> run_dump(const DumpOptions& options, bool json, Env& env) {
   MEMSPY_TRY(pid, resolve_target(options.target, env));
-  MEMSPY_TRY(model, look(pid, options, env));
+  auto model = look(pid, options, env);
   std::vector<DumpModel> children;
-  if (options.subprocesses) children = look_at_descendants(pid, options, env);
+  if (options.subprocesses && (model || model.error().code == Errc::kUnsupported))
+    children = look_at_descendants(pid, options, env);
+  // A shell or a supervisor that is no Python has nothing to show but its children.
+  if (!model && children.empty()) return std::move(model).error();
   if (json) {
-    Json document = dump_json(model, options.style);
+    Json document = model ? dump_json(*model, options.style) : bystander_json(pid, env);
     if (options.subprocesses) document["subprocesses"] = Json::array();
     for (const DumpModel& child : children)
       document["subprocesses"].push_back(dump_json(child, options.style));
     env.out << json_text(document) << '\n';
     return ExitCode::kOk;
   }
-  env.out << dump_text(model, options.style);
+  env.out << (model ? dump_text(*model, options.style) : bystander_text(pid, env));
   for (const DumpModel& child : children) env.out << '\n' << dump_text(child, options.style);
   return ExitCode::kOk;
 }

@@ -12,6 +12,8 @@
 #include "recording/summary_json.h"
 #include "report/heap_text.h"
 #include "report/snapshot_diff.h"
+#include "report/why.h"
+#include "snapshot/paths.h"
 
 namespace memspy::cli {
 namespace {

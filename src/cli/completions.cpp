@@ -137,10 +137,21 @@ std::string bash_completion(const ProgramModel& program) {
       "      -*) ;;\n"
       "      *) [[ -z $verb ]] && verb=${COMP_WORDS[i]} ;;\n"
       "    esac\n"
-      "  done\n"
-      "  case $verb in\n";
-  text += fmt::format("    '') COMPREPLY=($(compgen -W '{} {}' -- \"$cur\")) ;;\n",
-                      join(verb_names(program), " "), join(all_spellings(program.options), " "));
+      "  done\n";
+  const std::string verbs = join(verb_names(program), " ");
+  // A verb may be shortened.
+  text += fmt::format(
+      "  local -a full=($(compgen -W '{}' -- \"$verb\"))\n"
+      "  [[ -n $verb && ${{#full[@]}} -eq 1 ]] && verb=${{full[0]}}\n"
+      "  case $verb in\n"
+      "    '')\n      case $prev in\n",
+      verbs);
+  for (const OptionModel& option : program.options)
+    if (!option.type.empty())
+      text += fmt::format("        {}) {}; return ;;\n", join(option.spellings, "|"),
+                          bash_values(option));
+  text += fmt::format("      esac\n      COMPREPLY=($(compgen -W '{} {}' -- \"$cur\")) ;;\n", verbs,
+                      join(all_spellings(program.options), " "));
   for (const VerbModel& verb : program.verbs) text += bash_verb(verb);
   text += "  esac\n}\ncomplete -o bashdefault -F _memspy memspy\n";
   return text;

@@ -40,4 +40,9 @@ bool FdOutput::flush_buffer() {
   return error_ == 0;
 }
 
+bool reader_went_away(const std::ostream& out) {
+  const auto* output = dynamic_cast<const FdOutput*>(out.rdbuf());
+  return output != nullptr && output->error() == EPIPE;
+}
+
 }  // namespace memspy::cli

@@ -2,6 +2,7 @@
 // whether the reader went away (EPIPE: the end, not an error) or the disk is full (exit 7).
 #pragma once
 
+#include <ostream>
 #include <streambuf>
 #include <vector>
 
@@ -25,5 +26,8 @@ class FdOutput final : public std::streambuf {
   int error_ = 0;
   std::vector<char> buffer_;
 };
+
+// True when the reader of this stream's descriptor has gone (EPIPE), which is its right.
+bool reader_went_away(const std::ostream& out);
 
 }  // namespace memspy::cli

@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "cli/process_facts.h"
 #include "cli/signals.h"
+#include "cli/target_fate.h"
 
 namespace memspy::cli {
 namespace {
@@ -47,9 +48,12 @@ Error gone_before_a_sample(const LiveResult& result) {
   return error;
 }
 
-Error stopped_waiting() {
-  return make_error(Errc::kInternal, fmt::format("ended by {} before anything was sampled",
-                                                 SignalScope::stop_reason()));
+Error stopped_waiting(std::string why) {
+  Error error = make_error(Errc::kInternal, fmt::format("ended by {} before anything was sampled",
+                                                        SignalScope::stop_reason()));
+  error.why = std::move(why);
+  error.hint = "nothing was written; run it again, for longer";
+  return error;
 }
 
 }  // namespace
@@ -59,7 +63,9 @@ Result<Unit> wait_for(const Condition& condition, Pid pid, Env& env) {
   ConditionWatch watch(condition);
   const SteadyTime start = env.clock.now();
   for (;;) {
-    if (SignalScope::stop_reason() != nullptr) return stopped_waiting();
+    if (SignalScope::stop_reason() != nullptr)
+      return stopped_waiting(fmt::format("{} did not hold in {}", condition.text,
+                                         format_duration(env.clock.now() - start)));
     const auto statm = env.proc.statm(pid);
     if (!statm) {
       if (statm.error().code != Errc::kNoSuchProcess) return statm.error();
@@ -85,12 +91,16 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   options.pid = request.pid;
   if (!request.pid) options.launch = request.command;
   options.command_line = env.command_line;
+  std::optional<TargetFate> fate;
+  if (request.pid) fate.emplace(env.proc, *request.pid);
   MEMSPY_TRY(session, env.start_session(std::move(options), sink));
+  if (!fate) fate.emplace(env.proc, session->target().identity.pid);
   signals.watch(*session);
   say(env,
       fmt::format(
           "sampling {}; engine {}{}", target_text(session->target()), session->header().engine,
           session->header().engine_reason.empty() ? "" : ": " + session->header().engine_reason));
+  if (const std::string state = fate->at_start(); !state.empty()) say(env, state);
   if (started) started(*session);
   auto summary = session->run();
   signals.unwatch();
@@ -100,8 +110,11 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   LiveResult result{std::move(*summary), session->header(), session->target()};
   if (!watch.measured() && result.summary.samples == 0) {
     if (result.summary.ended_by.starts_with("target")) return gone_before_a_sample(result);
-    if (SignalScope::stop_reason() != nullptr) return stopped_waiting();
+    if (SignalScope::stop_reason() != nullptr)
+      return stopped_waiting("the signal came before the first look");
   }
+  if (const std::string end = fate->at_end(result.summary.ended_by); !end.empty())
+    say(env, fmt::format("PID {} ended: {}", result.target.identity.pid.value, end));
   return result;
 }
 

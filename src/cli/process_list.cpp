@@ -13,17 +13,24 @@
 namespace memspy::cli {
 namespace {
 
+constexpr std::size_t kShortestCommand = 20;  // a narrower terminal cuts the line itself
+
 std::string growth_text(const std::optional<double>& per_minute) {
   if (!per_minute) return "-";
   return format_signed_bytes(static_cast<std::int64_t>(*per_minute));
 }
 
-std::string row_text(const ProcessRow& row) {
-  return fmt::format("{:>8} {:<10.10} {:<7} {:>9} {:>9} {:>11}  {:<12.12} {}", row.pid.value,
-                     row.user, row.version.empty() ? "-" : row.version, format_bytes(row.rss_bytes),
-                     row.pss_bytes ? format_bytes(*row.pss_bytes) : "-",
-                     growth_text(row.growth_per_minute),
-                     row.container.empty() ? "-" : row.container, printable(row.command));
+// The figures stand; what does not fit is cut out of the middle of the command.
+std::string row_text(const ProcessRow& row, std::size_t width) {
+  const std::string figures =
+      fmt::format("{:>8} {:<10.10} {:<7} {:>9} {:>9} {:>11}  {:<12.12} ", row.pid.value, row.user,
+                  row.version.empty() ? "-" : row.version, format_bytes(row.rss_bytes),
+                  row.pss_bytes ? format_bytes(*row.pss_bytes) : "-",
+                  growth_text(row.growth_per_minute), row.container.empty() ? "-" : row.container);
+  const std::string command = printable(row.command);
+  if (width == 0) return figures + command;
+  const std::size_t space = std::max(width, figures.size() + kShortestCommand) - figures.size();
+  return figures + report::clip_middle(command, space, /*ascii=*/false);
 }
 
 // The row whose number was typed, counted from 1, or whose PID was.
@@ -57,9 +64,7 @@ std::vector<std::string> process_table(const std::vector<ProcessRow>& rows, std:
   std::vector<std::string> lines;
   lines.push_back(fmt::format("{:>8} {:<10} {:<7} {:>9} {:>9} {:>11}  {:<12} {}", "PID", "USER",
                               "PYTHON", "RSS", "PSS", "GROWTH/min", "CONTAINER", "COMMAND"));
-  for (const ProcessRow& row : rows) lines.push_back(row_text(row));
-  for (std::string& line : lines)
-    if (width != 0) line = report::clip_middle(line, width, /*ascii=*/false);
+  for (const ProcessRow& row : rows) lines.push_back(row_text(row, width));
   return lines;
 }
 

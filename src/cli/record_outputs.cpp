@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "cli/fd_output.h"
 #include "cli/hints.h"
 #include "recording/profile.h"
 
@@ -181,6 +182,7 @@ Result<Unit> RecordOutputs::derive() {
 
 Result<Unit> RecordOutputs::checkpoint() {
   if (to_standard_output()) return Unit{};  // what was printed cannot be taken back
+  writer_->fold();
   MEMSPY_CHECK(derive());
   // The next one replaces what this one wrote.
   request_.force = true;
@@ -201,7 +203,8 @@ Result<std::string> RecordOutputs::finish_recording() {
 
 Error RecordOutputs::name_what_is_kept(Error error) const {
   if (!worth_keeping_) return error;
-  error.why += (error.why.empty() ? "" : "\n") + ("the recording is kept in " + recording_path_);
+  if (error.why.find(recording_path_) == std::string::npos)
+    error.why += (error.why.empty() ? "" : "\n") + ("the recording is kept in " + recording_path_);
   if (error.code == Errc::kOutput)
     error.hint = fmt::format("memspy report {} -o OTHER, once there is room", recording_path_);
   return error;
@@ -212,7 +215,9 @@ Result<std::string> RecordOutputs::finish() {
   writer_.reset();
   auto derived = derive();
   Result<std::string> result = written_;
-  if (!derived.has_value()) {
+  if (!derived.has_value() && to_standard_output() && reader_went_away(env_->out)) {
+    result = std::string("-");  // it has read what it wanted
+  } else if (!derived.has_value()) {
     result = std::move(derived).error();
   } else if (format_->kind == FormatKind::kRecording) {
     result = finish_recording();

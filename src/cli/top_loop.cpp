@@ -30,7 +30,9 @@ TopState initial_state(const TopOptions& options) {
 class ProcessScreen {
  public:
   ProcessScreen(TopSession& session, TopTerminal& terminal, const TopOptions& options, Env& env)
-      : session_(&session), terminal_(&terminal), env_(&env), state_(initial_state(options)) {}
+      : session_(&session), terminal_(&terminal), env_(&env), state_(initial_state(options)) {
+    state_.message = session.start_note();
+  }
 
   Leave run() {
     while (SignalScope::stop_reason() == nullptr) {
@@ -65,7 +67,8 @@ class ProcessScreen {
     const bool was_paused = state_.paused;
     const TopAction action = handle_key(key, state_, view.model.profile().threads);
     if (action == TopAction::kResetBaseline) view.model.reset_baseline();
-    if (state_.paused && !was_paused) frozen_ = view.model;
+    const bool show_reset = action == TopAction::kResetBaseline && state_.paused;
+    if (show_reset || (state_.paused && !was_paused)) frozen_ = view.model;
     if (!state_.paused) frozen_.reset();
     view.lock.unlock();
     if (action == TopAction::kWriteRecording) {
@@ -224,6 +227,7 @@ Result<ExitCode> run_top_batch(const TopOptions& options, Env& env) {
   const SignalScope signals;
   if (!options.target.pid) return batch_list(options, env);
   MEMSPY_TRY(session, TopSession::start(*options.target.pid, options.sampling, env));
+  if (const std::string note = session->start_note(); !note.empty()) say(env, note);
   const TopState state = initial_state(options);
   for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
     const bool on = wait_refresh(

@@ -13,7 +13,12 @@ namespace {
 
 constexpr std::chrono::seconds kNowWindow{5};  // smooths a rate that a person reads
 constexpr std::chrono::seconds kRateWindow{60};
-constexpr ProcessIndex kFirst{1};
+
+// Figures that processes have each for themselves, and that add up.
+bool adds_up(SeriesColumn column) {
+  using C = SeriesColumn;
+  return column == C::kRssBytes || column == C::kPssBytes;
+}
 
 std::pair<std::string, int> row_key(const Frame& frame, bool by_line) {
   std::string name = frame.function;
@@ -66,14 +71,35 @@ Result<Unit> TopModel::on_gap(const Gap& /*gap*/) { return Unit{}; }  // unbound
 Result<Unit> TopModel::finish(const RunSummary& summary) { return profile_.finish(summary); }
 
 Result<Unit> TopModel::on_point(const SeriesPoint& point) {
-  if (point.process != kFirst) return Unit{};
   now_ = std::max(now_, point.time);
+  SeriesPoint& last = last_[point.process];
+  last.process = point.process;
+  last.time = point.time;
   for (std::size_t i = 0; i < kSeriesColumnCount; ++i)
     if (point.values[i])
-      last_.values[i] = point.values[i];  // dear figures come seldom: keep the last
-  if (const auto rss = point[SeriesColumn::kRssBytes]) rss_.emplace_back(point.time, *rss);
-  while (rss_.size() > kHistory) rss_.pop_front();
+      last.values[i] = point.values[i];  // dear figures come seldom: keep the last
+  note_rss(point.time);
   return Unit{};
+}
+
+// Who has no point at this tick has ended; the figures of the last one stay.
+void TopModel::forget_ended(std::chrono::nanoseconds tick) {
+  const auto ended = [tick](const auto& entry) { return entry.second.time < tick; };
+  if (std::all_of(last_.begin(), last_.end(), ended)) return;
+  if (std::erase_if(last_, ended) > 0) note_rss(tick);
+}
+
+// One entry for a time, whatever the number of processes.
+void TopModel::note_rss(std::chrono::nanoseconds time) {
+  const auto rss = figure(SeriesColumn::kRssBytes);
+  if (!rss) return;
+  peak_rss_ = std::max(peak_rss_, *rss);
+  if (!rss_.empty() && rss_.back().first == time) {
+    rss_.back().second = *rss;
+  } else {
+    rss_.emplace_back(time, *rss);
+  }
+  while (rss_.size() > kHistory) rss_.pop_front();
 }
 
 Result<Unit> TopModel::on_growth(const GrowthRecord& growth) {
@@ -85,6 +111,7 @@ Result<Unit> TopModel::on_growth(const GrowthRecord& growth) {
 
 Result<Unit> TopModel::on_tick_end(std::chrono::nanoseconds time) {
   now_ = std::max(now_, time);
+  forget_ended(time);
   while (!recent_.empty() && recent_.front().time + kNowWindow <= now_) recent_.pop_front();
   return profile_.on_tick_end(time);
 }
@@ -228,6 +255,14 @@ std::vector<double> TopModel::rss_history() const {
   return history;
 }
 
-std::optional<double> TopModel::figure(SeriesColumn column) const { return last_[column]; }
+std::optional<double> TopModel::figure(SeriesColumn column) const {
+  if (last_.empty()) return std::nullopt;
+  if (column == SeriesColumn::kPeakRssBytes && last_.size() > 1) return peak_rss_;
+  if (!adds_up(column)) return last_.begin()->second[column];
+  std::optional<double> sum;
+  for (const auto& [process, point] : last_)
+    if (point[column]) sum = sum.value_or(0) + *point[column];
+  return sum;
+}
 
 }  // namespace memspy::cli

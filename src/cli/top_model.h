@@ -62,8 +62,9 @@ class TopModel final : public SampleSink {
   std::optional<std::chrono::seconds> time_to_limit() const;
   std::vector<double> rss_history() const;  // oldest first, at most kHistory points
   std::int64_t unattributed_bytes() const;
-  std::optional<double> figure(
-      SeriesColumn column) const;  // of the first process, as last measured
+  // As last measured: memory of all processes that run, the rest of the first one.
+  std::optional<double> figure(SeriesColumn column) const;
+  std::size_t process_count() const { return last_.size(); }
 
   const recording::Profile& profile() const { return profile_; }
   std::chrono::nanoseconds now() const { return now_; }
@@ -85,6 +86,8 @@ class TopModel final : public SampleSink {
   Grown since_baseline(const Key& key, const recording::ProfileValue& value) const;
   void charge(StackId stack, const Grown& grown, double rate, bool by_line,
               std::map<RowKey, TopRow>& table) const;
+  void forget_ended(std::chrono::nanoseconds tick);
+  void note_rss(std::chrono::nanoseconds time);
   bool stack_passes(StackId stack, const std::string& filter) const;
   bool matches(const Key& key, const TopQuery& query) const {
     return !query.thread || key.thread == *query.thread;
@@ -96,7 +99,8 @@ class TopModel final : public SampleSink {
   std::int64_t baseline_unattributed_ = 0;
   std::deque<Recent> recent_;  // of the last seconds
   std::deque<std::pair<std::chrono::nanoseconds, double>> rss_;
-  SeriesPoint last_;
+  std::map<ProcessIndex, SeriesPoint> last_;  // of those that run
+  double peak_rss_ = 0;                       // of their sum
   std::chrono::nanoseconds now_{}, baseline_time_{};
 };
 

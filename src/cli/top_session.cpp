@@ -44,6 +44,7 @@ Result<std::unique_ptr<TopSession>> TopSession::start(Pid pid, const SamplingOpt
   sampler::SessionOptions options = to_session_options(sampling);
   options.pid = pid;
   options.command_line = env.command_line;
+  top->fate_.emplace(env.proc, pid);
   MEMSPY_TRY(session, env.start_session(std::move(options), *top->tee_));
   top->target_ = session->target();
   top->engine_ = session->header().engine;
@@ -56,7 +57,8 @@ void TopSession::run() {
   auto summary = session_->run();
   const std::lock_guard lock(mutex_);
   if (summary) {
-    ended_by_ = summary->ended_by;
+    const std::string end = fate_->at_end(summary->ended_by);
+    ended_by_ = end.empty() ? summary->ended_by : "target " + end;
   } else {
     ended_by_ = describe(summary.error());
     error_ = std::move(summary).error();
@@ -73,8 +75,12 @@ TopSession::~TopSession() {
 }
 
 TopHead TopSession::head() const {
-  return {target_.identity.pid, one_line_command(target_.command_line, target_.name),
-          target_.python_version, engine_, uptime_of(env_->proc, target_.identity)};
+  return {target_.identity.pid,
+          one_line_command(target_.command_line, target_.name),
+          target_.python_version,
+          engine_,
+          uptime_of(env_->proc, target_.identity),
+          session_->pause_p99()};
 }
 
 std::string TopSession::ended_by() {

@@ -12,6 +12,7 @@
 #include "cli/env.h"
 #include "cli/options.h"
 #include "cli/sinks_live.h"
+#include "cli/target_fate.h"
 #include "cli/top_model.h"
 #include "cli/top_view.h"
 #include "recording/recording.h"
@@ -40,6 +41,8 @@ class TopSession {
   std::optional<Error> error();
   // Copies the run so far to a new file in the current folder; its name.
   Result<std::string> write_recording() const;
+  // What is to be known of the process before anything is seen of it; "" as a rule.
+  std::string start_note() const { return fate_->at_start(); }
 
  private:
   explicit TopSession(Env& env) : env_(&env), locked_(model_, mutex_) {}
@@ -53,6 +56,7 @@ class TopSession {
   std::string recording_path_;  // "" when there is none
   std::optional<TeeSink> tee_;
   std::unique_ptr<sampler::Session> session_;
+  std::optional<TargetFate> fate_;
   ProcessRecord target_;  // as at the start: the session's own belongs to its thread
   std::string engine_;
   std::string ended_by_;

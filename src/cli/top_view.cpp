@@ -40,6 +40,7 @@ std::string memory_figures(const TopModel& model) {
   std::string line = fmt::format("RSS {}  PSS {}  peak {}", bytes_text(model.figure(C::kRssBytes)),
                                  bytes_text(model.figure(C::kPssBytes)),
                                  bytes_text(model.figure(C::kPeakRssBytes)));
+  if (model.process_count() > 1) line += fmt::format("  in {} processes", model.process_count());
   const auto limit = model.figure(C::kCgroupLimitBytes);
   const auto usage = model.figure(C::kCgroupUsageBytes);
   if (limit && usage && *limit > 0)
@@ -55,7 +56,7 @@ std::string growth_line(const TopModel& model) {
                      report::sparkline(model.rss_history(), kSparkWidth, /*ascii=*/false));
 }
 
-std::string evidence_line(const TopModel& model) {
+std::string evidence_line(const TopModel& model, const TopHead& head) {
   const double samples = model.figure(C::kSamples).value_or(0);
   const double rejected = model.figure(C::kRejected).value_or(0);
   const double all = samples + rejected;
@@ -64,8 +65,9 @@ std::string evidence_line(const TopModel& model) {
   std::string line = fmt::format("{:.0f} samples, {:.2f} % rejected, stopped {:.2f} % of the time",
                                  samples, all > 0 ? 100 * rejected / all : 0.0,
                                  seconds > 0 ? 100 * stopped / seconds : 0.0);
-  if (const auto& summary = model.profile().summary)
-    line += fmt::format(" (p99 {})", format_duration(summary->pause_p99));
+  const auto& summary = model.profile().summary;
+  if (const auto p99 = summary ? summary->pause_p99 : head.pause_p99; p99.count() > 0)
+    line += fmt::format(" (p99 {})", format_duration(p99));
   return line;
 }
 
@@ -98,7 +100,7 @@ std::vector<ScreenLine> head_lines(const TopModel& model, const TopHead& head,
   return {{title_line(head), LineStyle::kTitle},
           {memory_figures(model), LineStyle::kNormal},
           {growth_line(model), LineStyle::kNormal},
-          {evidence_line(model), LineStyle::kDim},
+          {evidence_line(model, head), LineStyle::kDim},
           {mode_line(state), LineStyle::kDim}};
 }
 
@@ -233,7 +235,7 @@ std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std:
   std::vector<ScreenLine> lines{
       {fmt::format("memspy top  {} Python process{}", rows.size(), rows.size() == 1 ? "" : "es"),
        LineStyle::kTitle}};
-  const auto table = process_table(rows, 0);
+  const auto table = process_table(rows, width);
   lines.push_back({table.front(), LineStyle::kColumns});
   const std::size_t space = height > 3 ? height - 3 : 0;
   const std::size_t from = selected >= space ? selected + 1 - space : 0;

@@ -38,7 +38,8 @@ struct TopState {
 struct TopHead {
   Pid pid;
   std::string command, python_version, engine;
-  std::chrono::nanoseconds uptime{};  // of the process; 0 when not known
+  std::chrono::nanoseconds uptime{};     // of the process; 0 when not known
+  std::chrono::nanoseconds pause_p99{};  // of the stops so far; 0 without any
 };
 
 std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,

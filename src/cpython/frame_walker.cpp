@@ -60,11 +60,14 @@ void FrameWalker::want(MemoryCopy& copy, std::span<const RemoteAddr> frames,
 }
 
 // `reach`: how far below a missing frame to copy, since the next frames are mostly there; doubles
-// from miss to miss so that a deep stack costs few calls and a shallow one few bytes.
+// from miss to miss so that a deep stack costs few calls and a shallow one few bytes. Not where the
+// chain has jumped: the interpreter's own frames lie on the C stack, and below them may be pages
+// that nobody has touched, which reading would map.
 std::span<const std::byte> FrameWalker::read_frame(MemoryCopy& copy, RemoteAddr frame,
-                                                   std::size_t& reach) const {
+                                                   RemoteAddr inner, std::size_t& reach) const {
   auto bytes = copy.find(frame, head_size_);
   if (!bytes.empty()) return bytes;
+  if (inner && (frame > inner || inner.value - frame.value > kMaxReach)) reach = kPage;
   if (contiguous_) {
     const std::uint64_t below = frame.value % kPage + reach - kPage;  // from the start of a page
     reach = std::min(2 * reach, kMaxReach);
@@ -95,7 +98,8 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
       out.truncated = true;
       break;
     }
-    const auto bytes = read_frame(copy, frame, reach);
+    const RemoteAddr inner = out.visited.empty() ? RemoteAddr{} : out.visited.back();
+    const auto bytes = read_frame(copy, frame, inner, reach);
     if (bytes.empty()) {
       return make_error(Errc::kUnreadable, fmt::format("frame at {:#x}", frame.value));
     }

@@ -39,7 +39,7 @@ class FrameWalker {
   Result<Unit> walk(MemoryCopy& copy, RemoteAddr innermost, FrameChainCopy& out) const;
 
  private:
-  std::span<const std::byte> read_frame(MemoryCopy& copy, RemoteAddr frame,
+  std::span<const std::byte> read_frame(MemoryCopy& copy, RemoteAddr frame, RemoteAddr inner,
                                         std::size_t& reach) const;
 
   Slot previous_, code_, instruction_, owner_;

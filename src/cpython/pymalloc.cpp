@@ -170,8 +170,11 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
     }
     ++state.arenas;
     state.arena_bytes += size;
-    for (RemoteAddr pool = round_up(start, pool_bytes);
-         pool.value + pool_bytes <= start.value + size; pool = pool + pool_bytes) {
+    // Pools from here on were never cut out of the arena: nobody has touched them.
+    const std::uint64_t uncut = load(arena, layout.offset(Field::kArenaPoolAddress), 8).value_or(0);
+    const std::uint64_t end = std::clamp(uncut, start.value, start.value + size);
+    for (RemoteAddr pool = round_up(start, pool_bytes); pool.value + pool_bytes <= end;
+         pool = pool + pool_bytes) {
       if (pools_left-- == 0) return make_error(Errc::kCorrupt, "more arenas than memory");
       sweep.add_pool(pool);
     }
@@ -182,6 +185,8 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
   return Unit{};
 }
 
+// Most of these headers were never touched, and many are of other things: `memory` should be one
+// that does not map pages in by reading them.
 // Arenas come from mmap: private, anonymous, writable, never smaller than one arena.
 Result<PymallocState> scan_pools(const MemoryReader& memory, const MemoryMap& map,
                                  const Layout& layout) {

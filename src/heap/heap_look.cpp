@@ -226,6 +226,9 @@ void Looker::add_ledger() {
   look_.snapshot.ledger = std::move(ledger.rows);
   auto& counters = look_.snapshot.header.counters;
   counters.insert(counters.end(), ledger.counters.begin(), ledger.counters.end());
+  const auto& totals = parts_->malloc->totals();
+  look_.remarks.push_back("malloc: " + totals.allocator);
+  look_.remarks.insert(look_.remarks.end(), totals.evidence.begin(), totals.evidence.end());
 }
 
 Result<HeapLook> Looker::finish() {

@@ -74,7 +74,7 @@ std::string biggest_owner(const snapshot::Owners& owners) {
   return {};
 }
 
-std::string garbage(const Snapshot& snapshot, const snapshot::Owners& owners) {
+std::string garbage(const snapshot::Owners& owners) {
   std::uint64_t heap = 0;
   std::uint64_t bytes = 0;
   for (const auto& owner : owners.owners) {
@@ -84,7 +84,6 @@ std::string garbage(const Snapshot& snapshot, const snapshot::Owners& owners) {
   if (bytes < kMatters || static_cast<double>(bytes) < kGarbageShare * static_cast<double>(heap)) {
     return {};
   }
-  static_cast<void>(snapshot);
   return fmt::format("; {} of them are unreachable, and a collection would free them",
                      format_bytes(bytes));
 }
@@ -102,7 +101,7 @@ std::string pinned(const Snapshot& snapshot, const Parts& parts) {
       counter(snapshot, "pinned_arenas"));
   if (parts.pool_row != nullptr) {
     const auto names = parts.pool_row->note.find('(');
-    if (names != std::string::npos) text += ": " + parts.pool_row->note.substr(names);
+    if (names != std::string::npos) text += " " + parts.pool_row->note.substr(names);
   }
   return text + ". Drop or rebuild what they belong to, or make them before the peak";
 }
@@ -119,7 +118,7 @@ std::string fragmented(const Snapshot& snapshot, const Parts& parts) {
 }
 
 // What holds most, when nothing is wrong that one look can see.
-std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners, const Parts& parts) {
+std::string dominant(const snapshot::Owners& owners, const Parts& parts) {
   const std::uint64_t files = parts.files + parts.shared;
   const std::uint64_t most =
       std::max({parts.objects, parts.malloc_live, files, parts.code,
@@ -130,7 +129,7 @@ std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners, c
     return fmt::format(
         "live Python objects hold {}{}{}. Whether they grow, `memspy diff` of two "
         "snapshots says",
-        figure, biggest_owner(owners), garbage(snapshot, owners));
+        figure, biggest_owner(owners), garbage(owners));
   }
   if (most == parts.malloc_live) {
     return fmt::format(
@@ -172,7 +171,7 @@ std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners, c
 // Without a ledger (a file of one that was never made): the objects alone.
 std::string objects_only(const Snapshot& snapshot, const snapshot::Owners& owners) {
   return fmt::format("live Python objects hold {}{}{}", format_bytes(snapshot.graph.total_bytes()),
-                     biggest_owner(owners), garbage(snapshot, owners));
+                     biggest_owner(owners), garbage(owners));
 }
 
 }  // namespace
@@ -184,7 +183,7 @@ std::string verdict_of(const Snapshot& snapshot, const snapshot::Owners& owners)
   if (!text.empty()) return text;
   text = fragmented(snapshot, parts);
   if (!text.empty()) return text;
-  return dominant(snapshot, owners, parts);
+  return dominant(owners, parts);
 }
 
 }  // namespace memspy::heap

@@ -43,7 +43,6 @@ void Marker::fast_bins(std::uint64_t arena, const ArenaLayout& layout,
       }
       walk_.chunks.set_free(*chunk);
       ++stats.fast_chunks;
-      stats.bytes += size;
       const std::uint64_t link = at + kForwardField;
       const std::uint64_t stored = window_.word(link).value_or(0);
       const std::uint64_t clear = reveal(link, stored);
@@ -112,7 +111,7 @@ void Marker::cache(std::uint64_t chunk, std::optional<bool> mangled) {
       ++stats.caches;
       for (const std::size_t index : found) {
         walk_.chunks.set_free(index);
-        stats.bytes += walk_.chunks.bytes(index);
+        stats.cached_bytes += walk_.chunks.bytes(index);
       }
       stats.cached_chunks += found.size();
       return;

@@ -13,7 +13,7 @@ namespace memspy::malloc {
 
 struct FreeListStats {
   std::uint64_t fast_chunks = 0, cached_chunks = 0, caches = 0;
-  std::uint64_t bytes = 0;
+  std::uint64_t cached_bytes = 0;
   std::uint64_t rejected = 0;  // links that lead to no chunk
 };
 

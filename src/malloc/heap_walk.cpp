@@ -53,6 +53,7 @@ class Walker {
   }
 
   void walk_brk_heap(std::uint64_t top);
+  std::pair<std::uint64_t, std::uint64_t> brk_range(std::uint64_t top) const;
   void walk_elsewhere(std::uint64_t top);
   void walk_thread_arena(std::uint64_t arena, std::size_t number);
   std::optional<Heap> heap_of(std::uint64_t address, std::uint64_t arena, std::uint64_t heap_size);
@@ -166,16 +167,33 @@ void Walker::walk_piece(std::uint64_t start, std::uint64_t end, std::uint64_t to
   }
 }
 
-void Walker::walk_brk_heap(std::uint64_t top) {
+// The mappings of brk: by their name, or (a core file has none) around the top.
+std::pair<std::uint64_t, std::uint64_t> Walker::brk_range(std::uint64_t top) const {
   const auto is_heap = [](const Mapping& m) { return m.path == "[heap]" && m.writable; };
-  const auto first = std::find_if(in_.map.begin(), in_.map.end(), is_heap);
-  if (first == in_.map.end()) return;
+  auto first = std::find_if(in_.map.begin(), in_.map.end(), is_heap);
+  if (first == in_.map.end()) {
+    first = std::find_if(in_.map.begin(), in_.map.end(),
+                         [&](const Mapping& m) { return m.contains({top}); });
+    if (first == in_.map.end() || !first->writable || !first->anonymous()) return {};
+    while (first != in_.map.begin() && (first - 1)->end == first->start && (first - 1)->writable &&
+           (first - 1)->anonymous()) {
+      --first;
+    }
+  }
   std::uint64_t end = first->end.value;  // in several mappings after mlock or madvise on a part
-  for (auto it = first + 1; it != in_.map.end() && is_heap(*it) && it->start.value == end; ++it) {
+  for (auto it = first + 1; it != in_.map.end() && it->start.value == end && it->writable &&
+                            it->path == first->path && it->anonymous();
+       ++it) {
     end = it->end.value;
   }
-  out_.pieces.push_back({first->start.value, end, "main arena"});
-  walk_piece(first->start.value, end, top);
+  return {first->start.value, end};
+}
+
+void Walker::walk_brk_heap(std::uint64_t top) {
+  const auto [start, end] = brk_range(top);
+  if (start == end) return;
+  out_.pieces.push_back({start, end, "main arena"});
+  walk_piece(start, end, top);
 }
 
 // Bytes from `start` to where a piece of the main arena ends: at the top, or at two fence posts

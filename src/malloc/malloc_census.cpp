@@ -74,7 +74,7 @@ MallocCensus MallocCensus::take(const MemoryReader& memory, const MemoryMap& map
   totals.overhead_bytes = walk.overhead_bytes;
   totals.mmapped_bytes = walk.mmapped_bytes;
   totals.mmapped_chunks = walk.mmapped_chunks;
-  totals.cached_bytes = lists.bytes;
+  totals.cached_bytes = lists.cached_bytes;
   totals.rejected = walk.rejected + lists.rejected;
   sum_chunks(walk, resident, totals);
   for (HeapPiece& piece : walk.pieces) {

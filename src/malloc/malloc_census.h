@@ -27,7 +27,7 @@ struct MallocTotals {
   std::uint64_t overhead_bytes = 0;  // arena headers, and what alignment skips
   std::uint64_t mmapped_bytes = 0;   // of live, chunks with a mapping of their own
   std::uint64_t mmapped_chunks = 0;
-  std::uint64_t cached_bytes = 0;     // of free, in the caches of threads and in fast bins
+  std::uint64_t cached_bytes = 0;     // of free, in the caches of threads
   std::uint64_t rejected = 0;         // chunks that contradict their neighbours
   std::vector<std::string> evidence;  // how it was found, for -v
 };

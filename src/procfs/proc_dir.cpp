@@ -13,6 +13,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/file.h"
+#include "procfs/cgroup_view.h"
 #include "procfs/text.h"
 
 namespace memspy::procfs {
@@ -76,6 +77,21 @@ std::optional<std::string> path_below_mount(const std::string& group, const std:
   if (!below.empty() && below.front() != '/') return std::nullopt;
   if (below == "/") below.clear();
   return below;
+}
+
+// In the groups that this mountinfo shows; `prefix` stands before its mount points.
+Result<CgroupMemory> cgroup_memory_in(std::string_view cgroup_text, const std::string& mountinfo,
+                                      const std::string& prefix) {
+  const CgroupPaths paths = parse_cgroup_paths(cgroup_text);
+  for (const auto& mount : parse_cgroup_mounts(mountinfo)) {
+    const auto& group = mount.v2 ? paths.v2 : paths.v1_memory;
+    const auto below = group ? path_below_mount(*group, mount.root) : std::nullopt;
+    if (!below || (mount.v2 && paths.v1_memory)) continue;
+    const std::string point = prefix + mount.mount_point;
+    auto memory = read_cgroup_memory(mount.v2 ? 2 : 1, *group, point, point + *below);
+    if (memory) return memory;
+  }
+  return make_error(Errc::kUnsupported, "no memory control group can be seen");
 }
 
 // Parses what was read; the parser's error names the file it was about.
@@ -255,28 +271,19 @@ Result<std::string> ProcDir::cgroup_path(Pid pid) const {
 
 Result<CgroupMemory> ProcDir::cgroup_memory(Pid pid) const {
   MEMSPY_TRY(content, text(pid, "cgroup"));
-  const CgroupPaths paths = parse_cgroup_paths(content);
   // First as memspy sees the groups; a target outside of memspy's cgroup namespace or mounts is
   // asked through its own root.
-  struct View {
-    std::string mountinfo, prefix;
-  };
-  const std::array<View, 2> views = {View{root_ + "/self/mountinfo", host_root_},
-                                     View{path(pid, "mountinfo"), path(pid, "root")}};
-  for (const auto& view : views) {
-    const auto mountinfo = read_file(view.mountinfo);
-    if (!mountinfo) continue;
-    for (const auto& mount : parse_cgroup_mounts(*mountinfo)) {
-      const auto& group = mount.v2 ? paths.v2 : paths.v1_memory;
-      const auto below = group ? path_below_mount(*group, mount.root) : std::nullopt;
-      if (!below || (mount.v2 && paths.v1_memory)) continue;
-      const std::string point = view.prefix + mount.mount_point;
-      auto memory = read_cgroup_memory(mount.v2 ? 2 : 1, *group, point, point + *below);
-      if (memory) return memory;
-    }
+  if (auto memory = cgroup_memory_of(*this, content)) return memory;
+  if (const auto mountinfo = read_file(path(pid, "mountinfo"))) {
+    if (auto memory = cgroup_memory_in(content, *mountinfo, path(pid, "root"))) return memory;
   }
   return make_error(Errc::kUnsupported,
                     fmt::format("no memory control group of process {} can be seen", pid.value));
+}
+
+Result<CgroupMemory> cgroup_memory_of(const ProcDir& proc, std::string_view cgroup_text) {
+  MEMSPY_TRY(mountinfo, read_file(proc.root() + "/self/mountinfo"));
+  return cgroup_memory_in(cgroup_text, mountinfo, proc.host_root());
 }
 
 }  // namespace memspy::procfs

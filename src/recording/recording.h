@@ -30,7 +30,10 @@ class Writer final : public SampleSink {
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
-  // Also folds the WAL back into the one file.
+  // Folds the WAL back into the one file, so that a copy of it alone is the run up to the last
+  // tick.
+  void fold();
+  // Folds too, and leaves no file beside it.
   Result<Unit> finish(const RunSummary&) override;
 
  private:

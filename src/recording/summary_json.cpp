@@ -1,5 +1,7 @@
 #include "recording/summary_json.h"
 
+#include <cmath>
+
 #include "base/duration.h"
 #include "recording/text.h"
 
@@ -11,6 +13,14 @@ namespace {
 
 double microseconds(std::chrono::nanoseconds duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
+}
+
+// A count is an integer in the document, whatever it is in the summary.
+ordered_json number(double value) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53: integers up to here are held exactly
+  if (value >= 0 && value < kExact && std::floor(value) == value)
+    return static_cast<std::uint64_t>(value);
+  return value;
 }
 
 std::string dump(const ordered_json& value) {
@@ -40,7 +50,7 @@ ordered_json summary_json(const RunSummary& summary, std::string_view engine) {
   out["ended_by"] = summary.ended_by;
   out["late"] = summary.late;
   out["counters"] = ordered_json::object();
-  for (const auto& [name, value] : summary.counters) out["counters"][name] = value;
+  for (const auto& [name, value] : summary.counters) out["counters"][name] = number(value);
   return out;
 }
 

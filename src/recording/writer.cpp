@@ -322,6 +322,8 @@ Result<Unit> Writer::on_tick_end(std::chrono::nanoseconds time) {
   return Unit{};
 }
 
+void Writer::fold() { impl_->db.exec("PRAGMA wal_checkpoint(TRUNCATE)"); }
+
 Result<Unit> Writer::finish(const RunSummary& summary) {
   MEMSPY_CHECK(impl_->flush_growth());
   MEMSPY_CHECK(impl_->write_totals());

@@ -19,6 +19,7 @@ constexpr double kLossLimit = 0.01;
 
 struct RssRange {
   double start = 0, end = 0, peak = 0;
+  std::chrono::nanoseconds last{};  // of its points
 };
 
 // Processes are added up. The peak is the sum of their peaks: an upper bound, exact for one
@@ -26,10 +27,12 @@ struct RssRange {
 void add_rss_of_points(const Profile& profile, RunFigures& figures) {
   std::map<ProcessIndex, RssRange> ranges;
   bool reconciled = true;
+  std::chrono::nanoseconds last{};
   for (const auto& point : profile.points) {
     const auto& rss = point[SeriesColumn::kRssBytes];
     if (!rss.has_value() || !(*rss >= 0) || *rss > 1e18) continue;
-    const auto [it, fresh] = ranges.try_emplace(point.process, RssRange{*rss, *rss, *rss});
+    const auto [it, fresh] =
+        ranges.try_emplace(point.process, RssRange{*rss, *rss, *rss, point.time});
     if (fresh && (!profile.window.from.has_value() || point.time > *profile.window.from)) {
       // No point before this one: what grew until then is on it.
       it->second.start = std::max(0.0, *rss - point[SeriesColumn::kAttributedBytes].value_or(0) -
@@ -37,11 +40,14 @@ void add_rss_of_points(const Profile& profile, RunFigures& figures) {
     }
     reconciled = reconciled && point[SeriesColumn::kAttributedBytes].has_value();
     it->second.end = *rss;
+    it->second.last = point.time;
+    last = std::max(last, point.time);
     it->second.peak = std::max(it->second.peak, *rss);
   }
   for (const auto& [process, range] : ranges) {
     figures.rss_start_bytes += static_cast<std::uint64_t>(range.start);
-    figures.rss_end_bytes += static_cast<std::uint64_t>(range.end);
+    // One without a point at the last tick had ended by then.
+    if (range.last == last) figures.rss_end_bytes += static_cast<std::uint64_t>(range.end);
     figures.rss_peak_bytes += static_cast<std::uint64_t>(range.peak);
   }
   // What was given back of memory from before is in no record of its own, only in RSS.

@@ -60,8 +60,8 @@ std::string steady(const RunFigures& f) {
   std::string text = fmt::format("steady: RSS moved by {} in {}",
                                  format_signed_bytes(f.rss_change()), format_duration(f.duration));
   if (f.growth_bytes > kSteadyBytes && f.shrink_bytes > kSteadyBytes) {
-    text += fmt::format("; {} grew while {} that was resident before was given back",
-                        format_bytes(f.growth_bytes), format_bytes(f.shrink_bytes));
+    text += fmt::format("; {} grew while {} was given back", format_bytes(f.growth_bytes),
+                        format_bytes(f.shrink_bytes));
   }
   return text;
 }

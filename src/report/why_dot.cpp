@@ -13,7 +13,7 @@ namespace memspy::report {
 namespace {
 
 // In double quotes only these two mean anything; "\n" after it is our own line break.
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   std::string out = "\"";
   for (const char c : recording::escape_text(text, "\\")) {
     if (c == '"') out += '\\';
@@ -28,7 +28,7 @@ class DotWriter {
       : why_(why), style_(style), total_(static_cast<double>(why.count)) {}
 
   std::string render() {
-    out_ = "digraph why {\n  rankdir=LR;\n  label=" + quoted(why_.subject) +
+    out_ = "digraph why {\n  rankdir=LR;\n  label=" + quote(why_.subject) +
            ";\n  labelloc=t;\n"
            "  node [shape=box, fontname=\"sans-serif\", fontsize=10, style=\"rounded,filled\", "
            "fillcolor=\"#f5f5f0\"];\n"
@@ -48,7 +48,7 @@ class DotWriter {
   void declare(const WhyNode& node, const std::string& id) {
     if (!declared_.insert(id).second) return;
     const std::string count = node.count > 1 ? grouped_digits(node.count) + " × " : "";
-    std::string label = quoted(count + node.type);
+    std::string label = quote(count + node.type);
     label.pop_back();
     label += fmt::format("\\nretained {}\"", format_bytes(node.retained));
     const bool asked = node.address && why_.example != kNoNode && node.children.empty();
@@ -62,7 +62,7 @@ class DotWriter {
       const std::string id = id_of(child);
       declare(child, id);
       const std::string edge = fmt::format("  {} -> {} [label={}];\n", from_id, id,
-                                           quoted(child.edge));
+                                           quote(child.edge));
       if (edges_.insert(edge).second) out_ += edge;
       children(child, id, depth + 1);
     }

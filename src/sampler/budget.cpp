@@ -12,10 +12,8 @@ namespace {
 // idle core's wake-up. Measured on programs that compute on many megabytes, as the difference of
 // wall time for each stop less the time held (docs/accuracy-and-overhead.md).
 constexpr double kHiddenStopPrice = 200e-6;
-// A record of the trail: the kernel copies registers and the top of the stack.
-constexpr double kRecordPrice = 1e-6;
 // Of the budget; the rest is for memspy's own work and for bursts.
-constexpr double kShareForStops = 0.3, kShareForRecords = 0.25;
+constexpr double kShareForStops = 0.3;
 constexpr double kSmallestBudget = 1e-3;  // percent
 constexpr double kSavings = 4;            // seconds of budget that the bucket can hold
 constexpr double kWindow = 0.1;           // seconds between adjustments
@@ -25,10 +23,10 @@ constexpr std::uint64_t kMaxPeriod = 1U << 16;
 
 Budget::Budget(double percent, SteadyTime now)
     : rate_(std::max(percent, kSmallestBudget) / 100 * kShareForStops),
-      record_rate_(std::max(percent, kSmallestBudget) / 100 * kShareForRecords / kRecordPrice),
       balance_(rate_ * kSavings / 2),
       window_start_(now),
-      last_(now) {}
+      last_(now),
+      trail_(percent, now) {}
 
 bool Budget::set_period(double wanted) {
   const auto period = static_cast<std::uint64_t>(
@@ -47,14 +45,19 @@ bool Budget::on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_
   const double price = to_seconds(held) + kHiddenStopPrice;
   stop_price_ += 0.02 * (price - stop_price_);
   balance_ -= price;
-  window_faults_ += faults;
-  const bool changed = on_tick(now);
+  const bool thinned = add_faults(faults);
+  const bool changed = on_tick(now) || thinned;
   if (balance_ >= 0 || changed) return changed;
   balance_ = 0;
   return set_period(static_cast<double>(period_) * 2);
 }
 
 bool Budget::on_tick(SteadyTime now) {
+  const bool trail_changed = trail_.on_tick(now);
+  return adjust(now) || trail_changed;
+}
+
+bool Budget::adjust(SteadyTime now) {
   balance_ = std::min(balance_ + rate_ * to_seconds(now - last_), rate_ * kSavings);
   last_ = now;
   const double elapsed = to_seconds(now - window_start_);
@@ -69,13 +72,6 @@ bool Budget::on_tick(SteadyTime now) {
   if (balance_ > 0.5 * rate_ * kSavings && fault_rate_ < 4 * affordable && period_ == 1)
     return false;
   return set_period(fault_rate_ / affordable);
-}
-
-// Odd, so that it does not beat with buffers of 2^n pages.
-std::uint64_t Budget::trail_period() const {
-  const double wanted =
-      std::clamp(fault_rate_ / record_rate_, 1.0, static_cast<double>(kMaxPeriod));
-  return static_cast<std::uint64_t>(std::round((wanted - 1) / 2)) * 2 + 1;
 }
 
 std::uint64_t Budget::jittered_period() {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "sampler/trail_budget.h"
 
 namespace memspy::sampler {
 
@@ -18,12 +19,15 @@ class Budget {
   // itself.
   explicit Budget(double percent, SteadyTime now);
 
-  // A stop that held a thread for `held`, at which `faults` faults had gone by. True when the
-  // period has changed and should be set on every thread of the process.
+  // A stop that held a thread for `held`, at which `faults` faults had gone by. True when a period
+  // has changed and should be set on every thread of the process.
   bool on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_t faults);
-  // Faults that were counted without a stop.
-  void add_faults(std::uint64_t faults) { window_faults_ += faults; }
-  // Call a few times a second, also when nothing stops. True: the period has changed.
+  // Faults that were counted without a stop. True: the period of the trails has changed.
+  bool add_faults(std::uint64_t faults) {
+    window_faults_ += faults;
+    return trail_.add_faults(faults);
+  }
+  // Call a few times a second, also when nothing stops. True: a period has changed.
   bool on_tick(SteadyTime now);
 
   // Faults per sample, before jitter.
@@ -32,13 +36,13 @@ class Budget {
   std::uint64_t jittered_period();
   // The same while much is to be learnt from stops, as far as the savings go.
   std::uint64_t eager_period();
-  // Faults for each record of the trail.
-  std::uint64_t trail_period() const;
+  // Faults for each record of the trails.
+  std::uint64_t trail_period() const { return trail_.period(); }
 
  private:
   bool set_period(double wanted);
+  bool adjust(SteadyTime now);
   double rate_;                 // seconds of stop per second
-  double record_rate_;          // records per second
   double balance_;              // seconds
   double stop_price_ = 240e-6;  // moving average, seconds
   double fault_rate_ = 0;       // per second, moving average
@@ -46,6 +50,7 @@ class Budget {
   SteadyTime window_start_;
   SteadyTime last_;
   std::uint64_t period_ = 8;  // until the first window tells
+  TrailBudget trail_;
   std::uint64_t random_ = 0x9e3779b97f4a7c15ULL;
 };
 

@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "base/duration.h"
 
 namespace memspy::sampler {
@@ -110,9 +112,11 @@ void Collector::apply_edge(const WindowEdge& edge) {
       break;
     case Kind::kExeced:
       window->lose();
+      last_lost_ = edge.process;
       break;
     case Kind::kExited:
       window->lose();
+      last_lost_ = edge.process;
       // What was asked for may have executed another program since: the pid stays.
       if (window->record().identity.pid == first()->identity.pid) end_of_first_ = edge.how;
       break;
@@ -159,19 +163,27 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
   summary.pause_max = counters.pauses.max();
   summary.ended_by = std::move(ended_by);
   std::uint64_t copied = 0, huge = 0;
+  const bool any_left = std::any_of(windows_.begin(), windows_.end(),
+                                    [](const auto& entry) { return !entry.second.lost(); });
   for (const auto& [index, window] : windows_) {
     const WindowGrowth& growth = window.growth();
     summary.attributed_bytes += growth.attributed_bytes;
     summary.unattributed_bytes += growth.unattributed_bytes;
     summary.shrink_bytes += growth.shrink_bytes;
     summary.rss_start_bytes += growth.rss_begin_bytes;
-    summary.rss_end_bytes += growth.rss_end_bytes;
+    // A memory that went while others stayed is none at the end; the one that went last is the end.
+    if (!window.lost() || (!any_left && index == last_lost_)) {
+      summary.rss_end_bytes += growth.rss_end_bytes;
+    } else {
+      summary.shrink_bytes += growth.rss_end_bytes;
+    }
     copied += window.ledger().copied_pages() * kPageBytes;
     huge += window.ledger().huge_pages() * kChunkPages * kPageBytes;
   }
   summary.growth_bytes = summary.attributed_bytes + summary.unattributed_bytes;
-  summary.rss_peak_bytes =
-      std::max({rss_peak_bytes_, summary.rss_start_bytes, summary.rss_end_bytes});
+  // Memories that came one after the other were never there together.
+  const std::uint64_t start = windows_.size() == 1 ? summary.rss_start_bytes : 0;
+  summary.rss_peak_bytes = std::max({rss_peak_bytes_, start, summary.rss_end_bytes});
   const auto count = [](std::uint64_t n) { return static_cast<double>(n); };
   summary.counters = {{"kernel_fault_bytes", count(kernel_fault_bytes_)},
                       {"late_bytes", count(late_bytes_)},

@@ -40,6 +40,7 @@ class Collector {
   SampleSink& sink_;
   std::map<ProcessIndex, ProcessWindow> windows_;
   std::optional<std::string> end_of_first_;
+  ProcessIndex last_lost_;  // whose memory went last; 0: none
   std::uint64_t rss_peak_bytes_ = 0;
   std::uint64_t kernel_fault_bytes_ = 0, late_bytes_ = 0;
   std::uint64_t reported_drops_ = 0;

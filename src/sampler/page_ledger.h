@@ -81,7 +81,7 @@ class PageLedger {
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
   // moved (mremap), and stays with its owner. After audit() only.
-  void settle(std::int64_t limit_pages);
+  void settle(std::int64_t limit_pages, const MemoryMap& map);
 
   std::vector<LedgerDelta> drain();
 
@@ -108,6 +108,10 @@ class PageLedger {
     std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
   using ChunkIndex = std::uint64_t;
+  struct Edge {
+    const Live* sample = nullptr;
+    std::uint64_t distance = UINT64_MAX;  // pages
+  };
   static constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
   static constexpr std::uint64_t kHugeShortfall =
       16;  // pages without a claim that are worth a look
@@ -132,8 +136,9 @@ class PageLedger {
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
-  std::int64_t adopt_huge(std::int64_t deficit);
-  const Live* heaviest_near(const std::vector<ChunkIndex>& claimed, ChunkIndex index) const;
+  std::int64_t adopt_huge(std::int64_t deficit, const MemoryMap& map);
+  const Live* nearest_sample(ChunkIndex index, const Mapping& mapping) const;
+  Edge edge_of(ChunkIndex index, bool highest, const Mapping& mapping) const;
   std::int64_t follow_moves(std::int64_t deficit);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();

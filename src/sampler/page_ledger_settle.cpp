@@ -1,6 +1,5 @@
 // The part of the ledger that brings claims and RSS together.
 #include <algorithm>
-#include <optional>
 
 #include "sampler/page_ledger.h"
 
@@ -10,13 +9,15 @@ namespace {
 // So many pages without a claim for each that has one: it was a huge page, and is split.
 constexpr std::uint64_t kSplitRoom = 16;
 constexpr std::uint64_t kNeighbourChunks = 16;
+constexpr std::uint64_t kMovedRoom =
+    16;  // a piece that moved has at least so many pages in a chunk
 
 }  // namespace
 
-void PageLedger::settle(std::int64_t limit_pages) {
+void PageLedger::settle(std::int64_t limit_pages, const MemoryMap& map) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
-  if (surplus < 0) fill_up(follow_moves(adopt_huge(fill_up(-surplus, kSplitRoom))), 0);
+  if (surplus < 0) fill_up(follow_moves(adopt_huge(fill_up(-surplus, kSplitRoom), map)), 0);
   gone_.clear();
 }
 
@@ -75,36 +76,47 @@ std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
   return deficit;
 }
 
-// The heaviest sample of the nearest chunk that has any; null: there is none near by. `claimed` is
-// sorted.
-const PageLedger::Live* PageLedger::heaviest_near(const std::vector<ChunkIndex>& claimed,
-                                                  ChunkIndex index) const {
-  const auto above = std::lower_bound(claimed.begin(), claimed.end(), index);
-  std::optional<ChunkIndex> nearest;
-  if (above != claimed.end()) nearest = *above;
-  if (above != claimed.begin() && (!nearest || index - *std::prev(above) <= *nearest - index))
-    nearest = *std::prev(above);
-  if (!nearest || (*nearest > index ? *nearest - index : index - *nearest) > kNeighbourChunks)
-    return nullptr;
-  const auto& live = chunks_.at(*nearest).live;
-  return &*std::max_element(live.begin(), live.end(),
-                            [](const Live& a, const Live& b) { return a.weight < b.weight; });
+// The sample of the same mapping that was touched nearest to the ends of a chunk; null: there is
+// none near by. Buffers are filled page by page, and seldom begin where a huge page does: what lies
+// next to one belongs to its buffer, while whole neighbours may belong to others. Ties go to the
+// side that fills come from.
+const PageLedger::Live* PageLedger::nearest_sample(ChunkIndex index, const Mapping& mapping) const {
+  for (ChunkIndex away = 1; away <= kNeighbourChunks; ++away) {
+    const Edge below = edge_of(index - away, true, mapping);
+    const Edge above = edge_of(index + away, false, mapping);
+    if (below.sample == nullptr && above.sample == nullptr) continue;
+    return below.distance <= above.distance ? below.sample : above.sample;
+  }
+  return nullptr;
 }
 
-std::int64_t PageLedger::adopt_huge(std::int64_t deficit) {
-  std::vector<ChunkIndex> claimed, huge, orphans;
+// The sample of the highest or the lowest page that a chunk has in the mapping, and how far from
+// the chunk's end that is. A huge page reaches both ends.
+PageLedger::Edge PageLedger::edge_of(ChunkIndex index, bool highest, const Mapping& mapping) const {
+  const auto it = chunks_.find(index);
+  if (it == chunks_.end()) return {};
+  Edge edge;
+  for (const Live& sample : it->second.live) {
+    if (!mapping.contains(start_of(index) + sample.page * kPageBytes)) continue;
+    const std::uint64_t distance = highest ? kChunkPages - 1 - sample.page : sample.page;
+    if (distance < edge.distance) edge = {&sample, distance};
+  }
+  if (edge.sample != nullptr && it->second.huge) edge.distance = 0;
+  return edge;
+}
+
+// Ascending, so that one huge page that was adopted speaks for the next of the same buffer.
+std::int64_t PageLedger::adopt_huge(std::int64_t deficit, const MemoryMap& map) {
+  std::vector<ChunkIndex> orphans;
   for (const auto& [index, chunk] : chunks_) {
-    if (!chunk.live.empty()) claimed.push_back(index);
-    if (!chunk.live.empty() && chunk.huge) huge.push_back(index);
     if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none())
       orphans.push_back(index);
   }
-  std::sort(claimed.begin(), claimed.end());
-  std::sort(huge.begin(), huge.end());
+  std::sort(orphans.begin(), orphans.end());
   for (const ChunkIndex index : orphans) {
     if (deficit < static_cast<std::int64_t>(kChunkPages)) break;
-    const Live* neighbour = heaviest_near(huge, index);  // of the same buffer, more likely than not
-    if (neighbour == nullptr) neighbour = heaviest_near(claimed, index);
+    const Mapping* mapping = find_mapping(map, start_of(index));
+    const Live* neighbour = mapping == nullptr ? nullptr : nearest_sample(index, *mapping);
     if (neighbour == nullptr || !tables_.is_huge(start_of(index)).value_or(false)) continue;
     Chunk& chunk = chunks_.at(index);
     const std::uint32_t owner = neighbour->owner;
@@ -121,6 +133,8 @@ std::int64_t PageLedger::follow_moves(std::int64_t deficit) {
   auto gone = gone_.begin();
   for (auto& [index, chunk] : chunks_) {
     std::uint64_t room = chunk.held() - std::min(chunk.held(), chunk.weight());
+    // Less than that is what thinned records leave open anywhere.
+    if (room < chunk.held() / 2 || room < kMovedRoom) continue;
     while (room > 0 && deficit > 0 && gone != gone_.end()) {
       const auto pages = std::min({room, static_cast<std::uint64_t>(deficit), gone->second});
       const std::uint64_t placed = place_moved(chunk, gone->first, pages);

@@ -59,7 +59,7 @@ void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
   const auto change =
       static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
-  if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes));
+  if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes), map_);
   const std::int64_t attributed =
       std::max<std::int64_t>(ledger_.net_pages(), 0) * static_cast<std::int64_t>(kPageBytes);
   const std::int64_t rest = change + shrink - attributed;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "attach/resident_memory.h"
 #include "base/duration.h"
 
 namespace memspy::sampler {
@@ -111,8 +112,10 @@ void SeriesCollector::collect_interpreter(SeriesPoint& point) {
 
 void SeriesCollector::collect_pymalloc(SeriesPoint& point) {
   const auto map = proc_.maps(pid_);
-  if (!map.has_value()) return;
-  const auto state = interpreter_->pymalloc(memory_, *map);
+  // Opened each time: a program that executes another leaves the old page tables behind.
+  const auto resident = attach::ResidentMemory::open(proc_, pid_, memory_);
+  if (!map.has_value() || !resident.has_value()) return;
+  const auto state = interpreter_->pymalloc(*resident, *map);
   if (!state.has_value()) return;
   point[C::kArenaBytes] = static_cast<double>(state->arena_bytes);
   point[C::kPymallocUsedBytes] = static_cast<double>(state->used_bytes);

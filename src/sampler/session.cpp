@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <future>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "attach/access.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "procfs/processes.h"
 #include "sampler/collector.h"
 #include "sampler/engines/page_fault.h"
 #include "sampler/engines/poll.h"
@@ -46,22 +48,6 @@ void raise_file_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-std::vector<Pid> descendants(const procfs::ProcDir& proc, Pid pid) {
-  std::vector<Pid> all;
-  std::vector<Pid> open = {pid};
-  while (!open.empty()) {
-    const Pid next = open.back();
-    open.pop_back();
-    const auto children = proc.children(next);
-    if (!children.has_value()) continue;
-    for (const Pid child : *children) {
-      all.push_back(child);
-      open.push_back(child);
-    }
-  }
-  return all;
 }
 
 std::unique_ptr<Engine> make_engine(EngineChoice choice, EngineContext& context) {
@@ -101,12 +87,16 @@ class RunningSession final : public Session {
   std::optional<Pid> launched() const override {
     return launch_ ? std::optional<Pid>(launch_->pid()) : std::nullopt;
   }
+  std::chrono::nanoseconds pause_p99() const override {
+    return context_.counters.pauses.quantile(0.99);
+  }
 
  private:
   Result<Unit> open_header(Pid pid);
   Result<Unit> open_untraced(Pid pid);
   Result<Unit> open_traced(Pid pid);
   Result<Unit> await_launch();
+  bool stands_before_python(const Error& error, Pid pid) const;
   void trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached);
   bool wait_until(SteadyTime deadline);
   std::optional<std::string> ended(SteadyTime end) const;
@@ -204,14 +194,27 @@ Result<Unit> RunningSession::await_launch() {
   return make_error(Errc::kTargetGone, "the command ended before it was seen to run");
 }
 
+// A shell or a supervisor that is no Python is followed when its children are to be, and one is.
+bool RunningSession::stands_before_python(const Error& error, Pid pid) const {
+  if (error.code != Errc::kUnsupported || !options_.subprocesses) return false;
+  const auto family = procfs::descendants(proc_, pid);
+  const auto pythons = procfs::find_python_processes(proc_);
+  return std::any_of(pythons.begin(), pythons.end(), [&](const auto& python) {
+    return std::find(family.begin(), family.end(), python.identity.pid) != family.end();
+  });
+}
+
 // The tracer thread, whole: ptrace belongs to the thread that seized.
 void RunningSession::trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached) {
   const auto engine = make_engine(engine_, context_);
   auto result = engine->attach(pid, kind);
+  if (!result.has_value() && stands_before_python(result.error(), pid))
+    result = engine->attach(pid, AttachKind::kChild);
   const bool ok = result.has_value();
   if (ok && options_.subprocesses) {
     // Those that are gone or not ours are left out; what they do is nobody's loss but the report's.
-    for (const Pid child : descendants(proc_, pid)) (void)engine->attach(child, AttachKind::kChild);
+    for (const Pid child : procfs::descendants(proc_, pid))
+      (void)engine->attach(child, AttachKind::kChild);
   }
   auto go = go_.get_future();
   attached.set_value(std::move(result));

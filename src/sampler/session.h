@@ -53,6 +53,8 @@ class Session {
   virtual const ProcessRecord& target() const = 0;
   // The pid of a launched command; the caller decides whether to end it after the run.
   virtual std::optional<Pid> launched() const = 0;
+  // Of the stops so far; 0 without any. Thread-safe.
+  virtual std::chrono::nanoseconds pause_p99() const { return {}; }
 };
 
 }  // namespace memspy::sampler

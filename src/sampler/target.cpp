@@ -32,7 +32,13 @@ Result<Unit> Target::find_interpreter() {
   const symbolize::ModuleIndex modules(proc_, pid(), map, *memory_);
   attempts_.clear();
   auto found = cpython::Interpreter::open(*memory_, map, modules, {assume_minor_}, &attempts_);
-  if (!found.has_value()) return std::move(found).error();
+  if (!found.has_value()) {
+    Error error = std::move(found).error();
+    if (error.code == Errc::kUnsupported)
+      error.message = "PID " + std::to_string(pid().value) + " (" +
+                      proc_.comm(pid(), Tid{pid().value}).value_or("?") + "): " + error.message;
+    return error;
+  }
   interpreter_ = std::move(found).value();
   reader_.emplace(*interpreter_, *memory_);
   return Unit{};

@@ -25,9 +25,11 @@ std::string csv_head(const Profile& profile, bool with_pid) {
   text += fmt::format("# start {}, host {}, interval {}\n", recording::utc_time(header.wall_start),
                       escape_text(header.host), format_duration(header.interval));
   for (const auto& process : profile.processes) {
-    text += fmt::format("# pid {}: {} (Python {}), seen after {:.3f} s\n",
-                        process.identity.pid.value, escape_text(process.name),
-                        escape_text(process.python_version), to_seconds(process.first_seen));
+    const std::string python = process.python_version.empty()
+                                   ? "not Python"
+                                   : "Python " + escape_text(process.python_version);
+    text += fmt::format("# pid {}: {} ({}), seen after {:.3f} s\n", process.identity.pid.value,
+                        escape_text(process.name), python, to_seconds(process.first_seen));
   }
   if (!profile.note.empty()) text += fmt::format("# note: {}\n", escape_text(profile.note));
   text += "time_seconds";

@@ -17,14 +17,16 @@ sys.path[:0] = [str(HERE.parent / "integration"), str(HERE)]
 
 import accuracy  # noqa: E402
 import costs  # noqa: E402
+import heap  # noqa: E402
 import pythons  # noqa: E402
 
-PARTS = ["accuracy", "slowdown", "stops", "own", "attach", "size"]
+PARTS = ["accuracy", "slowdown", "stops", "own", "attach", "size", "heap", "explained"]
 ACCURACY_PYTHONS = ["3.8", "3.11", "system", "3.13", "3.14"]
 # What the figures must reach; a row that does not is marked.
 LIMITS = {"tvd": 0.01, "tvd_wide": 0.02, "sum": 0.02, "slowdown": 1.02, "p99_us": 200, "max_us": 5000,
           "own_cpu": 0.03, "own_rss": 40 << 20, "own_growth": 1 << 20, "attach_ms": 150,
-          "bytes_per_hour": 2e6}
+          "bytes_per_hour": 2e6, "pause": 0.15, "pause_of_copy": 2, "heap_wall": 4, "added": 0,
+          "beyond_copy": 60, "diff": 3, "why": 1, "unexplained": 0.05}
 
 
 def parse():
@@ -39,6 +41,7 @@ def parse():
     parser.add_argument("--rate", type=float, default=40, help="growth of the workloads, MB/s")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--objects", type=float, default=5, help="of the large heap, in millions")
     parser.add_argument("memspy_options", nargs="*", help="more options for memspy record, after --")
     options = parser.parse_args()
     options.duration = options.duration or (4 if options.quick else 10)
@@ -47,6 +50,7 @@ def parse():
     options.rounds = 300 if options.quick else 1000
     options.minute = 15 if options.quick else 60
     options.attaches = 5 if options.quick else 20
+    options.looks = 2 if options.quick else 5
     for name in ("only", "pythons", "workloads", "thp"):
         setattr(options, name, [word for word in getattr(options, name).split(",") if word])
     if unknown := set(options.only) - set(PARTS):
@@ -145,6 +149,36 @@ def run_costs(found, options, results):
     return parts
 
 
+def run_heap(found, options, results):
+    parts = {}
+    if "heap" in options.only:
+        results.title(f"A heap of {options.objects:g} million objects")
+        row = parts["heap"] = heap.big_heap(found[0], options)
+        scale = max(1, options.objects / 5)
+        for name, key, limit, unit in [
+                ("pause", "pause_seconds", LIMITS["pause"] * scale, "s"),
+                ("complete heap, wall", "wall_seconds", LIMITS["heap_wall"] * scale, "s"),
+                ("bytes added to the target", "rss_added_bytes", LIMITS["added"], "B"),
+                ("peak RSS beyond the copy, per object", "beyond_copy_per_object", LIMITS["beyond_copy"], "B"),
+                ("diff of two snapshots", "diff_seconds", LIMITS["diff"] * scale, "s"),
+                ("why --type from a snapshot", "why_seconds", LIMITS["why"] * scale, "s")]:
+            results.add(name, row[key], limit, f"{row[key]:.3f} {unit}")
+        ratio = row["pause_seconds"] / row["bulk_copy_seconds"]
+        results.add("pause against a bulk copy", ratio, LIMITS["pause_of_copy"],
+                    f"{ratio:.2f} ({row['bulk_copy_bytes'] / 1e6:.0f} MB in {row['bulk_copy_seconds']:.3f} s)")
+        print(f"       {row['objects']} objects, {row['bytes'] / 1e6:.0f} MB; RSS {row['rss_bytes'] / 1e6:.0f} MB; "
+              f"snapshot {row['snapshot_seconds']:.2f} s, {row['snapshot_bytes_per_object']:.1f} B an object; "
+              f"worst pause {row['pause_worst_seconds']:.3f} s; CPU {row['cpu_seconds']:.2f} s", flush=True)
+    if "explained" in options.only:
+        results.title("RSS that the ledger explains, of real programs")
+        parts["explained"] = heap.explained(options)
+        for row in parts["explained"]:
+            results.add(f"unexplained, {row['program']}", row["unexplained"], LIMITS["unexplained"],
+                        f"{100 * row['unexplained']:.1f} % of {row['rss_bytes'] / 1e6:.0f} MB, "
+                        f"{row['objects']} objects, paused {1000 * row['pause_seconds']:.0f} ms")
+    return parts
+
+
 def main():
     options = parse()
     results = Results(options)
@@ -154,6 +188,7 @@ def main():
     if "accuracy" in options.only:
         document["accuracy"] = run_accuracy(found, options, results)
     document.update(run_costs(found, options, results))
+    document.update(run_heap(found, options, results))
     document["figures"] = results.rows
     print(f"\n{len(results.rows) - results.missed} of {len(results.rows)} figures reach their limit; "
           f"load of this host before: {document['load_average']:.1f}")

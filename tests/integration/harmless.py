@@ -23,6 +23,11 @@ WAYS = [
     (["record", "--engine", "poll", "-s", "-i", "10ms", "-o", "{out}.folded"], 0.6),
     (["dump", "--json"], 0.08),
     (["dump", "-l", "-s"], 0.08),
+    (["heap"], 0.5),
+    (["heap", "--json", "--spool", "{spool}"], 0.5),
+    (["snapshot", "-o", "{out}.memsnap"], 0.5),
+    (["why", "--type", "builtins.dict"], 0.5),
+    (["gc"], 0.3),
     (["top", "--batch", "-i", "100ms"], 0.6),
     (["top", "--batch", "-s", "-i", "100ms"], 0.6),
     (["attach", "-i", "100ms"], 0.6),
@@ -63,7 +68,7 @@ class Harmless(harness.PythonCase):
         outcomes = {"killed": 0, "ended before": 0}
         for number in range(kills):
             way, latest = ways[number % len(ways)]
-            command = [word.format(out=self.folder / str(number)) for word in way]
+            command = [word.format(out=self.folder / str(number), spool=self.folder) for word in way]
             memspy = harness.Memspy(command[0], "-p", target.pid, *command[1:])
             delay = self.random.uniform(0, latest)
             time.sleep(delay)  # the random moment
@@ -89,7 +94,7 @@ class Harmless(harness.PythonCase):
         self.kill_often("busy.py", WAYS, KILLS // 3, "--urg")
 
     def test_target_that_execs(self):
-        recording = [way for way in WAYS if way[0][0] != "dump"]
+        recording = [way for way in WAYS if way[0][0] in ("record", "top", "attach")]
         self.kill_often("execs.py", recording, KILLS // 6)
 
     def test_a_whole_run_interrupts_nothing(self):
@@ -99,9 +104,10 @@ class Harmless(harness.PythonCase):
             run = self.run_memspy("record", "-p", target.pid, "--engine", engine, "-s", "-d", 3,
                                   "-i", "10ms", "-o", self.folder / f"{engine}.folded")
             self.assert_well(target, str(run))
-        for _ in range(20):
-            self.run_memspy("dump", target.pid)
-        self.assert_well(target, "20 dumps")
+        for verb in ("dump", "heap"):
+            for _ in range(20 if verb == "dump" else 5):
+                self.run_memspy(verb, target.pid)
+            self.assert_well(target, f"many times {verb}")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ def status(pid):
                 (line.partition(":") for line in text.splitlines()))
 
 
+def resident(pid):
+    """Bytes of anonymous memory: what a file adds is the page cache's."""
+    return int(status(pid)["RssAnon"].split()[0]) * 1024
+
+
 def state(pid):
     """One letter: R, S, D, T, t, Z; "" when there is no such process."""
     return status(pid).get("State", "")[:1]

@@ -37,6 +37,13 @@ class Dump(harness.PythonCase):
         self.assertEqual(set(ours), {truth["tid"] for truth in target.ready["threads"]})
         self.assertFalse([thread for thread in seen["threads"] if thread["gil"]])
 
+    def test_no_page_is_mapped_by_looking(self):
+        target = self.parked()
+        before = harness.resident(target.pid)
+        for arguments in ((), ("-l",)):
+            self.dump(target, *arguments)
+        self.assertLessEqual(harness.resident(target.pid) - before, 16384)  # a wake-up of its own
+
     def test_threads_have_their_python_names(self):
         target = self.parked()
         names = {thread["tid"]: thread["name"] for thread in self.dump(target)["threads"]}

@@ -110,6 +110,16 @@ class Record(harness.PythonCase):
         # From birth: the interpreter's own start is in the sum.
         self.assertGreater(folded.total(), 32e6, str(run))
 
+    def test_being_looked_at_is_no_growth(self):
+        """Reading a page that was never touched would map one; most of a thread's stack is such."""
+        target = self.script(self.python, "growing.py", "--idle", 20)
+        before = harness.resident(target.pid)
+        for engine in ("faults", "poll"):
+            self.run_memspy("record", "-p", target.pid, "-d", "1", "--engine", engine, "--force",
+                            "-o", self.folder / "out.memspy", "--timeseries", self.folder / "out.csv")
+        grown = harness.resident(target.pid) - before
+        self.assertLess(grown, 300000, f"{grown} bytes more; one thread computes, all others wait")
+
     def test_a_duration_ends_it(self):
         target = self.script(self.python, "growing.py", "--mb", 20, "--mbps", 20)
         out = self.folder / "out.folded"

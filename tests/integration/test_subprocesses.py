@@ -65,6 +65,33 @@ class Subprocesses(harness.PythonCase):
         for child in children:
             self.assert_untouched(child)
 
+    def test_a_shell_in_front_of_python(self):
+        """What a container starts is often no Python itself; with -s its children are meant."""
+        command = self.python.command(harness.TARGETS / "growing.py")
+        target = self.target(["sh", "-c", '"$@"; :', "sh", *command])
+        child = target.hear("ready")["pid"]
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(child)
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.assertEqual(run.json()["pid"], target.pid)
+        looked = self.run_memspy("dump", "-s", "-p", target.pid, "--json").json()
+        self.assertIsNone(looked["python"])
+        self.assertIn(child, [process["pid"] for process in looked["subprocesses"]])
+        self.assert_untouched(target.pid)
+        self.assert_untouched(child)
+
+    def test_a_program_that_is_executed_away_is_not_resident_any_more(self):
+        command = self.python.command(harness.TARGETS / "growing.py", "--mb", "5")
+        run = self.run_memspy("record", "-o", self.folder / "out.folded", "--json", "--", "sh", "-c",
+                              "kept=$(head -c 20000000 /dev/zero | tr '\\0' x); exec \"$@\"", "sh", *command)
+        said = run.json()
+        self.assertGreater(said["shrink_bytes"], 15_000_000, "the shell's variable went with it")
+        self.assertLessEqual(said["rss_bytes"]["end"], said["rss_bytes"]["peak"])
+        change = said["rss_bytes"]["end"] - said["rss_bytes"]["start"]
+        self.assertEqual(said["growth_bytes"] - said["shrink_bytes"], change)
+
     def test_without_the_flag_children_are_left_alone(self):
         target = self.script(self.python, "family.py")
         out = self.folder / "out.folded"

@@ -205,6 +205,9 @@ void PyProcess::add_pymalloc() {
   const RemoteAddr second = arena_table_ + layout.size(Struct::kArena);  // the first slot is unused
   image_.put(second, Field::kArenaAddress, arena_.value);
   image_.put(second, Field::kArenaTotalPools, arena_bytes / pool_bytes);
+  // Of pools behind this one nothing has been cut yet; what lies there is not pymalloc's word.
+  const RemoteAddr uncut = arena_ + 2 * kPoolsInUse * pool_bytes;
+  image_.put(second, Field::kArenaPoolAddress, uncut.value);
   if (layout.strategies.obmalloc == ObmallocPlace::kStatics) {
     arenas_variable_ = image_.allocate(8), max_arenas_variable_ = image_.allocate(8);
     memory().write(arenas_variable_, arena_table_.value);

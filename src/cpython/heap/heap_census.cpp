@@ -17,7 +17,8 @@ constexpr std::uint64_t kMaxListed = 1ULL << 31;
 constexpr std::uint64_t kLinkFlags = 3;         // low bits of a list's links, 3.8+
 constexpr std::uint64_t kMinPointer = 0x10000;  // no mapping below: vm.mmap_min_addr
 
-// A str without a cached encoding is allocated up to its characters, a time without a zone up to it.
+// A str without a cached encoding is allocated up to its characters, a time without a zone up to
+// it.
 constexpr std::uint64_t kMaxShortfall = 64;
 
 // PYTHONMALLOC=debug: the size, then the allocator's letter and seven forbidden bytes.
@@ -168,6 +169,27 @@ bool HeapCensus::insert_outside(RemoteAddr address, const TypeFacts& type, std::
   return true;
 }
 
+// Words that only look like an object mostly claim a length that runs out of their memory.
+bool HeapCensus::has_room(RemoteAddr address, const TypeFacts& type) {
+  std::uint64_t items = 0, item_bytes = 0;
+  if (type.rule == TypeRule::kUnicode) {
+    items = bytes_.word(address + layout_.offset(Field::kUnicodeLength));
+    item_bytes = 1;
+  } else if (type.rule == TypeRule::kBytes || type.rule == TypeRule::kTuple) {
+    items = bytes_.word(address + layout_.offset(Field::kVarObjectSize));
+    item_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(type.item_size, 0));
+  }
+  if (items >= kMaxReferences) return false;
+  std::uint64_t left = items * item_bytes + layout_.size(Struct::kVarObject);
+  for (RemoteAddr at = address; left > 0;) {
+    const Mapping* mapping = find_mapping(input_.map, at);
+    if (mapping == nullptr) return false;
+    left -= std::min(left, mapping->end.value - at.value);
+    at = mapping->end;
+  }
+  return true;
+}
+
 void HeapCensus::reach(RemoteAddr address) {
   if (!is_plausible(address) || pools_.find(address) != nullptr) return;
   if (outside_table_[outside_slot(address.value)] != 0) return;
@@ -176,7 +198,7 @@ void HeapCensus::reach(RemoteAddr address) {
   const std::uint64_t count_word = word_at(head.data() + layout_.offset(Field::kObjectRefcount));
   const RemoteAddr type_address{word_at(head.data() + layout_.offset(Field::kObjectType))};
   const TypeFacts* type = types_.find(type_address);
-  if (type == nullptr || !is_alive(count_word)) return;
+  if (type == nullptr || !is_alive(count_word) || !has_room(address, *type)) return;
   insert_outside(address, *type, flags_of(count_word));
 }
 
@@ -252,6 +274,12 @@ void HeapCensus::sort_outside() {
   for (const RemoteAddr keys : shared_keys_) {
     if (outside_table_[outside_slot(keys.value)] != 0) continue;
     const bool in_pool = pools_.find(keys) != nullptr;
+    // Freed since its type was last used, and taken by an object.
+    if (in_pool && std::binary_search(pool_objects_.address.begin(), pool_objects_.address.end(),
+                                      keys.value)) {
+      ++stats_.rejected;
+      continue;
+    }
     outside_.add(keys, kSharedKeysType, in_pool ? kNodeInPool : 0);
   }
   std::vector<std::uint32_t> order(outside_.size());

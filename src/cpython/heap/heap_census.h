@@ -63,6 +63,11 @@ class HeapCensus {
 
   PoolMap& pools() { return pools_; }
   bool is_static(RemoteAddr address) const;
+  // Something that contradicts itself, and what it claims to cover.
+  void reject(std::uint64_t bytes) {
+    ++stats_.rejected;
+    stats_.rejected_bytes += bytes;
+  }
   // Bytes that debug hooks (PYTHONMALLOC=debug) put before what they hand out.
   std::uint32_t hook_bytes() const { return hook_bytes_; }
 
@@ -90,6 +95,7 @@ class HeapCensus {
   void sweep_pool(const Pool& pool, TypeCache& cache);
   bool is_alive(std::uint64_t count_word) const;
   std::uint8_t flags_of(std::uint64_t count_word) const;
+  bool has_room(RemoteAddr address, const TypeFacts& type);
   void walk_list(RemoteAddr head, std::uint8_t generation);
   void mark_listed(RemoteAddr object, std::uint8_t generation);
   std::size_t outside_slot(std::uint64_t address) const;

@@ -11,11 +11,13 @@
 #include "cpython/heap/object_sizes.h"
 #include "cpython/heap/object_text.h"
 #include "cpython/heap/reference_counts.h"
+#include "cpython/object_reader.h"
 
 namespace memspy::cpython {
 namespace {
 
 constexpr std::size_t kBatch = 8192;  // nodes told at a time
+constexpr std::size_t kMaxNameCharacters = 200;
 constexpr const char* kSharedKeysName = "dict keys (shared)";
 
 }  // namespace
@@ -30,6 +32,7 @@ struct HeapWalker::Impl {
   void tell_edges(ObjectVisitor& visitor);
   void read_edges(std::size_t node, EdgeReader& reader);
   void resolve(std::size_t node, std::vector<HeapEdge>& out);
+  void name_key(HeapEdge& edge, RemoteAddr key);
   HeapNode node_at(std::size_t node, BlockCosts& costs);
   void count_coverage();
 
@@ -43,6 +46,7 @@ struct HeapWalker::Impl {
   std::unique_ptr<HeapRoots> roots;
   std::unique_ptr<ReferenceCounts> counts;
   std::unordered_set<RemoteAddr> keys_of_types;
+  std::unordered_set<RemoteAddr> named_dicts;  // of modules and types: their keys are names
   NameIndex keys_name;
   std::vector<RawEdge> raw;
   std::vector<OwnedMemory> owned;
@@ -59,6 +63,9 @@ void HeapWalker::Impl::follow(std::size_t i, EdgeReader& reader) {
   raw.clear();
   if (reader.read(object, type, raw)) census->mark_found(i, kNodeConservative);
   for (const RawEdge& edge : raw) {
+    const bool namespace_dict = edge.kind == EdgeKind::kDict &&
+                                (type.rule == TypeRule::kModule || type.rule == TypeRule::kType);
+    if (namespace_dict) named_dicts.insert(edge.to);
     // The key of an item is an object as well, told of or not.
     if (edge.kind == EdgeKind::kKey) census->reach({edge.value});
     census->reach(edge.to);
@@ -120,7 +127,20 @@ void HeapWalker::Impl::tell_objects(ObjectVisitor& visitor) {
   }
 }
 
+// What a module or a type has in its dict is read as its attribute: `app.CACHE`.
+void HeapWalker::Impl::name_key(HeapEdge& edge, RemoteAddr key) {
+  const NodeIndex node = census->find(key);
+  const TypeFacts* type = node == kNoNode ? nullptr : census->type(node.value);
+  if (type == nullptr || type->rule != TypeRule::kUnicode) return;
+  const ObjectReader reader(input.interpreter.layout(), input.memory);
+  const auto name = reader.read_str(key, kMaxNameCharacters);
+  if (!name.has_value()) return;
+  edge.kind = EdgeKind::kAttribute;
+  edge.value = types->intern(*name).value;
+}
+
 void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
+  const bool names = named_dicts.contains(census->address(node));
   for (const RawEdge& edge : raw) {
     const NodeIndex to = census->find(edge.to);
     if (to == kNoNode) {
@@ -130,6 +150,7 @@ void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
     HeapEdge told{to, edge.kind, edge.weak, static_cast<std::uint32_t>(edge.value)};
     if (edge.kind == EdgeKind::kKey || edge.kind == EdgeKind::kKeyItself) {
       told.value = census->find({edge.value}).value;
+      if (names && edge.kind == EdgeKind::kKey) name_key(told, {edge.value});
     }
     out.push_back(told);
   }
@@ -220,6 +241,23 @@ std::uint64_t HeapWalker::getsizeof(RemoteAddr object) const {
   const NodeIndex node = find(object);
   const TypeFacts* type = node == kNoNode ? nullptr : impl_->census->type(node.value);
   return type == nullptr ? 0 : impl_->sizes->getsizeof(object, *type);
+}
+
+std::vector<AddressRange> HeapWalker::arenas() const {
+  return impl_->census ? impl_->census->pools().arenas() : std::vector<AddressRange>();
+}
+
+void HeapWalker::for_each_pool(const std::function<void(const PoolView&)>& visit) const {
+  if (!impl_->census) return;
+  const PoolMap& map = impl_->census->pools();
+  std::vector<std::uint64_t> used;
+  for (const Pool& pool : map.pools()) {
+    used.assign((pool.blocks + 63) / 64, 0);
+    for (std::uint32_t block = 0; block < pool.blocks; ++block) {
+      if (map.state(pool, block) != BlockState::kFree) used[block / 64] |= 1ULL << (block % 64);
+    }
+    visit({pool.address, map.pool_bytes(), map.header_bytes(), pool.block_bytes, used});
+  }
 }
 
 std::string HeapWalker::text_of(RemoteAddr object, std::size_t cap) const {

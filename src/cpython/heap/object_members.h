@@ -9,7 +9,7 @@
 namespace memspy::cpython {
 
 struct ObjectMember {
-  std::string_view owner;   // tp_name; or a structure of the interpreter: "PyInterpreterState"
+  std::string_view owner;  // tp_name; or a structure of the interpreter: "PyInterpreterState"
   std::uint32_t offset = 0;
   std::uint32_t count = 1;  // pointers in a row
   std::string_view name;    // as in C: "source", "gc.callbacks"

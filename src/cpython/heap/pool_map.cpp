@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_set>
 
+#include "cpython/heap/arena_table.h"
 #include "cpython/runtime_walk.h"
 
 namespace memspy::cpython {
@@ -64,11 +65,6 @@ std::uint64_t block_bytes_of(const PoolHeader& pool, RemoteAddr at, std::uint64_
   return size;
 }
 
-struct ArenaTable {
-  RemoteAddr first;
-  std::uint64_t count = 0;
-};
-
 ArenaTable arena_table(const HeapInput& input, HeapBytes& bytes, RemoteAddr interpreter) {
   const Layout& layout = input.interpreter.layout();
   const Anchors& anchors = input.interpreter.anchors();
@@ -101,7 +97,10 @@ PoolMap PoolMap::read(const HeapInput& input, HeapBytes& bytes) {
       found = map.add_arenas(input, bytes, table.first, table.count) || found;
     }
   }
-  if (!found) map.scan(input, bytes);
+  if (!found) {
+    map.scan(input, bytes);
+    map.use_lost_table(input, bytes);
+  }
   map.finish();
   return map;
 }
@@ -126,6 +125,7 @@ bool PoolMap::add_arenas(const HeapInput& input, HeapBytes& bytes, RemoteAddr ta
     any = true;
     ++arenas_;
     arenas_total_ += size;
+    arena_ranges_.push_back({start, size});
     for (std::uint64_t pool = round_up(start.value, pool_bytes_);
          pool + pool_bytes_ <= start.value + size; pool += pool_bytes_) {
       add_pool(bytes, layout, {pool});
@@ -155,12 +155,30 @@ void PoolMap::scan(const HeapInput& input, HeapBytes& bytes) {
   for (auto& [arena, addresses] : by_arena) {
     std::uint64_t first = 0;
     for (const std::uint64_t address : addresses) {
-      if (first != 0 && address - first < arena_bytes_) continue;
-      first = address;
-      ++arenas_;
+      if (first == 0 || address - first >= arena_bytes_) {
+        first = address;
+        ++arenas_;
+        arena_ranges_.push_back({{first}, 0});
+      }
+      // From the first pool in use to the last: where the arena begins is not known.
+      arena_ranges_.back().size = address + pool_bytes_ - first;
     }
   }
   arenas_total_ = arenas_ * arena_bytes_;
+}
+
+// What was scanned is read again by way of the array, which also says where arenas begin.
+void PoolMap::use_lost_table(const HeapInput& input, HeapBytes& bytes) {
+  if (input.interpreter.layout().strategies.obmalloc != ObmallocPlace::kStatics) return;
+  const auto table = find_arena_table(input, bytes, pools_);
+  if (!table) return;
+  PoolMap through_table;
+  through_table.pool_bytes_ = pool_bytes_;
+  through_table.arena_bytes_ = arena_bytes_;
+  through_table.header_bytes_ = header_bytes_;
+  if (through_table.add_arenas(input, bytes, table->first, table->count)) {
+    *this = std::move(through_table);
+  }
 }
 
 void PoolMap::add_pool(HeapBytes& bytes, const Layout& layout, RemoteAddr address) {
@@ -196,6 +214,8 @@ void PoolMap::add_pool(HeapBytes& bytes, const Layout& layout, RemoteAddr addres
 }
 
 void PoolMap::finish() {
+  std::sort(arena_ranges_.begin(), arena_ranges_.end(),
+            [](const AddressRange& a, const AddressRange& b) { return a.start < b.start; });
   std::sort(pools_.begin(), pools_.end(),
             [](const Pool& a, const Pool& b) { return a.address < b.address; });
   table_.assign(std::bit_ceil(std::max<std::size_t>(16, pools_.size() * 2)), 0);

@@ -25,7 +25,9 @@ class PoolMap {
   // headers in anonymous memory where they are not. Empty: pymalloc is not in use.
   static PoolMap read(const HeapInput& input, HeapBytes& bytes);
 
-  const std::vector<Pool>& pools() const { return pools_; }  // ascending
+  const std::vector<Pool>& pools() const { return pools_; }                  // ascending
+  const std::vector<AddressRange>& arenas() const { return arena_ranges_; }  // ascending
+  std::uint32_t pool_bytes() const { return static_cast<std::uint32_t>(pool_bytes_); }
   std::uint32_t header_bytes() const { return header_bytes_; }
   std::uint64_t rejected() const {
     return rejected_;
@@ -53,9 +55,11 @@ class PoolMap {
   void add_pool(HeapBytes& bytes, const Layout& layout, RemoteAddr address);
   bool add_arenas(const HeapInput& input, HeapBytes& bytes, RemoteAddr table, std::uint64_t count);
   void scan(const HeapInput& input, HeapBytes& bytes);
+  void use_lost_table(const HeapInput& input, HeapBytes& bytes);
   void finish();
 
   std::vector<Pool> pools_;
+  std::vector<AddressRange> arena_ranges_;
   std::vector<std::uint8_t> states_;
   std::vector<std::uint32_t> table_;  // pool number + 1 by hash of the pool's address; 0: empty
   std::uint64_t pool_bytes_ = 0, arena_bytes_ = 0, arenas_total_ = 0, arenas_ = 0;

@@ -26,8 +26,8 @@ constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its 
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
-constexpr std::size_t kKernelRing = 32 << 10;  // 10 records, and few are outstanding
-// 315 records; fewer where many threads grow.
+constexpr std::size_t kKernelRing = 32 << 10;  // 7 records, and few are outstanding
+// 120 records; fewer where many threads grow.
 constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
@@ -278,7 +278,7 @@ void PageFaultEngine::look_at(Thread& thread, FaultRecord& place) const {
   place = seizure_.place(thread.tid);
   const std::size_t registers = place.words.size();
   if (registers == 0) return;
-  place.words.resize(registers + attach::kTrailStackBytes / sizeof(std::uint64_t));
+  place.words.resize(registers + attach::kFaultStackBytes / sizeof(std::uint64_t));
   const auto stack = std::as_writable_bytes(std::span(place.words).subspan(registers));
   const std::size_t got = thread.target->memory().read_some({place.stack}, stack);
   place.words.resize(registers + got / sizeof(std::uint64_t));
@@ -330,7 +330,8 @@ void PageFaultEngine::drain(Thread& thread, bool last) {
 // Faults in user mode that no stop has told the budget of.
 std::uint64_t PageFaultEngine::take_user_count(Thread& thread) {
   const std::uint64_t faults = thread.user ? thread.user->take_count() : 0;
-  budgets_of(*thread.target).stops.add_faults(faults);
+  Budgets& budgets = budgets_of(*thread.target);
+  if (budgets.stops.add_faults(faults)) follow_all(budgets, *thread.target);
   return faults;
 }
 

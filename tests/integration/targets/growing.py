@@ -1,6 +1,6 @@
 """Grows on one line, for some seconds, with a thread that computes and one that waits beside it.
 
-    growing.py [--mb N] [--mbps N] [--alone] [--exit CODE]
+    growing.py [--mb N] [--mbps N] [--idle N] [--alone] [--exit CODE]
 """
 import argparse
 import os
@@ -44,11 +44,13 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--mb", type=float, default=60)
     parser.add_argument("--mbps", type=float, default=30)
+    parser.add_argument("--idle", type=int, default=1, help="threads that wait")
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--exit", type=int, default=0)
     options = parser.parse_args()
     threading.Thread(target=compute, name="compute", daemon=True).start()
-    threading.Thread(target=STOP.wait, name="waits", daemon=True).start()
+    for _ in range(options.idle):
+        threading.Thread(target=STOP.wait, name="waits", daemon=True).start()
     meter = talk.Meter()
     if options.alone:
         grow(options.mb, options.mbps)

@@ -225,9 +225,11 @@ TEST(Denial, RootOfAContainerLacksTheCapability) {
 
 TEST(Denial, AContainerIsKnownByItsFiles) {
   Host host;
-  host.self(host.uid + 1);
+  host.self(host.uid + 1, "0", "CapBnd:\t00000000a80425fb\n");
   host.fake.write_host("/.dockerenv", "");
   EXPECT_THAT(host.denial().hint, HasSubstr("docker run --cap-add SYS_PTRACE"));
+  host.self(host.uid + 1);  // the container has it, for its root
+  EXPECT_THAT(host.denial().hint, HasSubstr("sudo memspy"));
 }
 
 TEST(Denial, NotDumpable) {

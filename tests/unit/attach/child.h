@@ -67,6 +67,12 @@ class CountingChild {
     EXPECT_EQ(::read(ready_[0], &byte, 1), 1);
   }
   Pid pid() const { return {pid_}; }
+  // Not a zombie either.
+  bool alive() const {
+    siginfo_t info{};
+    return ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+  }
 
   Counters& counters() const { return *counters_; }
 

@@ -1,13 +1,20 @@
 // record and attach over a fake session: files, exit codes, what is kept when something fails.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "cli/fd_output.h"
 #include "cli/json_text.h"
 #include "cli/signals.h"
+#include "cli/target_fate.h"
+#include "recording/recording.h"
+#include "support/fake_proc_dir.h"
 #include "support/result_matchers.h"
 #include "unit/cli/fake_env.h"
 
@@ -133,6 +140,67 @@ TEST_F(Record, a_target_gone_after_a_sample_is_exit_0) {
   EXPECT_EQ(last_line(world_.out())["ended_by"], "target killed by SIGKILL");
 }
 
+TEST_F(Record, says_how_the_target_ended) {
+  world_.script.ended_by = "target exit 3";
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded")}), 0);
+  EXPECT_THAT(world_.err(), HasSubstr("PID 4242 ended: exit 3\n"));
+}
+
+TEST_F(Record, says_that_a_job_stopped_target_is_left_so) {
+  world_.proc.add(4242, {.state = 'T'});
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded")}), 0);
+  EXPECT_THAT(world_.err(), HasSubstr("stopped by a signal (T) and left so"));
+  EXPECT_THAT(world_.err(), HasSubstr("kill -CONT 4242"));
+}
+
+TEST(TargetFate, tells_whether_the_oom_killer_struck_meanwhile) {
+  memspy::testing::FakeProcDir fake;
+  const procfs::ProcDir proc(fake.root(), fake.host_root());
+  fake.add(4242, {});
+  fake.write(4242, "cgroup", "0::/app\n");
+  fake.write_setting("self/mountinfo", "30 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n");
+  fake.write_host("/cg/app/memory.current", "4096\n");
+  fake.write_host("/cg/app/memory.events", "low 0\noom 1\noom_kill 1\n");
+  const TargetFate fate(proc, Pid{4242});
+  EXPECT_EQ(fate.at_start(), "");
+  EXPECT_EQ(fate.at_end("duration"), "");
+  EXPECT_THAT(fate.at_end("target killed by SIGKILL"), HasSubstr("SIGKILL; not by the OOM killer"));
+  EXPECT_EQ(fate.at_end("target exit 0"), "exit 0");
+  fake.remove(4242);
+  fake.write_host("/cg/app/memory.events", "low 0\noom 2\noom_kill 2\n");
+  EXPECT_EQ(fate.at_end("target killed by SIGKILL"),
+            "killed by SIGKILL; the OOM killer struck its control group /app 1 time meanwhile");
+}
+
+TEST(Output, a_reader_that_went_away_is_told_from_a_full_disk) {
+  ignore_sigpipe();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  ::close(ends[0]);
+  FdOutput gone(ends[1]);
+  std::ostream out(&gone);
+  EXPECT_FALSE(reader_went_away(out));
+  out << "x" << std::flush;
+  EXPECT_TRUE(reader_went_away(out));
+  ::close(ends[1]);
+  FdOutput full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  std::ostream other(&full);
+  other << "x" << std::flush;
+  EXPECT_FALSE(other.good());
+  EXPECT_FALSE(reader_went_away(other));
+}
+
+// What a checkpoint of a recording promises: the file alone can be copied and read.
+TEST_F(Record, a_folded_recording_is_whole_in_one_file) {
+  auto writer = recording::Writer::create(path("run.memspy"));
+  ASSERT_TRUE(writer.has_value());
+  ASSERT_TRUE(memspy::testing::tell_unfinished_run(**writer).has_value());
+  (*writer)->fold();
+  fs::copy_file(path("run.memspy"), path("copy.memspy"));
+  EXPECT_EQ(world_.run({"report", path("copy.memspy")}), 0) << world_.err();
+  EXPECT_THAT(world_.out(), HasSubstr("load (app.py:12)"));
+}
+
 TEST_F(Record, a_run_that_fails_keeps_and_names_the_recording) {
   world_.script.run_error = make_error(Errc::kOutput, "the disk is full");
   EXPECT_EQ(world_.run({"record", "4242", "-o", path("out.folded")}), 7);
@@ -183,7 +251,7 @@ TEST_F(Record, quiet_says_nothing) {
 TEST(Attach, prints_a_line_per_interval_and_the_verdict) {
   FakeWorld world;
   EXPECT_EQ(world.run({"attach", "4242"}), 0) << world.err();
-  EXPECT_THAT(world.out(), HasSubstr("RSS   131 MiB"));
+  EXPECT_THAT(world.out(), HasSubstr("RSS   151 MiB"));
   EXPECT_THAT(world.out(), HasSubstr("load (app.py:12)"));
   EXPECT_THAT(world.err(), HasSubstr("795 samples"));
 }

@@ -5,6 +5,7 @@
 
 #include "cli/doctor_view.h"
 #include "cli/dump_view.h"
+#include "cli/process_list.h"
 #include "cli/top_keys.h"
 #include "cli/top_loop.h"
 #include "cli/top_view.h"
@@ -20,6 +21,7 @@ using memspy::testing::expect_golden;
 using memspy::testing::FakeWorld;
 using memspy::testing::IsOk;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 DumpModel sample_dump() {
@@ -222,6 +224,67 @@ TEST(TopModel, growth_per_minute_and_time_to_the_limit) {
   }
   EXPECT_NEAR(*model.growth_per_minute(), 6e7, 1);
   EXPECT_EQ(model.time_to_limit(), 100s);
+}
+
+SeriesPoint rss_point(std::uint32_t process, int second, double bytes) {
+  SeriesPoint point;
+  point.process = {process};
+  point.time = std::chrono::seconds(second);
+  point[SeriesColumn::kRssBytes] = bytes;
+  point[SeriesColumn::kPeakRssBytes] = bytes;
+  return point;
+}
+
+TEST(TopModel, memory_of_children_counts_until_they_end) {
+  TopModel model;
+  for (int second = 0; second <= 2; ++second) {
+    ASSERT_THAT(model.on_point(rss_point(1, second, 100)), IsOk());
+    if (second < 2) {
+      ASSERT_THAT(model.on_point(rss_point(2, second, 40 + second)), IsOk());
+    }
+    ASSERT_THAT(model.on_tick_end(std::chrono::seconds(second)), IsOk());
+    EXPECT_EQ(model.process_count(), second < 2 ? 2U : 1U);
+  }
+  EXPECT_EQ(model.rss_history(), (std::vector<double>{140, 141, 100}));
+  EXPECT_EQ(model.figure(SeriesColumn::kRssBytes), 100);
+}
+
+TEST(TopModel, the_peak_of_several_is_that_of_their_sum) {
+  TopModel model;
+  ASSERT_THAT(model.on_point(rss_point(1, 0, 100)), IsOk());
+  ASSERT_THAT(model.on_point(rss_point(2, 0, 50)), IsOk());
+  ASSERT_THAT(model.on_tick_end(0s), IsOk());
+  ASSERT_THAT(model.on_point(rss_point(1, 1, 10)), IsOk());
+  ASSERT_THAT(model.on_point(rss_point(2, 1, 50)), IsOk());
+  ASSERT_THAT(model.on_tick_end(1s), IsOk());
+  EXPECT_EQ(model.figure(SeriesColumn::kRssBytes), 60);
+  EXPECT_EQ(model.figure(SeriesColumn::kPeakRssBytes), 150);
+}
+
+TEST(TopModel, the_last_figures_stay_when_the_target_ends) {
+  TopModel model;
+  ASSERT_THAT(model.on_point(rss_point(1, 0, 100)), IsOk());
+  ASSERT_THAT(model.on_tick_end(0s), IsOk());
+  ASSERT_THAT(model.on_tick_end(1s), IsOk());
+  EXPECT_EQ(model.figure(SeriesColumn::kRssBytes), 100);
+}
+
+TEST_F(Top, the_p99_of_the_stops_is_there_while_it_runs) {
+  EXPECT_THAT(screen(), Not(HasSubstr("p99")));
+  head_.pause_p99 = 166us;
+  EXPECT_THAT(screen(), HasSubstr("of the time (p99 166 µs)"));
+}
+
+TEST(ProcessTable, a_narrow_one_cuts_the_command_and_keeps_the_columns) {
+  ProcessRow row;
+  row.pid = Pid{4242};
+  row.user = "app";
+  row.container = "0123456789ab";
+  row.command = "/usr/bin/python3 /srv/app/manage.py runserver --noreload 127.0.0.1:8000";
+  const auto table = process_table({row}, 110);
+  EXPECT_THAT(table[1], HasSubstr("0123456789ab /usr/bin/pyt"));
+  EXPECT_THAT(table[1], HasSubstr("…"));
+  EXPECT_EQ(report::display_width(table[1]), 110U);
 }
 
 // A terminal whose keys were typed beforehand; 0 lets the time go on.

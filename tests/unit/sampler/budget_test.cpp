@@ -53,6 +53,42 @@ TEST(Budget, TheTrailHasEveryFaultOfSlowGrowthAndAnOddShareOfFastGrowth) {
   EXPECT_NEAR(static_cast<double>(budget.trail_period()), 20, 8);
 }
 
+// 5000 records a second, two seconds of which can be saved.
+TEST(TrailBudget, ABurstIsRecordedFaultByFault) {
+  SteadyTime now{};
+  TrailBudget budget(2, now);
+  for (int burst = 0; burst < 10; ++burst) {
+    for (int i = 0; i < 5; ++i) {
+      budget.add_faults(1000);  // 50000 a second, for a tenth
+      budget.on_tick(now += 20ms);
+      EXPECT_EQ(budget.period(), 1u);
+    }
+    for (int i = 0; i < 10; ++i) budget.on_tick(now += 100ms);
+  }
+}
+
+TEST(TrailBudget, WhatGoesOnIsThinnedOut) {
+  SteadyTime now{};
+  TrailBudget budget(2, now);
+  double records = 0;
+  for (int i = 0; i < 1000; ++i) {
+    budget.add_faults(1000);  // 50000 a second, for 20
+    records += 1000.0 / static_cast<double>(budget.period());
+    budget.on_tick(now += 20ms);
+  }
+  EXPECT_LT(records / 20, 5600);
+  EXPECT_GT(records / 20, 3500);
+}
+
+TEST(TrailBudget, ALongBurstIsThinnedOutBeforeTheWindowEnds) {
+  SteadyTime now{};
+  TrailBudget budget(2, now);
+  for (int i = 0; i < 400; ++i) budget.add_faults(100);
+  EXPECT_GT(budget.period(), 1u);
+  for (int i = 0; i < 100; ++i) budget.on_tick(now += 100ms);
+  EXPECT_EQ(budget.period(), 1u);
+}
+
 TEST(Budget, EagerStopsComeFromTheSavings) {
   SteadyTime now{};
   Budget budget(2, now);

@@ -181,7 +181,7 @@ TEST_F(PageLedgerTest, WhatCameWithoutAFaultBesideATouchedPageCameWithIt) {
   ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
   tables.map(kBase, 400);
   ledger.audit(map);
-  ledger.settle(400);
+  ledger.settle(400, map);
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 400}}));
 }
 
@@ -195,8 +195,41 @@ TEST_F(PageLedgerTest, AHugePageThatNobodySawBelongsToItsNeighbour) {
   ledger.touch(kRows, {kBase + 7 * kPageBytes}, 1, map);
   grow(kBlobs, kBase + 40 * kChunk, 100);
   ledger.audit(map);
-  ledger.settle(1024 + 100);
+  ledger.settle(1024 + 100, map);
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 1024}, {2, 100}}));
+}
+
+// Two buffers side by side: one ends where the other begins, in the middle of a chunk. A huge page
+// belongs to the one whose small pages lead up to it, however much of the next the other has.
+TEST_F(PageLedgerTest, AHugePageThatNobodySawBelongsToItsOwnBuffer) {
+  constexpr std::uint64_t kMiddle = kBase + 200 * kPageBytes;
+  map = {anonymous(kBase - kChunk, 64 * kChunk)};
+  ledger.take_baseline(map);
+  tables.huge.insert(kBase - kChunk);
+  tables.map(kBase - kChunk, kChunkPages);
+  ledger.touch(kBlobs, {kBase - kChunk}, 1, map);
+  grow(kBlobs, kBase, 200);
+  grow(kRows, kMiddle, kChunkPages - 200);
+  for (std::uint64_t chunk = 1; chunk <= 3; ++chunk) {
+    tables.map(kBase + chunk * kChunk, kChunkPages);
+    tables.huge.insert(kBase + chunk * kChunk);
+  }
+  ledger.touch(kRows, {kBase + 3 * kChunk}, 1, map);
+  ledger.audit(map);
+  ledger.settle(5 * 512, map);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 312 + 3 * 512}, {2, 512 + 200}}));
+}
+
+TEST_F(PageLedgerTest, AHugePageThatNobodySawBelongsToItsOwnMapping) {
+  map = {anonymous(kBase, 2 * kChunk), anonymous(kBase + 2 * kChunk, kChunk)};
+  ledger.take_baseline(map);
+  tables.map(kBase + kChunk, kChunkPages);
+  tables.huge.insert(kBase + kChunk);
+  grow(kRows, kBase, 100);
+  grow(kBlobs, kBase + 2 * kChunk, 100);  // right behind it
+  ledger.audit(map);
+  ledger.settle(512 + 200, map);
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 612}, {2, 100}}));
 }
 
 TEST_F(PageLedgerTest, AChunkFilledPageByPageIsNotHuge) {
@@ -230,7 +263,7 @@ TEST_F(PageLedgerTest, SettlesWhatChurnClaimedTwice) {
   tables.map(kBase, 2 * kChunkPages);
   ledger.audit(map);
   ASSERT_GT(ledger.net_pages(), 10000);
-  ledger.settle(2048 + 1024);
+  ledger.settle(2048 + 1024, map);
   EXPECT_EQ(ledger.net_pages(), 3072);
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 2048}, {2, 1024}}));
 }
@@ -244,13 +277,13 @@ TEST_F(PageLedgerTest, PagesThatMoveStayWithTheirOwner) {
   tables.unmap(kBase, 300);
   tables.map(kBase + 8 * kChunk, 300);
   ledger.audit(map);
-  ledger.settle(400);
+  ledger.settle(400, map);
   EXPECT_EQ(ledger.net_pages(), 400);
   EXPECT_TRUE(net().empty());
   // …and are followed to where they are now.
   tables.unmap(kBase + 8 * kChunk, 300);
   ledger.audit(map);
-  ledger.settle(100);
+  ledger.settle(100, map);
   EXPECT_EQ(ledger.net_pages(), 100);
 }
 
@@ -259,7 +292,7 @@ TEST_F(PageLedgerTest, WhatIsGoneForGoodIsNotRestored) {
   grow(kRows, kBase, 300);
   tables.unmap(kBase, 300);
   ledger.audit(map);
-  ledger.settle(50);  // RSS grew by something nobody has seen
+  ledger.settle(50, map);  // RSS grew by something nobody has seen
   EXPECT_EQ(ledger.net_pages(), 0);
 }
 
@@ -267,14 +300,14 @@ TEST_F(PageLedgerTest, SettleLeavesHonestSamplesAlone) {
   ledger.take_baseline(map);
   grow(kRows, kBase, 1024, 32);
   ledger.audit(map);
-  ledger.settle(900);  // RSS lags behind
+  ledger.settle(900, map);  // RSS lags behind
   EXPECT_EQ(ledger.net_pages(), 1024);
 }
 
 TEST_F(PageLedgerTest, SamplesWithoutAddressAreSettledInProportion) {
   ledger.touch(kRows, {}, 300, map);
   ledger.touch(kBlobs, {}, 100, map);
-  ledger.settle(200);
+  ledger.settle(200, map);
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 150}, {2, 50}}));
 }
 

@@ -1,0 +1,39 @@
+// How many of a process' faults leave a record in its trails. A bucket of records: each record is
+// taken from it, every second adds what the budget allows, and two seconds' worth can be saved, so
+// that a burst is recorded fault by fault and only growth that goes on is thinned out.
+//
+// One thread (the tracer). Pure: time is a parameter.
+#pragma once
+
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace memspy::sampler {
+
+class TrailBudget {
+ public:
+  // `percent`: of the target's time, as for Budget.
+  TrailBudget(double percent, SteadyTime now);
+
+  // Faults that were counted; about one in period() of them left a record. True: the period has
+  // changed.
+  bool add_faults(std::uint64_t faults);
+  // Call a few times a second. True: the period has changed.
+  bool on_tick(SteadyTime now);
+  // Faults for each record. Odd, so that it does not beat with buffers of 2^n pages.
+  std::uint64_t period() const { return period_; }
+
+ private:
+  bool set_period(double wanted);
+  double capacity() const;
+
+  double rate_;            // records per second
+  double balance_;         // records; below zero: to be earned before anything is saved again
+  double fault_rate_ = 0;  // per second; rises at once, falls slowly
+  std::uint64_t window_faults_ = 0;
+  SteadyTime window_start_;
+  std::uint64_t period_ = 1;
+};
+
+}  // namespace memspy::sampler
