@@ -104,7 +104,8 @@ Result<ExitCode> run_heap(const HeapVerbOptions& options, bool json, Env& env) {
 }  // namespace
 
 Verb add_heap(CLI::App& root) {
-  Verb verb = add_verb(root, "heap", "What is in the heap, who holds it, where every byte of RSS is");
+  Verb verb =
+      add_verb(root, "heap", "What is in the heap, who holds it, where every byte of RSS is");
   const auto options = std::make_shared<HeapVerbOptions>();
   CLI::App& app = *verb.app;
   add_heap_source(app, options->source);

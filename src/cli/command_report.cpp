@@ -101,8 +101,7 @@ Result<ExitCode> report_snapshot(const ReportVerbOptions& options, bool json, En
   shape.limit = options.choices.limit;
   shape.style = report_style(options.output == "-", env);
   if (format == "json") {
-    file.stream() << recording::json_text(
-        report::heap_json(heap.look(), shape, heap.verdict()));
+    file.stream() << recording::json_text(report::heap_json(heap.look(), shape, heap.verdict()));
   } else if (format == "text") {
     file.stream() << report::heap_text(heap.look(), shape, heap.verdict());
   } else {

@@ -74,9 +74,9 @@ void tell(const OpenedHeap& heap, const std::string& path, bool json, Env& env) 
     env.out << json_text(document) << '\n';
     return;
   }
-  std::string text = fmt::format("wrote {} ({}): {} objects, {}", path, format_bytes(size),
-                                 report::grouped_digits(snapshot.graph.node_count()),
-                                 format_bytes(bytes));
+  std::string text =
+      fmt::format("wrote {} ({}): {} objects, {}", path, format_bytes(size),
+                  report::grouped_digits(snapshot.graph.node_count()), format_bytes(bytes));
   if (snapshot.header.pause.count() > 0)
     text += ", paused " + format_duration(snapshot.header.pause);
   say(env, text);
@@ -104,7 +104,8 @@ Result<ExitCode> run_snapshot(const SnapshotVerbOptions& options, bool json, Env
 }  // namespace
 
 Verb add_snapshot(CLI::App& root) {
-  Verb verb = add_verb(root, "snapshot", "Save the heap: every object and reference, to a .memsnap");
+  Verb verb =
+      add_verb(root, "snapshot", "Save the heap: every object and reference, to a .memsnap");
   const auto options = std::make_shared<SnapshotVerbOptions>();
   CLI::App& app = *verb.app;
   add_target(app, options->target);

@@ -31,8 +31,8 @@ struct WhyOptions {
 };
 
 Result<Unit> check(const WhyOptions& options) {
-  const int asked = (options.type.empty() ? 0 : 1) + (options.address ? 1 : 0) +
-                    (options.largest > 0 ? 1 : 0);
+  const int asked =
+      (options.type.empty() ? 0 : 1) + (options.address ? 1 : 0) + (options.largest > 0 ? 1 : 0);
   if (asked == 1) return Unit{};
   return usage_error(asked == 0 ? "why is what alive?" : "more than one thing was asked for",
                      "--type TYPE, --addr ADDRESS and --largest N say what; one of them",
@@ -56,8 +56,8 @@ Result<report::Why> explain(OpenedHeap& heap, const WhyOptions& options) {
   if (options.address) {
     const NodeIndex node = graph.find(*options.address);
     if (node == kNoNode) {
-      Error error = make_error(Errc::kInternal, "there is no object at " +
-                                                    report::address_text(*options.address));
+      Error error = make_error(Errc::kInternal,
+                               "there is no object at " + report::address_text(*options.address));
       error.hint = "an address is what id() gives, as long as the object lives";
       return error;
     }
@@ -86,8 +86,7 @@ std::string render(const OpenedHeap& heap, const report::Why& why, const WhyOpti
   std::string text = report::why_text(heap.look(), why, style);
   if (options.largest > 1)
     text += "\nEach of them:\n" +
-            report::object_table(heap.look(),
-                                 report::largest_objects(heap.look(), options.largest),
+            report::object_table(heap.look(), report::largest_objects(heap.look(), options.largest),
                                  style.style);
   return text;
 }

@@ -19,8 +19,8 @@ void add_largest(CLI::App& app, std::size_t& largest, const std::string& descrip
            const char* end = text.data() + text.size();
            const auto parsed = std::from_chars(text.data(), end, largest);
            if (parsed.ec != std::errc{} || parsed.ptr != end || largest == 0 || largest > kMost)
-             throw CLI::ValidationError(
-                 "--largest", "\"" + text + "\" is not a number from 1 to " + std::to_string(kMost));
+             throw CLI::ValidationError("--largest", "\"" + text + "\" is not a number from 1 to " +
+                                                         std::to_string(kMost));
          },
          description)
       ->type_name("N")

@@ -24,8 +24,9 @@ std::string progress_line(const std::string& phase, double share, std::chrono::n
                                  std::string(kWidth - full, '-'), 100 * share);
   if (spent < kWorthAnEstimate || share <= 0) return text;
   const double left = to_seconds(spent) * (1 - share) / share;
-  text += fmt::format("  {} left", format_duration(std::chrono::nanoseconds(
-                                       static_cast<std::int64_t>(left * 1e9))));
+  text +=
+      fmt::format("  {} left",
+                  format_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(left * 1e9))));
   return text;
 }
 

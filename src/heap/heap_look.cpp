@@ -183,7 +183,8 @@ void Looker::fill_header() {
 Result<Unit> Looker::walk() {
   const ProcessImage& image = *parts_->image;
   phase("walking malloc's heaps");
-  parts_->malloc = malloc::MallocCensus::take(image, image.map(), *parts_->modules, image.resident());
+  parts_->malloc =
+      malloc::MallocCensus::take(image, image.map(), *parts_->modules, image.resident());
   parts_->chunks = std::make_unique<ChunkSizes>(*parts_->malloc);
   phase("finding objects");
   parts_->walker = std::make_unique<HeapWalker>(cpython::HeapInput{
@@ -216,12 +217,17 @@ void Looker::add_ledger() {
   const HeapWalker& walker = *parts_->walker;
   const auto buffers = walker.owned_buffers();
   const auto arenas = walker.arenas();
-  const LedgerInput input{
-      image.facts().rss_bytes, image,   *parts_->modules, image.pages(),
-      image.resident(),        *parts_->malloc,           look_.snapshot.graph,
-      &look_.owners,           buffers, arenas,           [&walker](const auto& visit) {
-        walker.for_each_pool(visit);
-      }};
+  const LedgerInput input{image.facts().rss_bytes,
+                          image,
+                          *parts_->modules,
+                          image.pages(),
+                          image.resident(),
+                          *parts_->malloc,
+                          look_.snapshot.graph,
+                          &look_.owners,
+                          buffers,
+                          arenas,
+                          [&walker](const auto& visit) { walker.for_each_pool(visit); }};
   Ledger ledger = build_ledger(input);
   look_.snapshot.ledger = std::move(ledger.rows);
   auto& counters = look_.snapshot.header.counters;

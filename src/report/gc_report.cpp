@@ -38,11 +38,10 @@ std::string generations(const GcSummary& gc, const Style& style) {
                std::to_string(g.threshold), grouped_digits(g.collections),
                grouped_digits(g.collected), grouped_digits(g.uncollectable)});
   }
-  std::string text =
-      fmt::format("Interpreter {}: collector {}{}, {} objects frozen, {} in gc.garbage\n",
-                  gc.interpreter_id, gc.enabled ? "on" : "off",
-                  gc.collecting ? ", collecting when it was stopped" : "",
-                  grouped_digits(gc.frozen), grouped_digits(gc.garbage_list.size()));
+  std::string text = fmt::format(
+      "Interpreter {}: collector {}{}, {} objects frozen, {} in gc.garbage\n", gc.interpreter_id,
+      gc.enabled ? "on" : "off", gc.collecting ? ", collecting when it was stopped" : "",
+      grouped_digits(gc.frozen), grouped_digits(gc.garbage_list.size()));
   return text + table.render(style) + "\n";
 }
 
@@ -62,9 +61,9 @@ std::string cycle_text(const Snapshot& snapshot, const std::vector<NodeIndex>& c
   for (std::size_t i = 0; i < cycle.size(); ++i) {
     const NodeIndex next = cycle[(i + 1) % cycle.size()];
     const std::string edge = edge_between(snapshot, cycle[i], next);
-    text += fmt::format("{}{}{} → ", escape_text(snapshot.graph.type_name(cycle[i])),
-                        edge.empty() || edge[0] == '.' || edge[0] == '[' ? "" : " ",
-                        escape_text(edge));
+    text +=
+        fmt::format("{}{}{} → ", escape_text(snapshot.graph.type_name(cycle[i])),
+                    edge.empty() || edge[0] == '.' || edge[0] == '[' ? "" : " ", escape_text(edge));
   }
   return text + "the first";
 }
@@ -111,15 +110,14 @@ std::string gc_text(const Look& look, const GarbageTotals& garbage, std::size_t 
       text += dim(style, fmt::format("and {} more types", garbage.types.size() - limit)) + "\n";
     text += "\n";
     for (const auto& cycle : garbage.cycles)
-      if (!cycle.empty())
-        text += fmt::format("a cycle: {}\n", cycle_text(snapshot, cycle));
+      if (!cycle.empty()) text += fmt::format("a cycle: {}\n", cycle_text(snapshot, cycle));
     if (!garbage.cycles.empty()) text += "\n";
   }
   if (garbage.untracked_count > 0)
-    text += fmt::format("{} more objects ({}) no known root leads to, but the collector does not "
-                        "track them\n",
-                        grouped_digits(garbage.untracked_count),
-                        format_bytes(garbage.untracked_bytes));
+    text += fmt::format(
+        "{} more objects ({}) no known root leads to, but the collector does not "
+        "track them\n",
+        grouped_digits(garbage.untracked_count), format_bytes(garbage.untracked_bytes));
   text += heap_caveats(snapshot.header);
   return text + bold(style, gc_verdict(look, garbage)) + "\n";
 }

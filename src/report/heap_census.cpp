@@ -122,8 +122,8 @@ Grouping by_size(const ObjectGraph& graph) {
 
 Grouping by_generation(const ObjectGraph& graph) {
   Grouping groups;
-  groups.names = {"generation 0", "generation 1", "generation 2", "permanent (frozen)",
-                  "not tracked",  "static"};
+  groups.names = {"generation 0",       "generation 1", "generation 2",
+                  "permanent (frozen)", "not tracked",  "static"};
   for (std::uint32_t i = 0; i < graph.node_count(); ++i) {
     const std::uint8_t flags = graph.flags(NodeIndex{i});
     std::uint32_t group = 4;
@@ -237,8 +237,7 @@ std::vector<NodeIndex> largest_objects(const Look& look, std::size_t limit) {
   const auto& [idom, retained, garbage] = *look.dominators;
   std::vector<std::uint64_t> largest_child(idom.size(), 0);
   for (std::size_t i = 0; i < idom.size(); ++i)
-    if (idom[i] != kNone)
-      largest_child[idom[i]] = std::max(largest_child[idom[i]], retained[i]);
+    if (idom[i] != kNone) largest_child[idom[i]] = std::max(largest_child[idom[i]], retained[i]);
   std::vector<NodeIndex> nodes;
   for (std::uint32_t i = 0; i < idom.size(); ++i) {
     const double own = static_cast<double>(retained[i]);

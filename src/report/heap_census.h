@@ -1,5 +1,6 @@
-// The objects of a snapshot in groups: by type, by the module that the type is defined in, by owner,
-// by size, by generation of the collector. What the tables and the JSON of the heap's verbs show.
+// The objects of a snapshot in groups: by type, by the module that the type is defined in, by
+// owner, by size, by generation of the collector. What the tables and the JSON of the heap's verbs
+// show.
 #pragma once
 
 #include <cstdint>

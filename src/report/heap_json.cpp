@@ -1,7 +1,7 @@
 #include <spdlog/fmt/fmt.h>
 
-#include "base/duration.h"
 #include <nlohmann/json.hpp>
+#include "base/duration.h"
 
 #include "recording/text.h"
 #include "report/heap_text.h"

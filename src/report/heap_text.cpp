@@ -87,8 +87,9 @@ std::string ledger(const snapshot::Snapshot& snapshot, const Style& style) {
 std::string garbage_line(const Look& look) {
   const auto garbage = find_garbage(look.snapshot->graph, *look.dominators);
   if (garbage.count == 0) return "";
-  return fmt::format("{} of these objects ({}) are garbage that gc.collect() would free: memspy gc\n",
-                     grouped_digits(garbage.count), format_bytes(garbage.bytes));
+  return fmt::format(
+      "{} of these objects ({}) are garbage that gc.collect() would free: memspy gc\n",
+      grouped_digits(garbage.count), format_bytes(garbage.bytes));
 }
 
 }  // namespace
@@ -103,8 +104,7 @@ std::string address_text(RemoteAddr address) { return fmt::format("{:#x}", addre
 
 std::string snapshot_title(const Header& header) {
   std::string text = header.source;
-  if (header.process.pid.value != 0)
-    text = fmt::format("PID {}", header.process.pid.value);
+  if (header.process.pid.value != 0) text = fmt::format("PID {}", header.process.pid.value);
   if (!header.process_name.empty())
     text += fmt::format(" ({})", recording::escape_text(header.process_name));
   text += ", Python " + header.python_version;
@@ -113,8 +113,8 @@ std::string snapshot_title(const Header& header) {
 }
 
 std::string object_table(const Look& look, std::span<const NodeIndex> nodes, const Style& style) {
-  TextTable table({{"retained"}, {"bytes"}, {"address"}, {"type", Align::kLeft},
-                   {"where", Align::kLeft}});
+  TextTable table(
+      {{"retained"}, {"bytes"}, {"address"}, {"type", Align::kLeft}, {"where", Align::kLeft}});
   const auto& graph = look.snapshot->graph;
   for (const NodeIndex node : nodes)
     table.add({format_bytes(look.dominators->retained[node.value]), format_bytes(graph.bytes(node)),

@@ -23,7 +23,8 @@ using snapshot::SnapshotDiff;
 constexpr std::int64_t kWorthAWord = 64 << 10;  // bytes; less is noise of any program
 
 std::string letter(std::size_t index) {
-  return index < 26 ? std::string(1, static_cast<char>('A' + index)) : fmt::format("#{}", index + 1);
+  return index < 26 ? std::string(1, static_cast<char>('A' + index))
+                    : fmt::format("#{}", index + 1);
 }
 
 std::string signed_count(std::int64_t count) {
@@ -112,12 +113,11 @@ std::string snapshot_diff_text(std::span<const Look> looks, std::span<const std:
   std::string text;
   for (std::size_t i = 0; i < looks.size(); ++i) {
     const auto& snapshot = *looks[i].snapshot;
-    text += fmt::format("{} {}: {}, {} objects, {}", letter(i), names[i],
-                        snapshot_title(snapshot.header),
-                        grouped_digits(snapshot.graph.node_count()),
-                        format_bytes(heap_bytes(looks[i].snapshot->graph)));
-    if (snapshot.header.rss_bytes > 0)
-      text += ", RSS " + format_bytes(snapshot.header.rss_bytes);
+    text +=
+        fmt::format("{} {}: {}, {} objects, {}", letter(i), names[i],
+                    snapshot_title(snapshot.header), grouped_digits(snapshot.graph.node_count()),
+                    format_bytes(heap_bytes(looks[i].snapshot->graph)));
+    if (snapshot.header.rss_bytes > 0) text += ", RSS " + format_bytes(snapshot.header.rss_bytes);
     text += "\n";
   }
   text += fmt::format("{} new objects ({}), {} gone ({})\n", grouped_digits(diff.new_count),

@@ -15,7 +15,8 @@ using snapshot::ObjectGraph;
 using snapshot::Path;
 
 constexpr std::size_t kCandidates = 8;  // named in an error
-// Steps of a tree: a path through a linked list may have a million, and trees are walked recursively.
+// Steps of a tree: a path through a linked list may have a million, and trees are walked
+// recursively.
 constexpr std::size_t kDeepest = 200;
 
 WhyNode node_of(const Look& look, const std::string& edge, NodeIndex node) {
@@ -106,7 +107,7 @@ Error no_such_type(const ObjectGraph& graph, std::string_view name,
                    const std::vector<std::string_view>& matches) {
   Error error = make_error(
       Errc::kInternal, matches.empty() ? fmt::format("there is no type \"{}\" in this heap", name)
-                                    : fmt::format("\"{}\" names several types", name));
+                                       : fmt::format("\"{}\" names several types", name));
   std::vector<std::string_view> near = matches;
   for (const HeapType& type : graph.types()) {
     if (near.size() >= kCandidates || !matches.empty()) break;
@@ -152,8 +153,8 @@ Why explain_objects(const Look& look, std::span<const NodeIndex> nodes, const st
   why.retained = retained_together(look, nodes);
   why.subject = fmt::format("{} {}", grouped_digits(why.count), subject);
   why.paths = paths_with_texts(look, largest, 1, read_texts);
-  why.tree = from_merged(look.snapshot->graph,
-                         merge_paths(*look.snapshot, *look.dominators, nodes));
+  why.tree =
+      from_merged(look.snapshot->graph, merge_paths(*look.snapshot, *look.dominators, nodes));
   return why;
 }
 

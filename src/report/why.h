@@ -1,4 +1,5 @@
-// Why an object, or all instances of a type, are alive: the model, and its texts, graph and picture.
+// Why an object, or all instances of a type, are alive: the model, and its texts, graph and
+// picture.
 #pragma once
 
 #include <cstdint>
@@ -62,8 +63,8 @@ std::string expression_of(const snapshot::Snapshot& snapshot, NodeIndex node);
 
 struct WhyStyle {
   Style style;
-  double cut = 0.01;        // shares of the count below are summed up
-  std::size_t depth = 30;   // steps from the root
+  double cut = 0.01;       // shares of the count below are summed up
+  std::size_t depth = 30;  // steps from the root
 };
 std::string why_text(const snapshot::Look& look, const Why& why, const WhyStyle& style);
 // Schema "memspy.why/1".

@@ -61,8 +61,8 @@ class DotWriter {
       if (static_cast<double>(child.count) < style_.cut * total_) continue;
       const std::string id = id_of(child);
       declare(child, id);
-      const std::string edge = fmt::format("  {} -> {} [label={}];\n", from_id, id,
-                                           quote(child.edge));
+      const std::string edge =
+          fmt::format("  {} -> {} [label={}];\n", from_id, id, quote(child.edge));
       if (edges_.insert(edge).second) out_ += edge;
       children(child, id, depth + 1);
     }

@@ -91,9 +91,8 @@ std::string box_svg(const Box& box, bool leaf) {
   std::string text = fmt::format("<g><title>{}{} {}, {}, retained {}</title>", count,
                                  xml(node.type), node.address ? address_text(node.address) : "",
                                  format_bytes(node.bytes), format_bytes(node.retained));
-  text += fmt::format(
-      "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\" class=\"{}\"/>", box.x, box.y,
-      kBoxWidth, kBoxHeight, leaf ? "box leaf" : "box");
+  text += fmt::format("<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\" class=\"{}\"/>",
+                      box.x, box.y, kBoxWidth, kBoxHeight, leaf ? "box leaf" : "box");
   text += fmt::format("<text x=\"{}\" y=\"{}\">{}</text>", box.x + 8, box.y + 15,
                       xml(clip_middle(count + node.type, kBoxChars, false)));
   text += fmt::format("<text x=\"{}\" y=\"{}\" class=\"small\">retained {}</text></g>\n", box.x + 8,
@@ -109,9 +108,9 @@ std::string edge_svg(const Box& box, const Box* parent) {
   const int bend = from_x + 16;
   std::string text = fmt::format("<path d=\"M{} {} C{} {} {} {} {} {} H{}\" class=\"edge\"/>",
                                  from_x, from_y, bend, from_y, from_x, y, bend, y, x - 1);
-  text += fmt::format("<text x=\"{}\" y=\"{}\" class=\"name\">{}<title>{}</title></text>\n",
-                      bend + 2, y - 4, xml(clip_middle(box.node->edge, kEdgeChars, false)),
-                      xml(box.node->edge));
+  text +=
+      fmt::format("<text x=\"{}\" y=\"{}\" class=\"name\">{}<title>{}</title></text>\n", bend + 2,
+                  y - 4, xml(clip_middle(box.node->edge, kEdgeChars, false)), xml(box.node->edge));
   return text;
 }
 
@@ -131,9 +130,9 @@ std::string why_svg(const Why& why, const WhyStyle& style) {
       ".box{{fill:#f5f5f0;stroke:#999}}.leaf{{fill:#f4d58d}}.edge{{fill:none;stroke:#999}}"
       "</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
       layout.width(), layout.height());
-  text += fmt::format("<text x=\"{}\" y=\"24\" class=\"title\">{}: {}, retained {}</text>\n",
-                      kMargin, xml(why.subject), format_bytes(why.bytes),
-                      format_bytes(why.retained));
+  text +=
+      fmt::format("<text x=\"{}\" y=\"24\" class=\"title\">{}: {}, retained {}</text>\n", kMargin,
+                  xml(why.subject), format_bytes(why.bytes), format_bytes(why.retained));
   for (std::size_t i = 0; i < layout.boxes().size(); ++i) {
     const Box& box = layout.boxes()[i];
     text += edge_svg(box, box.parent == Layout::kNoParent ? nullptr : &layout.boxes()[box.parent]);

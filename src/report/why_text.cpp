@@ -20,7 +20,10 @@ using snapshot::Path;
 constexpr std::size_t kShownEnds = 20;  // steps at either end of a long path
 
 std::string path_table(const Look& look, const Path& path, const Style& style) {
-  TextTable table({{"retained"}, {"bytes"}, {"path", Align::kLeft}, {"type", Align::kLeft},
+  TextTable table({{"retained"},
+                   {"bytes"},
+                   {"path", Align::kLeft},
+                   {"type", Align::kLeft},
                    {"address", Align::kLeft}});
   const auto& graph = look.snapshot->graph;
   std::string indent;
@@ -28,12 +31,13 @@ std::string path_table(const Look& look, const Path& path, const Style& style) {
     const auto& [edge, node] = path[i];
     if (path.size() > 2 * kShownEnds + 1 && i >= kShownEnds && i + kShownEnds < path.size()) {
       if (i == kShownEnds)
-        table.add({"", "", fmt::format("  … {} more steps …", path.size() - 2 * kShownEnds), "", ""});
+        table.add(
+            {"", "", fmt::format("  … {} more steps …", path.size() - 2 * kShownEnds), "", ""});
       continue;
     }
     table.add({format_bytes(look.dominators->retained[node.value]), format_bytes(graph.bytes(node)),
-               indent + (edge.empty() ? "." : escape_text(edge)), escape_text(graph.type_name(node)),
-               address_text(graph.address(node))});
+               indent + (edge.empty() ? "." : escape_text(edge)),
+               escape_text(graph.type_name(node)), address_text(graph.address(node))});
     if (indent.empty()) indent = "  ";
   }
   return table.render(style);
@@ -152,9 +156,9 @@ ordered_json object_json(const Look& look, NodeIndex node) {
 
 std::string why_text(const Look& look, const Why& why, const WhyStyle& style) {
   std::string text =
-      bold(style.style, fmt::format("{}: {}, {} {}", escape_text(why.subject),
-                                    format_bytes(why.bytes), why.count > 1 ? "retain" : "retains",
-                                    format_bytes(why.retained))) +
+      bold(style.style,
+           fmt::format("{}: {}, {} {}", escape_text(why.subject), format_bytes(why.bytes),
+                       why.count > 1 ? "retain" : "retains", format_bytes(why.retained))) +
       "\n";
   text += dim(style.style, snapshot_title(look.snapshot->header)) + "\n\n";
   if (why.count == 1) return text + paths_text(look, why, style.style);

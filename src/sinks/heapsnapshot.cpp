@@ -215,8 +215,9 @@ void HeapSnapshotWriter::write() {
   out_.text("],\n\"edges\":[");
   out_.begin_list();
   write_edges();
-  out_.text("],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n"
-            "\"locations\":[],\n\"strings\":[");
+  out_.text(
+      "],\n\"trace_function_infos\":[],\n\"trace_tree\":[],\n\"samples\":[],\n"
+      "\"locations\":[],\n\"strings\":[");
   strings_.write(out_);
   out_.text("]}\n");
 }
@@ -254,9 +255,13 @@ void HeapSnapshotWriter::write_object(NodeIndex node) {
   const std::uint32_t type = graph_.type(node).value;
   const std::uint64_t id =
       ids_.take(graph_.address(node).value, graph_.types()[type].address.value);
-  const std::array<std::uint64_t, kNodeFields> fields{
-      static_cast<std::uint64_t>(type_nodes_[type]), object_name(node), id,
-      std::min(graph_.bytes(node), kV8LargestSize), edges_of(node), 0, 0};
+  const std::array<std::uint64_t, kNodeFields> fields{static_cast<std::uint64_t>(type_nodes_[type]),
+                                                      object_name(node),
+                                                      id,
+                                                      std::min(graph_.bytes(node), kV8LargestSize),
+                                                      edges_of(node),
+                                                      0,
+                                                      0};
   out_.record(fields);
 }
 
@@ -267,8 +272,13 @@ void HeapSnapshotWriter::write_rest_nodes() {
       const std::uint64_t bytes = std::min(left, kV8LargestSize);
       left -= bytes;
       const std::array<std::uint64_t, kNodeFields> fields{
-          static_cast<std::uint64_t>(V8Node::kNative), type_names_[graph_.type(node).value],
-          ids_.take(graph_.address(node).value, ~part), bytes, 0, 0, 0};
+          static_cast<std::uint64_t>(V8Node::kNative),
+          type_names_[graph_.type(node).value],
+          ids_.take(graph_.address(node).value, ~part),
+          bytes,
+          0,
+          0,
+          0};
       out_.record(fields);
     }
   }
@@ -331,7 +341,8 @@ void HeapSnapshotWriter::write_edges() {
   for (const auto& [name, module] : modules_) edge(V8Edge::kProperty, name, place_of(module.value));
   for (std::size_t i = 0; i < groups_.size(); ++i) edge(V8Edge::kElement, i, (1 + i) * kNodeFields);
   for (const auto& group : groups_)
-    for (std::size_t i = 0; i < group.size(); ++i) edge(V8Edge::kElement, i, place_of(group[i].value));
+    for (std::size_t i = 0; i < group.size(); ++i)
+      edge(V8Edge::kElement, i, place_of(group[i].value));
   std::uint64_t rest_node = kFirstObject + graph_.node_count();
   for (std::uint32_t i = 0; i < graph_.node_count(); ++i) {
     write_object_edges(NodeIndex{i});

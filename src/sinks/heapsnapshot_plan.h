@@ -14,9 +14,26 @@ namespace memspy::sinks {
 
 // Indices into the format's list of node types, which is V8's.
 enum class V8Node : std::uint8_t {
-  kHidden, kArray, kString, kObject, kCode, kClosure, kRegExp, kNumber, kNative, kSynthetic
+  kHidden,
+  kArray,
+  kString,
+  kObject,
+  kCode,
+  kClosure,
+  kRegExp,
+  kNumber,
+  kNative,
+  kSynthetic
 };
-enum class V8Edge : std::uint8_t { kContext, kElement, kProperty, kInternal, kHidden, kShortcut, kWeak };
+enum class V8Edge : std::uint8_t {
+  kContext,
+  kElement,
+  kProperty,
+  kInternal,
+  kHidden,
+  kShortcut,
+  kWeak
+};
 
 // Nodes that no object stands behind: what holds objects that no module leads to.
 enum class V8Group : std::uint8_t { kThreads, kInterpreter, kStaticTypes, kNativeRefs, kGarbage };

@@ -98,9 +98,8 @@ std::string encode(const OwnerStacks& stacks, const snapshot::Header& header) {
   write_type(to, profile::kPeriodType, strings, "space", "bytes");
   to.add_int64(profile::kPeriod, 1);  // every byte is counted
   to.add_int64(profile::kTimeNanos, header.wall_time.count());
-  to.add_int64(profile::kComment,
-               strings.index(fmt::format("memspy {}: heap of {}, by holder",
-                                         header.memspy_version, header.source)));
+  to.add_int64(profile::kComment, strings.index(fmt::format("memspy {}: heap of {}, by holder",
+                                                            header.memspy_version, header.source)));
   to.add_int64(profile::kDefaultSampleType, strings.index("inuse_space"));
   for (const std::string& text : strings.all()) to.add_string(profile::kStringTable, text);
   return data;

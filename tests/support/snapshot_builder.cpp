@@ -15,17 +15,17 @@ constexpr std::uint8_t kOld = kNodeGcTracked | 2U << kNodeGenerationShift;
 
 NodeIndex SnapshotBuilder::object(const std::string& type, std::uint64_t bytes,
                                   std::uint8_t flags) {
-  const std::uint64_t address = nodes_.empty() ? kFirstAddress : nodes_.back().address.value + kStep;
+  const std::uint64_t address =
+      nodes_.empty() ? kFirstAddress : nodes_.back().address.value + kStep;
   return object_at(address, type, bytes, flags);
 }
 
 NodeIndex SnapshotBuilder::object_at(std::uint64_t address, const std::string& type,
                                      std::uint64_t bytes, std::uint8_t flags) {
-  const auto [it, fresh] =
-      type_index_.try_emplace(type, static_cast<std::uint32_t>(types_.size()));
+  const auto [it, fresh] = type_index_.try_emplace(type, static_cast<std::uint32_t>(types_.size()));
   if (fresh)
-    types_.push_back({RemoteAddr{kTypes + kStep * types_.size()}, type,
-                      !type.starts_with("builtins.")});
+    types_.push_back(
+        {RemoteAddr{kTypes + kStep * types_.size()}, type, !type.starts_with("builtins.")});
   const NodeIndex node{static_cast<std::uint32_t>(nodes_.size())};
   nodes_.push_back({RemoteAddr{address}, TypeIndex{it->second}, flags, bytes});
   return node;

@@ -1,5 +1,5 @@
-// Heaps made by hand, told to a GraphBuilder as a walk tells them: what reports, exporters and verbs
-// are tested with.
+// Heaps made by hand, told to a GraphBuilder as a walk tells them: what reports, exporters and
+// verbs are tested with.
 #pragma once
 
 #include <cstdint>
@@ -55,8 +55,8 @@ struct HeapSample {
   snapshot::Look look() const { return {&snapshot, &dominators, &owners}; }
 };
 
-// A small shop: `app.SESSIONS` with `sessions` of them, each with rows; a worker's frame; a cycle of
-// two nodes that nothing refers to; a type whose name is HTML.
+// A small shop: `app.SESSIONS` with `sessions` of them, each with rows; a worker's frame; a cycle
+// of two nodes that nothing refers to; a type whose name is HTML.
 HeapSample sample_heap(std::uint32_t sessions = 3);
 
 }  // namespace memspy::testing

@@ -108,7 +108,10 @@ TEST_F(HeapVerbs, AnErrorOfTheLookIsTheErrorOfTheVerb) {
 }
 
 TEST_F(HeapVerbs, WithoutAPidTheOnlyProcessIsTaken) {
-  world_.rows = {{.pid = {4242}, .command = "python3 app.py"}};
+  ProcessRow row;
+  row.pid = Pid{4242};
+  row.command = "python3 app.py";
+  world_.rows = {row};
   EXPECT_EQ(world_.run({"gc"}), 0);
   EXPECT_THAT(world_.err(), HasSubstr("taking the only Python process: 4242"));
 }

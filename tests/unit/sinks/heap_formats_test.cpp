@@ -115,7 +115,8 @@ TEST(HeapSnapshotFile, ModulesHangBelowTheRootByName) {
 
 TEST(HeapSnapshotFile, GarbageAndWeakReferencesKeepNothingElseAlive) {
   const V8File file(written("heapsnapshot", sample_heap()));
-  EXPECT_EQ(file.field(file.find("(garbage)"), 4), 2U);
+  // One of the two: the other hangs on it.
+  EXPECT_EQ(file.field(file.find("(garbage)"), 4), 1U);
   const auto edges = file.edges_of(file.find("weakref.ReferenceType"));
   ASSERT_EQ(edges.size(), 1U);
   EXPECT_EQ(edges[0][0], 6U);  // weak
@@ -134,7 +135,6 @@ TEST(HeapSnapshotFile, WhatIsLargerThanThirtyTwoBitsIsSplit) {
 }
 
 TEST(HeapSnapshotFile, IdsAreThoseOfTheObjects) {
-  const V8File small(written("heapsnapshot", sample_heap(3)));
   V8Ids ids(10), same(10);
   EXPECT_EQ(ids.take(0x7f0000000100, 1), same.take(0x7f0000000100, 1));
   EXPECT_NE(ids.take(0x7f0000000200, 1), ids.take(0x7f0000000200, 2));
