@@ -19,6 +19,10 @@ target_include_directories(memspy_options INTERFACE
 if(MEMSPY_SANITIZE)
   target_compile_options(memspy_options INTERFACE -fsanitize=${MEMSPY_SANITIZE} -fno-omit-frame-pointer
                                                   -fno-sanitize-recover=all)
+  if(MEMSPY_SANITIZE MATCHES "undefined")
+    # A null pointer is a SEGV that the address sanitizer reports; these three cost a fifth of the build.
+    target_compile_options(memspy_options INTERFACE -fno-sanitize=null,vptr,object-size)
+  endif()
   target_link_options(memspy_options INTERFACE -fsanitize=${MEMSPY_SANITIZE})
 endif()
 

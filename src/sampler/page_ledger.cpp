@@ -283,10 +283,12 @@ bool PageLedger::scan(const MemoryMap& map, bool baseline) {
   return true;
 }
 
-void PageLedger::audit(const MemoryMap& map) {
-  if (!scan(map, false)) return;
+bool PageLedger::audit(const MemoryMap& map) {
+  // A process that has given up its memory on its way out maps nothing, and has no page tables.
+  if (map.empty() || !scan(map, false)) return false;
   for (auto& [index, chunk] : chunks_) chunk.dirty = false;
   dirty_.clear();
+  return true;
 }
 
 // Halves the samples of crowded chunks: two of one owner become one witness for both. Which of the

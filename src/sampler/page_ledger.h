@@ -74,8 +74,9 @@ class PageLedger {
 
   // Looks at the chunks touched since the last call: gone pages are returned, huge pages weighed.
   void check_touched();
-  // Looks at every page of `map`. Costs about 10 ms a GiB.
-  void audit(const MemoryMap& map);
+  // Looks at every page of `map`. Costs about 10 ms a GiB. False: there is nothing to read (any more),
+  // and nothing has changed.
+  bool audit(const MemoryMap& map);
   // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit()
   // showed to be claimed twice. Less is: what came up without a fault beside pages that were
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded

@@ -79,12 +79,12 @@ bool ProcessWindow::look(SteadyTime now, bool last) {
   }
   const auto begin = std::chrono::steady_clock::now();
   refresh_map();
-  if (began_) ledger_.audit(map_);
+  const bool audited = began_ && ledger_.audit(map_);
   const auto price = std::chrono::steady_clock::now() - begin;
   const auto pause = std::chrono::nanoseconds(
       static_cast<std::int64_t>(static_cast<double>(price.count()) / share_));
   next_audit_ = now + std::min<std::chrono::nanoseconds>(pause, kLongestAuditPause);
-  return true;
+  return audited;
 }
 
 ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
@@ -96,7 +96,9 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
     result.point.emplace();
     result.point->process = record_.index;
     series_.collect(*result.point, now);
-    if (const auto seen = (*result.point)[C::kRssBytes]) rss = static_cast<std::uint64_t>(*seen);
+    // None at all: it is on its way out, and what it had last is what counts.
+    if (const auto seen = (*result.point)[C::kRssBytes]; seen && *seen > 0)
+      rss = static_cast<std::uint64_t>(*seen);
   }
   if (began_) reconcile(rss_at_end_.value_or(rss), audited);
   const auto signed_bytes = [](std::uint64_t bytes) { return static_cast<std::int64_t>(bytes); };

@@ -30,7 +30,7 @@ class Fates(harness.PythonCase):
 
     def assert_found_the_line(self, path):
         function, file, _ = profiles.Folded(path).top()
-        self.assertEqual((function, file), ("grow_steadily", "fates.py"))
+        self.assertEqual((function, file), ("grow_steadily", "fates.py"), pathlib.Path(path).read_text())
 
     def report(self, recording, *arguments):
         """What `memspy report` makes of it, as a folded profile."""

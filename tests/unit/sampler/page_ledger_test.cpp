@@ -93,6 +93,15 @@ TEST_F(PageLedgerTest, ReturnsPagesThatAreGone) {
   EXPECT_EQ(ledger.shrink_pages(), 0u);
 }
 
+TEST_F(PageLedgerTest, AProcessOnItsWayOutHasGivenNothingBack) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 512);
+  EXPECT_TRUE(ledger.audit(map));
+  tables.unmap(kBase, 512);
+  EXPECT_FALSE(ledger.audit({}));
+  EXPECT_EQ(ledger.net_pages(), 512);
+}
+
 TEST_F(PageLedgerTest, APageTouchedAnewChangesOwner) {
   ledger.take_baseline(map);
   grow(kRows, kBase, 10);
