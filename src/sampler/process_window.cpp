@@ -53,6 +53,13 @@ void ProcessWindow::end(std::uint64_t rss_bytes) {
 
 void ProcessWindow::lose() { lost_ = true; }
 
+// RSS at the end of a memory that nobody could ask any more (exec): what it was last, and what was
+// seen to be touched since.
+std::uint64_t ProcessWindow::rss_when_lost() const {
+  const std::int64_t since = std::max<std::int64_t>(ledger_.net_pages() - reconciled_pages_, 0);
+  return growth_.rss_end_bytes + static_cast<std::uint64_t>(since) * kPageBytes;
+}
+
 void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
   growth_.rss_end_bytes = rss_bytes;
   growth_.rss_peak_bytes = std::max(growth_.rss_peak_bytes, rss_bytes);
@@ -60,8 +67,9 @@ void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
       static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
   if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes), map_);
+  reconciled_pages_ = ledger_.net_pages();
   const std::int64_t attributed =
-      std::max<std::int64_t>(ledger_.net_pages(), 0) * static_cast<std::int64_t>(kPageBytes);
+      std::max<std::int64_t>(reconciled_pages_, 0) * static_cast<std::int64_t>(kPageBytes);
   const std::int64_t rest = change + shrink - attributed;
   growth_.attributed_bytes = static_cast<std::uint64_t>(attributed);
   growth_.unattributed_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(rest, 0));
@@ -91,7 +99,7 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
   Tick result;
   if (closed_) return result;
   const bool audited = lost_ || look(now, last);
-  std::uint64_t rss = growth_.rss_end_bytes;
+  std::uint64_t rss = lost_ ? rss_when_lost() : growth_.rss_end_bytes;
   if (!lost_) {
     result.point.emplace();
     result.point->process = record_.index;

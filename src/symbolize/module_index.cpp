@@ -28,7 +28,8 @@ std::vector<Load> loads_of_files(const MemoryMap& map) {
   std::map<FileKey, std::size_t> open_loads;
   std::vector<Load> loads;
   for (const auto& mapping : map) {
-    if (mapping.inode == 0) continue;
+    // A core file names files, and knows no inodes.
+    if (mapping.inode == 0 && !mapping.path.starts_with('/')) continue;
     const FileKey key{mapping.device, mapping.inode, mapping.path};
     const auto it = open_loads.find(key);
     const auto begins = [&](const Load& load) {
