@@ -28,6 +28,7 @@ endif()
 
 # What nearly every file includes, compiled once; gmock besides for the tests. Three builds on two
 # cores are what continuous integration can afford with it, and cannot without.
+# CLI11 is not among them: its constants cost every file that sees them seconds, included or not.
 option(MEMSPY_PCH "Use precompiled headers" ON)
 set(memspy_pch_headers <algorithm> <chrono> <filesystem> <fstream> <functional> <map> <memory> <optional>
                        <sstream> <string> <unordered_map> <variant> <vector> <spdlog/fmt/fmt.h>)
@@ -50,8 +51,6 @@ function(memspy_add_module name)
   target_link_libraries(memspy_${name} PUBLIC memspy_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
   if(name STREQUAL "base")
     memspy_precompile(memspy_base)
-  elseif(name STREQUAL "cli")
-    memspy_precompile(memspy_cli <CLI/CLI.hpp>)
   else()
     memspy_reuse_precompiled(memspy_${name} memspy_base)
   endif()

@@ -135,6 +135,14 @@ Result<Unit> check_access(const ProcDir& proc, Pid pid, const Attempts& attempts
     return make_error(Errc::kUnreadable, fmt::format("cannot read the memory of PID {}", pid.value),
                       err);
   }
+  if (const int refused = attempts.trace(); refused > 0) {
+    return make(Errc::kPermission, fmt::format("cannot trace PID {}", pid.value),
+                "its memory can be read, but ptrace is forbidden to memspy altogether: a seccomp "
+                "filter, as container runtimes set",
+                "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ..., or without "
+                "stops and stacks: --engine rss",
+                refused);
+  }
   return Unit{};
 }
 

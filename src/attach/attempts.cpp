@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -56,16 +57,23 @@ int try_page_fault_event(Tid tid, bool with_kernel) {
   return fd.valid() ? 0 : errno;
 }
 
+// A filter answers before the kernel looks for the process, which does not exist.
+int try_trace() {
+  errno = 0;
+  ::ptrace(PTRACE_SEIZE, -1, nullptr, nullptr);
+  return errno == ESRCH ? 0 : errno;
+}
+
 }  // namespace
 
 Attempts Attempts::real() {
-  return {try_signal_zero, try_read_memory, try_read_pagemap, try_page_fault_event};
+  return {try_signal_zero, try_read_memory, try_read_pagemap, try_page_fault_event, try_trace};
 }
 
 Attempts Attempts::none() {
   return {[](Pid) { return kNotTried; }, [](const procfs::ProcDir&, Pid) { return kNotTried; },
           [](const procfs::ProcDir&, Pid) { return kNotTried; },
-          [](Tid, bool) { return kNotTried; }};
+          [](Tid, bool) { return kNotTried; }, [] { return kNotTried; }};
 }
 
 }  // namespace memspy::attach

@@ -15,6 +15,7 @@ struct Attempts {
   int (*read_memory)(const procfs::ProcDir& proc, Pid pid);  // process_vm_readv of one byte
   int (*read_pagemap)(const procfs::ProcDir& proc, Pid pid);
   int (*page_fault_event)(Tid tid, bool with_kernel);  // perf_event_open
+  int (*trace)();  // ptrace of nobody: 0 when the call is there, whoever it may trace
 
   static Attempts real();
   static Attempts none();  // each gives kNotTried

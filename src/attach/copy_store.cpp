@@ -39,6 +39,16 @@ std::optional<std::uint64_t> memory_available(const procfs::ProcDir& proc) {
   return std::strtoull(text->c_str() + at + 13, nullptr, 10) * 1024;
 }
 
+// What the limit of memspy's own control group leaves: a tool that was started inside of a full
+// container must not be what brings the OOM killer to it.
+std::uint64_t own_group_room(const procfs::ProcDir& proc) {
+  const auto group = proc.cgroup_memory(Pid{::getpid()});
+  if (!group.has_value() || !group->limit_bytes) return UINT64_MAX;
+  const std::uint64_t usage = group->usage_bytes.value_or(0);
+  const std::uint64_t taken = usage - std::min(usage, group->droppable_bytes.value_or(0));
+  return *group->limit_bytes - std::min(*group->limit_bytes, taken);
+}
+
 Result<UniqueFd> unnamed_file(const std::string& folder) {
   UniqueFd fd(::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (fd.valid()) return fd;
@@ -78,7 +88,7 @@ std::byte* map_memory(std::uint64_t bytes, int fd) {
 Error does_not_fit(std::uint64_t bytes, std::uint64_t available, const std::string& spool) {
   Error error = make_error(
       Errc::kOutput, fmt::format("the copy needs {}, and {} has {} left", format_bytes(bytes),
-                                 spool.empty() ? "this host" : spool, format_bytes(available)));
+                                 spool.empty() ? "this host or container" : spool, format_bytes(available)));
   error.hint = spool.empty() ? "put it on a disk: --spool DIR" : "choose a folder with more room";
   return error;
 }
@@ -90,12 +100,15 @@ Result<std::uint64_t> CopyStore::available(const procfs::ProcDir& proc, const st
     const auto memory = memory_available(proc);
     if (!memory)
       return make_error(Errc::kOutput, "cannot read how much memory is available (meminfo)");
-    return *memory > kHostReserve ? *memory - kHostReserve : 0;
+    const std::uint64_t room = std::min(*memory, own_group_room(proc));
+    return room > kHostReserve ? room - kHostReserve : 0;
   }
   struct statvfs disk {};
   if (::statvfs(spool.c_str(), &disk) != 0) {
     const int err = errno;
-    return make_error(Errc::kOutput, "cannot use the folder " + spool, err);
+    Error error = make_error(Errc::kOutput, "cannot use the folder " + spool, err);
+    error.hint = "name a folder on a disk with room: --spool DIR";
+    return error;
   }
   return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }

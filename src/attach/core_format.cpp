@@ -214,10 +214,11 @@ void add_mapping(MemoryMap& map, RemoteAddr start, RemoteAddr end, const CoreSeg
   Mapping mapping;
   mapping.start = start;
   mapping.end = end;
-  // Of what is in no segment only files are known, and those were mapped to be read.
+  // Of what is in no segment only files are known: mapped to be read, and for all that gcore says
+  // their code.
   mapping.readable = segment == nullptr || segment->readable;
   mapping.writable = segment != nullptr && segment->writable;
-  mapping.executable = segment != nullptr && segment->executable;
+  mapping.executable = segment == nullptr || segment->executable;
   if (file != nullptr) {
     mapping.offset = file->offset + (start.value - file->start.value);
     mapping.path = file->path;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
@@ -49,33 +50,25 @@ class Bystander final : public TraceeObserver {
   void on_resumed(Pid, Tid) override {}
 };
 
-std::vector<CopyRange> first_of(const std::vector<CopyRange>& ranges, std::uint64_t bytes) {
-  std::vector<CopyRange> first;
-  for (const CopyRange& range : ranges) {
-    if (bytes == 0) break;
-    first.push_back({range.start, range.start + std::min(range.size(), bytes), range.shared});
-    bytes -= first.back().size();
-  }
-  return first;
-}
 
 nanoseconds seconds_to_ns(double seconds) {
   return nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
 
-// How long the stop will be, from a copy of a part while the process runs on: it reads pages that
-// are resident and changes nothing.
-Result<nanoseconds> predict_pause(Pid pid, const ImagePlan& plan, nanoseconds planning,
-                                  std::size_t threads, std::byte* room) {
+// How long the stop will be, from a copy of memspy's own memory. Not of the target's: while that
+// runs it may free a page just before the read, which would then map a fresh one into it.
+Result<nanoseconds> predict_pause(const ImagePlan& plan, nanoseconds planning, std::size_t threads,
+                                  std::byte* room) {
   nanoseconds copying{};
-  const auto part = first_of(plan.ranges, kTrialBytes);
-  std::uint64_t bytes = 0;
-  for (const CopyRange& range : part) bytes += range.size();
+  const std::uint64_t bytes = std::min(kTrialBytes, plan.copy_bytes);
   if (bytes > 0 && plan.swap_bytes == 0) {
-    auto fastest = nanoseconds::max();  // the first finds cold caches, and any may be preempted
+    const std::vector<std::byte> own(bytes, std::byte{1});
+    const RemoteAddr start{reinterpret_cast<std::uintptr_t>(own.data())};
+    const std::vector<CopyRange> part{{start, start + bytes}};
+    auto fastest = nanoseconds::max();  // any may be preempted
     for (int trial = 0; trial < kTrials; ++trial) {
       const auto begin = SteadyClock::now();
-      MEMSPY_CHECK(BulkCopy(pid, part, room).run([](std::uint64_t) { return true; }));
+      MEMSPY_CHECK(BulkCopy(Pid{::getpid()}, part, room).run([](std::uint64_t) { return true; }));
       fastest = std::min<nanoseconds>(fastest, SteadyClock::now() - begin);
     }
     const double seconds = to_seconds(fastest);
@@ -146,7 +139,7 @@ Result<Unit> Taker::prepare() {
   MEMSPY_TRY(store, CopyStore::make(proc_, plan_.copy_bytes, options_.spool));
   store_.emplace(std::move(store));
   MEMSPY_TRY(threads, proc_.threads(pid_));
-  MEMSPY_TRY(pause, predict_pause(pid_, plan_, planned.took, threads.size(), store_->data()));
+  MEMSPY_TRY(pause, predict_pause(plan_, planned.took, threads.size(), store_->data()));
   expected_copy_ = pause;
   // An estimate can be wrong by this much; the stop itself has the last word.
   if (auto error = too_long(pause / 2, "")) {
@@ -194,7 +187,8 @@ Result<bool> Taker::copy_once(bool last) {
   MEMSPY_TRY(whole, copy.run([&](std::uint64_t done) { return between_pieces(done, last); }));
   facts_.copying += SteadyClock::now() - begin;
   if (overdue_) return std::move(*too_long(held_so_far(), "; the copy was given up"));
-  facts_.moved = left_alone_.moved();
+  // Those that did not stop in time may have run all along.
+  facts_.moved = left_alone_.moved() + static_cast<std::uint32_t>(seizure_.awaited());
   facts_.copied_bytes = plan_.copy_bytes;
   facts_.left_alone = static_cast<std::uint32_t>(seizure_.left_alone().size());
   if (copy.unreadable_bytes() > 0) {
@@ -294,7 +288,7 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
   estimate.available_bytes = available;
   auto room = CopyStore::make(proc, std::min(kTrialBytes, planned.plan.copy_bytes), "");
   if (!room.has_value()) return estimate;  // it cannot be taken here anyway, unless spooled
-  MEMSPY_TRY(pause, predict_pause(pid, planned.plan, planned.took, threads.size(), room->data()));
+  MEMSPY_TRY(pause, predict_pause(planned.plan, planned.took, threads.size(), room->data()));
   estimate.pause = pause;
   return estimate;
 }

@@ -9,6 +9,7 @@
 #include "cli/build_info.h"
 #include "cli/commands.h"
 #include "cli/config_file.h"
+#include "cli/fd_output.h"
 #include "cli/hints.h"
 
 namespace memspy::cli {
@@ -93,6 +94,8 @@ void apply(const CommonOptions& root, const CommonOptions& verb, Env& env) {
 
 int fail(Env& env, const Error& error) {
   env.out.flush();
+  // `| head` has had enough: the end of the output, and no error.
+  if (error.code == Errc::kOutput && reader_went_away(env.out)) return 0;
   print_error(env.err, error);
   return static_cast<int>(exit_code_for(error.code));
 }

@@ -71,8 +71,11 @@ Result<report::Why> explain(OpenedHeap& heap, const WhyOptions& options) {
   MEMSPY_TRY(types, report::find_types(graph, options.type));
   const auto nodes = report::instances_of(graph, types);
   const std::string& name = graph.types()[types.front().value].name;
-  if (nodes.empty())
-    return make_error(Errc::kInternal, "there is no instance of " + name + " in this heap");
+  if (nodes.empty()) {
+    Error error = make_error(Errc::kInternal, "there is no instance of " + name + " in this heap");
+    error.hint = "memspy heap lists the types that have some";
+    return error;
+  }
   return report::explain_objects(look, nodes, name, options.paths, read_texts);
 }
 
@@ -137,6 +140,7 @@ Verb add_why(CLI::App& root) {
   add_largest(app, options->largest, "The objects that retain most");
   app.add_option("--paths", options->paths, "Paths of one object, each by another referrer (3)")
       ->type_name("N")
+      ->check(CLI::Range(1, 1000))
       ->take_last();
   app.add_option_function<std::string>(
          "-f,--format",

@@ -158,6 +158,7 @@ void RowBuilder::add_counters() {
   };
   const auto& totals = in_.malloc.totals();
   add("malloc_arenas", totals.arenas);
+  add("malloc_unwalked", totals.walked ? 0 : 1);
   add("malloc_chunks", totals.chunks);
   add("malloc_rejected", totals.rejected);
   add("trimmable_bytes", totals.trimmable_bytes);

@@ -65,16 +65,29 @@ bool matters(std::uint64_t bytes, std::uint64_t rss) {
          static_cast<double>(bytes) >= kMattersShare * static_cast<double>(rss);
 }
 
+std::string pid_text(const Snapshot& snapshot) {
+  const auto pid = snapshot.header.process.pid.value;
+  return pid > 0 ? std::to_string(pid) : "PID";
+}
+
+// 888 877: counts are read by people.
+std::string grouped(std::uint64_t count) {
+  std::string text = std::to_string(count);
+  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, " ");
+  return text;
+}
+
 std::string biggest_owner(const snapshot::Owners& owners) {
   for (const auto& owner : owners.owners) {
     if (owner.bytes == 0 || owner.owner == "garbage") continue;
     return fmt::format("; the largest owner is {} with {} in {} objects", owner.owner,
-                       format_bytes(owner.bytes), owner.count);
+                       format_bytes(owner.bytes), grouped(owner.count));
   }
   return {};
 }
 
-std::string garbage(const snapshot::Owners& owners) {
+// Said before the owners: what is unreachable belongs to none of them.
+std::string garbage(const Snapshot& snapshot, const snapshot::Owners& owners) {
   std::uint64_t heap = 0;
   std::uint64_t bytes = 0;
   for (const auto& owner : owners.owners) {
@@ -84,8 +97,10 @@ std::string garbage(const snapshot::Owners& owners) {
   if (bytes < kMatters || static_cast<double>(bytes) < kGarbageShare * static_cast<double>(heap)) {
     return {};
   }
-  return fmt::format("; {} of them are unreachable, and a collection would free them",
-                     format_bytes(bytes));
+  const bool off = std::any_of(snapshot.gc.begin(), snapshot.gc.end(),
+                               [](const snapshot::GcSummary& gc) { return !gc.enabled; });
+  return fmt::format(", {} of it unreachable: gc.collect() would free that{}", format_bytes(bytes),
+                     off ? ", and the collector is switched off" : "");
 }
 
 // Freed memory that does not go back, if it is worth a sentence.
@@ -117,8 +132,25 @@ std::string fragmented(const Snapshot& snapshot, const Parts& parts) {
       counter(snapshot, "malloc_arenas"));
 }
 
+std::string unexplained(const Snapshot& snapshot, const Parts& parts, const std::string& figure) {
+  // Files of versions without the counter: their malloc was walked.
+  if (counter(snapshot, "malloc_unwalked") != 0) {
+    return fmt::format(
+        "native memory: {} lie where an allocator other than glibc's has its blocks, which are not "
+        "told apart; Python objects hold {} of it and elsewhere. `memspy record -p {}` names the "
+        "lines under which it grows",
+        figure, format_bytes(parts.objects), pid_text(snapshot));
+  }
+  return fmt::format(
+      "native memory: {} lie in anonymous mappings of their own, made by native code or by "
+      "mmap.mmap(); Python objects hold {}. `memspy record -p {}` names the lines under which it "
+      "grows",
+      figure, format_bytes(parts.objects), pid_text(snapshot));
+}
+
 // What holds most, when nothing is wrong that one look can see.
-std::string dominant(const snapshot::Owners& owners, const Parts& parts) {
+std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners,
+                     const Parts& parts) {
   const std::uint64_t files = parts.files + parts.shared;
   const std::uint64_t most =
       std::max({parts.objects, parts.malloc_live, files, parts.code,
@@ -127,25 +159,26 @@ std::string dominant(const snapshot::Owners& owners, const Parts& parts) {
       fmt::format("{} ({} of RSS)", format_bytes(most), share(most, parts.rss));
   if (most == parts.objects) {
     return fmt::format(
-        "live Python objects hold {}{}{}. Whether they grow, `memspy diff` of two "
-        "snapshots says",
-        figure, biggest_owner(owners), garbage(owners));
+        "Python objects hold {}{}{}. Whether they grow, `memspy diff` of two snapshots says", figure,
+        garbage(snapshot, owners), biggest_owner(owners));
   }
   if (most == parts.malloc_live) {
     return fmt::format(
-        "native memory: {} that C code has allocated and no Python object owns. "
-        "`memspy record --native` names the code that makes it grow",
-        figure);
+        "native memory: {} that C code has allocated and no Python object owns. `memspy record -p "
+        "{}` names the lines under which it grows",
+        figure, pid_text(snapshot));
   }
   if (most == files) {
-    return fmt::format(
-        "files and shared memory: {}, of which the kernel takes back what is clean; "
-        "live Python objects hold {}",
-        figure, format_bytes(parts.objects));
+    return fmt::format("{}: {}{}; Python objects hold {}",
+                       parts.shared > parts.files ? "shared memory" : "files and shared memory",
+                       figure,
+                       parts.shared > parts.files ? ", which counts in every process that maps it"
+                                                  : ", of which the kernel takes back what is clean",
+                       format_bytes(parts.objects));
   }
   if (most == parts.code) {
     return fmt::format(
-        "steady: {} are the code and data of the interpreter and its libraries; live "
+        "steady: {} are the code and data of the interpreter and its libraries; "
         "Python objects hold {}",
         figure, format_bytes(parts.objects));
   }
@@ -156,22 +189,17 @@ std::string dominant(const snapshot::Owners& owners, const Parts& parts) {
         "with GLIBC_TUNABLES=glibc.malloc.hugetlb=0",
         figure);
   }
-  if (most == parts.unexplained) {
-    return fmt::format(
-        "native memory: {} lie in anonymous mappings that neither Python nor malloc "
-        "made; live Python objects hold {}",
-        figure, format_bytes(parts.objects));
-  }
+  if (most == parts.unexplained) return unexplained(snapshot, parts, figure);
   return fmt::format(
-      "free memory: {} are free in pymalloc and malloc, to be used again; live Python "
+      "free memory: {} are free in pymalloc and malloc, to be used again; Python "
       "objects hold {}",
       figure, format_bytes(parts.objects));
 }
 
 // Without a ledger (a file of one that was never made): the objects alone.
 std::string objects_only(const Snapshot& snapshot, const snapshot::Owners& owners) {
-  return fmt::format("live Python objects hold {}{}{}", format_bytes(snapshot.graph.total_bytes()),
-                     biggest_owner(owners), garbage(owners));
+  return fmt::format("Python objects hold {}{}{}", format_bytes(snapshot.graph.total_bytes()),
+                     garbage(snapshot, owners), biggest_owner(owners));
 }
 
 }  // namespace
@@ -179,11 +207,16 @@ std::string objects_only(const Snapshot& snapshot, const snapshot::Owners& owner
 std::string verdict_of(const Snapshot& snapshot, const snapshot::Owners& owners) {
   const Parts parts = sum_up(snapshot);
   if (parts.rss == 0) return objects_only(snapshot, owners);
-  std::string text = pinned(snapshot, parts);
-  if (!text.empty()) return text;
-  text = fragmented(snapshot, parts);
-  if (!text.empty()) return text;
-  return dominant(owners, parts);
+  // What is wrong leads, unless it is a side show beside what the objects hold.
+  std::string wrong = pinned(snapshot, parts);
+  std::uint64_t bytes = parts.pool_free;
+  if (wrong.empty()) {
+    wrong = fragmented(snapshot, parts);
+    bytes = parts.malloc_free;
+  }
+  if (wrong.empty()) return dominant(snapshot, owners, parts);
+  if (bytes >= parts.objects / 2) return wrong;
+  return dominant(snapshot, owners, parts) + ". Besides, " + wrong;
 }
 
 }  // namespace memspy::heap

@@ -51,14 +51,6 @@ bool bins_fit(const MemoryReader& memory, const MemoryMap& map, std::uint64_t at
   return true;
 }
 
-bool top_fits(const MemoryReader& memory, const MemoryMap& map, std::uint64_t top) {
-  if (!holds_chunks(map, top)) return false;
-  const auto size = read<std::uint64_t>(memory, {top + kSizeField});
-  const Mapping* mapping = find_mapping(map, {top});
-  return size && (*size & ~kSizeBits) >= kHeaderSize &&
-         (*size & ~kSizeBits) <= mapping->end.value - top;
-}
-
 bool arena_at(const MemoryReader& memory, const MemoryMap& map, std::uint64_t at,
               std::span<const std::byte> bytes, const ArenaLayout& layout) {
   // Cheap questions first: this is asked of every word of .data. An arena that was never used has
@@ -71,7 +63,8 @@ bool arena_at(const MemoryReader& memory, const MemoryMap& map, std::uint64_t at
   if (load(bytes, layout.bins + 8) == 0 || load(bytes, last) == 0 || load(bytes, last + 8) == 0) {
     return false;
   }
-  return (unused || top_fits(memory, map, top)) && bins_fit(memory, map, at, bytes, layout);
+  // The size of the top is not asked: a thread may stand between moving the top and writing it.
+  return (unused || holds_chunks(map, top)) && bins_fit(memory, map, at, bytes, layout);
 }
 
 std::optional<std::vector<RemoteAddr>> circle(const MemoryReader& memory, const MemoryMap& map,

@@ -65,6 +65,7 @@ class Walker {
   std::uint64_t walk_run(std::uint64_t at, std::uint64_t end, std::uint64_t top);
   void walk_piece(std::uint64_t start, std::uint64_t end, std::uint64_t top);
   std::uint64_t chunk_size(std::uint64_t chunk, std::uint64_t end, std::uint64_t* flags);
+  std::uint64_t top_size(std::uint64_t top, std::uint64_t end);
   bool confirmed(std::uint64_t at, std::uint64_t end, std::uint64_t top);
   std::optional<std::uint64_t> first_chunk(std::uint64_t from, std::uint64_t end,
                                            std::uint64_t top);
@@ -89,6 +90,14 @@ std::uint64_t Walker::chunk_size(std::uint64_t chunk, std::uint64_t end, std::ui
   return size;
 }
 
+// The top reaches to the end of a page, and where its size says something else (a thread was taking
+// a chunk from it) to the end of what malloc has.
+std::uint64_t Walker::top_size(std::uint64_t top, std::uint64_t end) {
+  std::uint64_t flags = 0;
+  const std::uint64_t size = chunk_size(top, end, &flags);
+  return size != 0 && (top + size) % kPageSize == 0 ? size : end - top;
+}
+
 void Walker::note(std::uint64_t chunk, std::uint64_t size) {
   for (const ThreadCacheLayout& cache : thread_cache_layouts()) {
     if (size == cache.chunk && out_.cache_candidates.size() < kMaxCandidates) {
@@ -103,12 +112,14 @@ std::uint64_t Walker::walk_run(std::uint64_t at, std::uint64_t end, std::uint64_
   std::uint64_t waiting = 0;  // a chunk whose neighbour says whether it is in use
   std::uint64_t waiting_size = 0;
   while (at + kHeaderSize <= end) {
-    std::uint64_t flags = 0;
-    const std::uint64_t size = chunk_size(at, end, &flags);
+    std::uint64_t flags = kPrevInUse;  // of the top: what lies before it is never free
+    std::uint64_t size = at == top ? top_size(at, end) : chunk_size(at, end, &flags);
     if (size == 0 || (size < kMinChunk && at == start)) {
       ++out_.rejected;
       break;
     }
+    // A chunk that was just taken from the top has the top's size until its own is written.
+    if (at < top && top - at < size) size = top - at;
     if (waiting != 0) {
       const bool in_use = (flags & kPrevInUse) != 0;
       out_.chunks.add(waiting, in_use);

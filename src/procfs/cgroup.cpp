@@ -153,7 +153,11 @@ Result<CgroupMemory> read_cgroup_memory(int version, const std::string& group,
   CgroupMemory memory;
   memory.version = version;
   memory.group = group;
+  const auto droppable = [&] {
+    return read_key(directory, "memory.stat", version == 1 ? "total_inactive_file" : "inactive_file");
+  };
   memory.usage_bytes = read_number(directory, names.usage);
+  memory.droppable_bytes = droppable();
   memory.peak_bytes = read_number(directory, names.peak);
   memory.oom_kills = read_key(directory, names.events, "oom_kill");
   if (version == 2) memory.high_bytes = read_limit(directory, "memory.high");
@@ -176,6 +180,7 @@ Result<CgroupMemory> read_cgroup_memory(int version, const std::string& group,
       memory.limit_bytes = limit;
       memory.limit_group = name;
       memory.usage_bytes = read_number(directory, names.usage);
+      memory.droppable_bytes = droppable();
     }
     if (directory.size() <= mount_point.size()) break;
     directory = parent_of(directory);

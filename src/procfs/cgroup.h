@@ -44,6 +44,7 @@ struct CgroupMemory {
   int version = 0;                           // 1 or 2
   std::string group;                         // of the process, as /proc/PID/cgroup names it
   std::optional<std::uint64_t> usage_bytes;  // of the group that has the limit, else of `group`
+  std::optional<std::uint64_t> droppable_bytes;  // of usage_bytes: file cache that nobody uses now
   std::optional<std::uint64_t> limit_bytes;  // the smallest of the group and those around it
   std::string limit_group;                   // the group that sets it
   std::optional<std::uint64_t> high_bytes;   // v2 memory.high of `group`: throttled from here on

@@ -40,7 +40,7 @@ std::vector<Culprit> culprits(const recording::ShapedProfile& shaped) {
       out.push_back({name, function.own_bytes, function.key});
     } else if (static_cast<double>(top->own_bytes) >=
                0.8 * static_cast<double>(function.own_bytes)) {
-      out.push_back({recording::escape_text(top->name), function.own_bytes, function.key});
+      out.push_back({recording::escape_text(top->name), top->own_bytes, function.key});
     } else {
       out.push_back({fmt::format("{}, most of it at line {},", name, top->line), function.own_bytes,
                      function.key});

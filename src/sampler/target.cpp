@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 // An interpreter appears within milliseconds of an exec, and never in a program that is not Python:
 // looking costs milliseconds, and the thread that faults may be standing still for it.
 constexpr auto kFirstSearchPause = 2ms, kLongestSearchPause = 500ms;
+constexpr auto kYoungSearchPause = 16ms, kYouth = 1s;  // what starts now is Python soon or never
 constexpr auto kNamesPause = 1s;
 constexpr int kTornReads = 3;  // attempts at a stack that changes while it is read
 // glibc on x86-64: struct pthread holds the kernel's thread id here (2.36 to 2.43).
@@ -47,9 +48,12 @@ Result<Unit> Target::find_interpreter() {
 void Target::find_interpreter_soon() {
   const auto now = std::chrono::steady_clock::now();
   if (reader_ || now < next_search_) return;
+  if (first_search_ == std::chrono::steady_clock::time_point{}) first_search_ = now;
   (void)find_interpreter();
   next_search_ = std::chrono::steady_clock::now() + search_pause_;
-  search_pause_ = std::min<std::chrono::nanoseconds>(search_pause_ * 2, kLongestSearchPause);
+  const bool young = now < first_search_ + kYouth;
+  search_pause_ = std::min<std::chrono::nanoseconds>(
+      search_pause_ * 2, young ? kYoungSearchPause : kLongestSearchPause);
 }
 
 void Target::inherit(const Target& parent) {

@@ -59,6 +59,7 @@ class Target {
   std::vector<cpython::LocatorAttempt> attempts_;
   std::chrono::steady_clock::time_point next_search_{};
   std::chrono::nanoseconds search_pause_;  // ever longer
+  std::chrono::steady_clock::time_point first_search_{};
   std::chrono::steady_clock::time_point names_read_{};
   std::vector<std::pair<std::uint64_t, std::string>> names_;
 };

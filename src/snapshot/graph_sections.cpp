@@ -100,6 +100,7 @@ std::string GraphSections::check_nodes(const ObjectGraph& graph) {
     if (graph.big_sizes_[i].node >= nodes ||
         (i != 0 && graph.big_sizes_[i].node <= graph.big_sizes_[i - 1].node))
       return "big sizes out of order";
+    if (graph.big_sizes_[i].units > kMaxUnits) return "an object larger than all memory";
   }
   std::uint32_t highest = 0;
   for (const std::uint32_t kind : graph.kinds_) highest = std::max(highest, kind >> 8);

@@ -150,8 +150,8 @@ void HolderNames::add_functions() {
   constexpr std::uint32_t kNoName = 0xffffffff;
   std::uint32_t defaults = kNoName, kwdefaults = kNoName;
   for (std::uint32_t i = 0; i < graph_.name_count(); ++i) {
-    if (graph_.name({i}) == "defaults") defaults = i;
-    if (graph_.name({i}) == "kwdefaults") kwdefaults = i;
+    if (graph_.name({i}) == "__defaults__") defaults = i;
+    if (graph_.name({i}) == "__kwdefaults__") kwdefaults = i;
   }
   const auto begins = graph_.edge_begins();
   const auto targets = graph_.all_targets();
@@ -160,7 +160,7 @@ void HolderNames::add_functions() {
     for (std::uint32_t e = begins[n]; e < begins[n + 1]; ++e) {
       const EdgeLabel label = labels[e];
       const bool closure = label.kind() == EdgeKind::kClosure;
-      const bool is_default = label.kind() == EdgeKind::kInternal &&
+      const bool is_default = label.kind() == EdgeKind::kAttribute &&
                               (label.value() == defaults || label.value() == kwdefaults);
       if ((!closure && !is_default) || label.weak()) continue;
       const auto known = holders_.find(targets[e]);

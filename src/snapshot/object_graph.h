@@ -15,6 +15,7 @@
 
 namespace memspy::snapshot {
 
+inline constexpr std::uint64_t kMaxUnits = std::uint64_t{1} << 44;  // all of x86-64's user memory
 inline constexpr std::uint64_t kSizeUnit = 8;  // node sizes are kept in units of so many bytes
 
 // Two bits of a node's index are spare in every column, for whoever computes with them.

@@ -11,6 +11,8 @@ namespace memspy::snapshot {
 namespace {
 
 constexpr std::uint32_t kNone = 0xffffffff;
+constexpr std::uint32_t kSeveral = kNone - 1;  // referrers
+constexpr int kMaxFollowed = 64;               // referrers of referrers
 
 // Who refers to something that nobody has alone, in one word: a package, or several, and what else.
 namespace sharing {
@@ -34,6 +36,7 @@ class OwnerFinder {
   Owners run() {
     result_.owner_of.assign(graph_.node_count(), kNone);
     name_holders();
+    follow_referrers();
     mark_tops();
     spread();
     name_shared();
@@ -75,14 +78,70 @@ class OwnerFinder {
 
   void name_holders() {
     const HolderNames names(graph_, dominators_);
-    for (const auto& [node, holder] : names.by_node())
+    for (const auto& [node, holder] : names.by_node()) {
       result_.owner_of[node] = owner(holder.name, share_of(holder));
+      if (holder.rank == HolderRank::kFrame) passing_.emplace(node, result_.owner_of[node]);
+    }
+  }
+
+  // A frame holds its locals for a moment: what is part of another object all the time belongs to
+  // that object's owner, or the name would be another in every look.
+  void follow_referrers() {
+    if (passing_.empty()) return;
+    find_only_referrers();
+    for (const auto& [node, referrer] : only_referrer_) {
+      if (referrer != kSeveral) result_.owner_of[node] = kNone;
+    }
+    std::erase_if(only_referrer_, [](const auto& entry) { return entry.second == kSeveral; });
+    std::vector<std::uint32_t> back;  // to the frame's name
+    for (const auto& [node, referrer] : only_referrer_) {
+      if (!leads_to_a_holder(referrer)) back.push_back(node);
+    }
+    for (const std::uint32_t node : back) {
+      result_.owner_of[node] = passing_.at(node);
+      only_referrer_.erase(node);
+    }
+  }
+
+  void find_only_referrers() {
+    const auto begins = graph_.edge_begins();
+    const auto targets = graph_.all_targets();
+    const auto labels = graph_.all_labels();
+    NodeSet wanted(graph_.node_count());
+    for (const auto& [node, name] : passing_) wanted.add(node);
+    std::vector<bool> is_frame;
+    for (const HeapType& type : graph_.types()) is_frame.push_back(type.name == "builtins.frame");
+    for (std::uint32_t n = 0; n < graph_.node_count(); ++n) {
+      if (dominators_.garbage[n] != 0 || is_frame[graph_.type({n}).value]) continue;
+      for (std::uint32_t e = begins[n]; e < begins[n + 1]; ++e) {
+        if (!wanted.contains(targets[e]) || labels[e].weak() || targets[e] == n) continue;
+        const auto [at, first] = only_referrer_.try_emplace(targets[e], n);
+        if (!first && at->second != n) at->second = kSeveral;
+      }
+    }
+  }
+
+  // What a node belongs to when it has no name of its own; kNone: to nothing.
+  std::uint32_t above(std::uint32_t node) const {
+    if (dominators_.idom[node] != kNone) return dominators_.idom[node];
+    const auto referrer = only_referrer_.find(node);
+    return referrer == only_referrer_.end() ? kNone : referrer->second;
+  }
+
+  // Not in a circle, as where a child refers to its parent.
+  bool leads_to_a_holder(std::uint32_t node) const {
+    for (int followed = 0; node != kNone && followed < kMaxFollowed;) {
+      if (result_.owner_of[node] != kNone) return true;
+      followed += dominators_.idom[node] == kNone ? 1 : 0;
+      node = above(node);
+    }
+    return false;
   }
 
   // What hangs directly below the virtual root without a name: garbage, or shared.
   void mark_tops() {
     for (std::uint32_t n = 0; n < graph_.node_count(); ++n) {
-      if (result_.owner_of[n] != kNone || dominators_.idom[n] != kNone) continue;
+      if (result_.owner_of[n] != kNone || above(n) != kNone) continue;
       if (garbage_ == kNone) {
         garbage_ = owner("garbage", 0);
         shared_ = owner("shared", 0);
@@ -96,9 +155,9 @@ class OwnerFinder {
     auto& owner_of = result_.owner_of;
     for (std::uint32_t n = 0; n < graph_.node_count(); ++n) {
       std::uint32_t known = n;
-      while (owner_of[known] == kNone) known = dominators_.idom[known];
+      while (owner_of[known] == kNone) known = above(known);
       const std::uint32_t found = owner_of[known];
-      for (std::uint32_t at = n; owner_of[at] == kNone; at = dominators_.idom[at])
+      for (std::uint32_t at = n; owner_of[at] == kNone; at = above(at))
         owner_of[at] = found;
     }
   }
@@ -173,6 +232,8 @@ class OwnerFinder {
   const Dominators& dominators_;
   Owners result_;
   std::unordered_map<std::string, std::uint32_t> by_name_, packages_;
+  std::unordered_map<std::uint32_t, std::uint32_t> passing_;  // held by a frame -> that owner
+  std::unordered_map<std::uint32_t, std::uint32_t> only_referrer_;
   std::vector<std::uint32_t> shares_;  // by owner
   std::vector<std::string> package_names_;
   std::uint32_t garbage_ = kNone, shared_ = kNone;

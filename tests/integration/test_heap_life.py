@@ -225,13 +225,13 @@ class HeapRefusals(harness.Case):
                     self.assertIn(run.code, (0, 1), str(run))
                     self.assertTrue(run.err, f"{words}: silent about the damage")
                     self.assertNotIn("terminate called", run.err)
-        self.refused(1, ["no-such"], "why", self.folder / "no-such.memsnap", "--type", "builtins.dict")
+        self.refused(USAGE, ["no-such"], "why", self.folder / "no-such.memsnap", "--type", "builtins.dict")
 
     def test_cores_that_are_none(self):
         bad = self.folder / "core"
-        for content in (b"", b"\x7fELF", b"\x7fELF" + os.urandom(5000), pathlib.Path("/bin/true").read_bytes()):
+        for content in (b"", b"\x7fELF", b"\x7fELF" + bytes(5000), pathlib.Path("/bin/true").read_bytes()):
             bad.write_bytes(content)
-            self.refused(1, ["core"], "snapshot", "--core", bad, "-o", self.folder / "x.memsnap")
+            self.refused(USAGE, ["core"], "snapshot", "--core", bad, "-o", self.folder / "x.memsnap")
         self.assertEqual(list(self.folder.iterdir()), [bad])
 
     def test_a_stopped_target_stays_stopped(self):

@@ -8,16 +8,15 @@
 #include "cpython/heap/edge_reader.h"
 #include "cpython/heap/heap_census.h"
 #include "cpython/heap/heap_roots.h"
+#include "cpython/heap/object_names.h"
 #include "cpython/heap/object_sizes.h"
 #include "cpython/heap/object_text.h"
 #include "cpython/heap/reference_counts.h"
-#include "cpython/object_reader.h"
 
 namespace memspy::cpython {
 namespace {
 
 constexpr std::size_t kBatch = 8192;  // nodes told at a time
-constexpr std::size_t kMaxNameCharacters = 200;
 constexpr const char* kSharedKeysName = "dict keys (shared)";
 
 }  // namespace
@@ -32,6 +31,7 @@ struct HeapWalker::Impl {
   void tell_edges(ObjectVisitor& visitor);
   void read_edges(std::size_t node, EdgeReader& reader);
   void resolve(std::size_t node, std::vector<HeapEdge>& out);
+  void mark_own_dicts();
   void name_key(HeapEdge& edge, RemoteAddr key);
   HeapNode node_at(std::size_t node, BlockCosts& costs);
   void count_coverage();
@@ -46,7 +46,9 @@ struct HeapWalker::Impl {
   std::unique_ptr<HeapRoots> roots;
   std::unique_ptr<ReferenceCounts> counts;
   std::unordered_set<RemoteAddr> keys_of_types;
-  std::unordered_set<RemoteAddr> named_dicts;  // of modules and types: their keys are names
+  std::vector<RemoteAddr> own_dicts;  // while references are followed
+  std::vector<bool> is_own_dict;      // of a module, a type or an instance: its keys are names
+  std::unique_ptr<ObjectNames> names;
   NameIndex keys_name;
   std::vector<RawEdge> raw;
   std::vector<OwnedMemory> owned;
@@ -63,9 +65,7 @@ void HeapWalker::Impl::follow(std::size_t i, EdgeReader& reader) {
   raw.clear();
   if (reader.read(object, type, raw)) census->mark_found(i, kNodeConservative);
   for (const RawEdge& edge : raw) {
-    const bool namespace_dict = edge.kind == EdgeKind::kDict &&
-                                (type.rule == TypeRule::kModule || type.rule == TypeRule::kType);
-    if (namespace_dict) named_dicts.insert(edge.to);
+    if (edge.kind == EdgeKind::kDict) own_dicts.push_back(edge.to);
     // The key of an item is an object as well, told of or not.
     if (edge.kind == EdgeKind::kKey) census->reach({edge.value});
     census->reach(edge.to);
@@ -127,20 +127,27 @@ void HeapWalker::Impl::tell_objects(ObjectVisitor& visitor) {
   }
 }
 
-// What a module or a type has in its dict is read as its attribute: `app.CACHE`.
+void HeapWalker::Impl::mark_own_dicts() {
+  is_own_dict.assign(census->size(), false);
+  for (const RemoteAddr dict : own_dicts) {
+    if (const NodeIndex node = census->find(dict); node != kNoNode) is_own_dict[node.value] = true;
+  }
+  own_dicts = {};
+}
+
+// What a module, a type or an instance has in its dict is read as its attribute: `app.CACHE`.
 void HeapWalker::Impl::name_key(HeapEdge& edge, RemoteAddr key) {
   const NodeIndex node = census->find(key);
   const TypeFacts* type = node == kNoNode ? nullptr : census->type(node.value);
   if (type == nullptr || type->rule != TypeRule::kUnicode) return;
-  const ObjectReader reader(input.interpreter.layout(), input.memory);
-  const auto name = reader.read_str(key, kMaxNameCharacters);
-  if (!name.has_value()) return;
+  const auto name = names->name_at(key);
+  if (!name) return;
   edge.kind = EdgeKind::kAttribute;
-  edge.value = types->intern(*name).value;
+  edge.value = name->value;
 }
 
 void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
-  const bool names = named_dicts.contains(census->address(node));
+  const bool own_dict = is_own_dict[node];
   for (const RawEdge& edge : raw) {
     const NodeIndex to = census->find(edge.to);
     if (to == kNoNode) {
@@ -150,7 +157,7 @@ void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
     HeapEdge told{to, edge.kind, edge.weak, static_cast<std::uint32_t>(edge.value)};
     if (edge.kind == EdgeKind::kKey || edge.kind == EdgeKind::kKeyItself) {
       told.value = census->find({edge.value}).value;
-      if (names && edge.kind == EdgeKind::kKey) name_key(told, {edge.value});
+      if (own_dict && edge.kind == EdgeKind::kKey) name_key(told, {edge.value});
     }
     out.push_back(told);
   }
@@ -180,6 +187,8 @@ void HeapWalker::Impl::tell_edges(ObjectVisitor& visitor) {
   std::vector<HeapEdge> edges;
   for (std::size_t i = 0; i < census->size(); ++i) {
     read_edges(i, reader);
+    if (const TypeFacts* type = census->type(i))
+      names->label({static_cast<std::uint32_t>(i)}, *type, raw);
     edges.clear();
     resolve(i, edges);
     if (edges.empty()) continue;
@@ -216,17 +225,21 @@ Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
   w.census = std::make_unique<HeapCensus>(w.input, w.bytes, *w.types, w.stats);
   w.roots = std::make_unique<HeapRoots>(w.input, *w.types, *w.plans);
   w.keys_name = w.types->intern("keys");
+  w.names = std::make_unique<ObjectNames>(w.input.interpreter.layout(), w.input.memory, *w.types);
   w.census->sweep_pools();
   w.census->walk_lists();
   w.follow_references();
   w.census->finish();
+  w.mark_own_dicts();
   w.stats.from_edges = w.stats.objects - w.stats.from_pools - w.stats.from_lists;
   w.tell_types(visitor);
   w.tell_objects(visitor);
   w.tell_edges(visitor);
+  visitor.on_labels(w.names->labels());
   const std::vector<HeapRoot> roots = w.roots->resolve(*w.census, w.bytes, *w.counts);
   visitor.on_roots(roots);
   w.counts.reset();
+  w.names.reset();
   w.count_coverage();
   w.stats.pymalloc = w.census->pools().account();
   w.types->stop_telling();

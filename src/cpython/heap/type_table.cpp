@@ -126,6 +126,7 @@ struct TypeTable::Impl {
   std::unordered_map<RemoteAddr, bool> metatypes;
   AddressTable numbers;
   std::size_t rejected = 0;
+  int nesting = 0;  // of bases being found for one another
   std::unordered_map<std::string, NameIndex> interned;
 };
 
@@ -304,6 +305,8 @@ const TypeFacts* TypeTable::find(RemoteAddr address) {
   if (!is_plausible(address)) return nullptr;
   const std::uint32_t seen = impl_->numbers.find(address.value);
   if (seen != AddressTable::kNone) return seen < types_.size() ? types_[seen].get() : nullptr;
+  // Bases are found before the type itself: hostile memory may claim a chain without an end.
+  if (impl_->nesting >= kMaxBases) return nullptr;
   const RemoteAddr metatype = impl_->pointer(address, Field::kObjectType);
   if (!is_plausible(metatype) || !impl_->is_metatype(metatype)) return nullptr;
   auto facts = std::make_unique<TypeFacts>();
@@ -320,7 +323,9 @@ const TypeFacts* TypeTable::find(RemoteAddr address) {
   TypeFacts& added = *types_.emplace_back(std::move(facts));
   impl_->numbers.insert(address.value, added.index.value);
   added.name = impl_->full_name(added);
+  ++impl_->nesting;
   const TypeFacts* base = added.base != address ? find(added.base) : nullptr;
+  --impl_->nesting;
   impl_->inherit(added, base);
   impl_->read_slots(added, base, *this);
   return &added;

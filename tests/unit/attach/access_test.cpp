@@ -37,6 +37,12 @@ Attempts allowed() {
   return answering([](const procfs::ProcDir&, Pid) { return 0; });
 }
 
+Attempts without_ptrace() {
+  auto attempts = allowed();
+  attempts.trace = [] { return EPERM; };
+  return attempts;
+}
+
 // A host on which memspy (PID 9000) looks at PID 4242. The target's files belong to its user: if
 // not, it would look like one that is not dumpable.
 class Host {
@@ -157,6 +163,24 @@ TEST(CheckAccess, AMissingSystemCallIsSeccomp) {
                                    answering([](const procfs::ProcDir&, Pid) { return ENOSYS; }));
   ASSERT_THAT(result, HasErrc(Errc::kPermission));
   EXPECT_THAT(result.error().why, HasSubstr("seccomp"));
+}
+
+TEST(CheckAccess, MemoryWithoutPtraceIsSeccomp) {
+  Host host;
+  host.self(host.uid);
+  const auto result = check_access(host.proc(), kTarget, without_ptrace());
+  ASSERT_THAT(result, HasErrc(Errc::kPermission));
+  EXPECT_THAT(result.error().why, HasSubstr("ptrace is forbidden"));
+  EXPECT_THAT(result.error().hint, AllOf(HasSubstr("seccomp=unconfined"), HasSubstr("--engine rss")));
+}
+
+TEST(Diagnose, PtraceThatIsForbiddenFails) {
+  Host host;
+  host.self(host.uid);
+  bool failed = false;
+  for (const auto& finding : diagnose(host.proc(), kTarget, without_ptrace()))
+    failed |= finding.check == "seccomp" && finding.level == FindingLevel::kFail;
+  EXPECT_TRUE(failed);
 }
 
 TEST(Denial, YamaOne) {

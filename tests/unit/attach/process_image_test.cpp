@@ -303,7 +303,7 @@ TEST_F(ProcessImageTest, RefusesWhatTheHostCannotHold) {
   const procfs::ProcDir poor(folder.path());
   const auto image = take_image(poor, child.pid(), options);
   ASSERT_THAT(image, HasErrc(Errc::kOutput));
-  EXPECT_NE(image.error().message.find("this host has 16.0 MiB left"), std::string::npos)
+  EXPECT_NE(image.error().message.find("this host or container has 16.0 MiB left"), std::string::npos)
       << image.error().message;
   EXPECT_NE(image.error().hint.find("--spool"), std::string::npos);
   const auto estimate = estimate_image(poor, child.pid(), options);

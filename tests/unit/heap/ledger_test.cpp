@@ -278,7 +278,7 @@ TEST_F(LedgerTest, AVerdictNamesTheLargestOwner) {
   owners_.owner_of.assign(1, 0);
   run();
   EXPECT_THAT(verdict_of(snapshot_, owners_),
-              AllOf(HasSubstr("live Python objects hold"), HasSubstr("app.SESSIONS")));
+              AllOf(HasSubstr("Python objects hold"), HasSubstr("app.SESSIONS")));
 }
 
 }  // namespace

@@ -141,7 +141,7 @@ TEST(Owners, AreClosuresAndDefaultsOfFunctions) {
   app.script.named(handler, cells, EdgeKind::kInternal, "closure");
   app.script.named(cells, cell, EdgeKind::kClosure, "buf");
   app.script.edge(cell, buffer);
-  app.script.named(handler, defaults, EdgeKind::kInternal, "defaults");
+  app.script.named(handler, defaults, EdgeKind::kAttribute, "__defaults__");
   app.script.edge(defaults, grown, EdgeKind::kIndex);
   const auto owners = owners_of(app.script);
   EXPECT_EQ(owner_of(owners, buffer), "function handler.<closure buf>");
@@ -158,6 +158,39 @@ TEST(Owners, AreLocalsOfFramesUnlessAModuleHasTheSame) {
   const auto owners = owners_of(app.script);
   EXPECT_EQ(owner_of(owners, row), "thread MainThread frame serve:88 local rows");
   EXPECT_EQ(owner_of(owners, both), "app.CACHE");
+}
+
+TEST(Owners, ALocalThatIsPartOfAnotherObjectBelongsToThat) {
+  App app("app");
+  const auto shop = app.global("SHOP"), cache = app.script.node(), page = app.script.node();
+  app.script.edge(shop, cache);
+  app.script.edge(cache, page);
+  app.script.root(cache, RootKind::kFrame, "thread visitors-2 frame Cache.store:39 local self");
+  const auto owners = owners_of(app.script);
+  EXPECT_EQ(owner_of(owners, cache), "app.SHOP");
+  EXPECT_EQ(owner_of(owners, page), "app.SHOP");
+}
+
+TEST(Owners, ALocalThatOnlyItsOwnPartsReferToKeepsItsFrame) {
+  App app("app");
+  const auto tree = app.script.node(), leaf = app.script.node();
+  app.script.edge(tree, leaf);
+  app.script.edge(leaf, tree);
+  app.script.root(tree, RootKind::kFrame, "thread MainThread frame f:1 local tree");
+  const auto owners = owners_of(app.script);
+  EXPECT_EQ(owner_of(owners, leaf), "thread MainThread frame f:1 local tree");
+}
+
+TEST(Owners, TwoLocalsInACircleKeepTheirFrames) {
+  App app("app");
+  const auto one = app.script.node(), other = app.script.node();
+  app.script.edge(one, other);
+  app.script.edge(other, one);
+  app.script.root(one, RootKind::kFrame, "thread MainThread frame f:1 local one");
+  app.script.root(other, RootKind::kFrame, "thread MainThread frame f:1 local other");
+  const auto owners = owners_of(app.script);
+  EXPECT_EQ(owner_of(owners, one), "thread MainThread frame f:1 local one");
+  EXPECT_EQ(owner_of(owners, other), "thread MainThread frame f:1 local other");
 }
 
 TEST(Owners, SayWhoSharesWhatNobodyHasAlone) {
