@@ -59,6 +59,14 @@ void for_each_note(Bytes notes, std::size_t& budget, const Visit& visit) {
   }
 }
 
+// Ends at a NUL, or with the field; the kernel pads command lines with spaces.
+template <std::size_t size>
+std::string text_of(const char (&field)[size]) {
+  std::string text(field, ::strnlen(field, size));
+  while (text.ends_with(' ')) text.pop_back();
+  return text;
+}
+
 class Parser {
  public:
   explicit Parser(Bytes file) : file_(file) {}
@@ -156,7 +164,11 @@ void Parser::add_note(std::uint32_t type, const std::string& name, Bytes body) {
     if (status && core_.pid.value == 0) core_.pid = Pid{status->pr_pid};
   }
   if (type == NT_PRPSINFO) {
-    if (const auto info = load<prpsinfo_t>(body, 0)) core_.pid = Pid{info->pr_pid};
+    if (const auto info = load<prpsinfo_t>(body, 0)) {
+      core_.pid = Pid{info->pr_pid};
+      core_.name = text_of(info->pr_fname);
+      core_.command = text_of(info->pr_psargs);
+    }
   }
 }
 

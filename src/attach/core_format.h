@@ -35,6 +35,7 @@ struct CoreLayout {
   std::vector<CoreSegment> segments;  // ascending, without overlaps
   std::vector<CoreFileRange> files;   // ascending, without overlaps
   Pid pid;                            // 0: the core does not say
+  std::string name, command;          // 15 characters of its name, 79 of its command line
   std::uint32_t threads = 0;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> auxv;
   std::uint64_t missing_bytes = 0;  // that the headers promise and a shortened file lacks

@@ -50,6 +50,8 @@ ImageParts CoreImageMaker::make() {
       map_, [this](const Mapping& mapping) { return open_file(mapping); });
   parts.holes_are_zeros = false;
   parts.facts.process.pid = core_.pid;
+  parts.facts.name = core_.name;
+  parts.facts.command = core_.command;
   parts.facts.threads = parts.facts.held = core_.threads;
   add_pages(parts);
   parts.facts.copied_bytes = parts.facts.rss_bytes;

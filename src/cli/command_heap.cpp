@@ -47,14 +47,22 @@ bool wait(std::chrono::nanoseconds time, Env& env) {
   return SignalScope::stop_reason() == nullptr;
 }
 
+// JSON: the heap as it is now, and its growth since the first look beside it.
 Result<Unit> print_growth(const OpenedHeap& first, const OpenedHeap& now,
-                          const HeapVerbOptions& options, Env& env) {
+                          const HeapVerbOptions& options, bool json, Env& env) {
   const std::array looks{first.look(), now.look()};
   const std::array<std::string, 2> names{"first look", "now"};
   MEMSPY_TRY(diff, snapshot::diff_snapshots(looks));
   report::SnapshotDiffOptions shape;
   shape.limit = options.report.limit;
   shape.style = report_style(/*to_terminal=*/true, env);
+  if (json) {
+    auto document = report::heap_json(now.look(), options.report, now.verdict());
+    document["growth"] =
+        decltype(document)::parse(report::snapshot_diff_json(looks, names, diff));
+    env.out << recording::json_line(document) << std::flush;
+    return Unit{};
+  }
   env.out << "\n" << report::snapshot_diff_text(looks, names, diff, shape) << std::flush;
   return Unit{};
 }
@@ -72,11 +80,7 @@ Result<ExitCode> watch(Pid pid, const HeapVerbOptions& options, bool json, Env& 
       say(env, fmt::format("PID {} has ended", pid.value));
       return ExitCode::kOk;
     }
-    if (json) {
-      print(*now, options, json, env);
-    } else {
-      MEMSPY_CHECK(print_growth(first, *now, options, env));
-    }
+    MEMSPY_CHECK(print_growth(first, *now, options, json, env));
   }
   return ExitCode::kOk;
 }
@@ -91,7 +95,12 @@ void read_wanted_texts(OpenedHeap& heap, const HeapVerbOptions& options) {
 }
 
 Result<ExitCode> run_heap(const HeapVerbOptions& options, bool json, Env& env) {
-  if (options.watch && options.source.file.empty()) {
+  if (options.watch) {
+    if (!options.source.file.empty()) {
+      return usage_error("a snapshot does not change: --watch looks at a process",
+                         options.source.file + " is a file",
+                         "memspy diff A.memsnap B.memsnap says what grew between two");
+    }
     MEMSPY_TRY(pid, resolve_target(options.source.target, env));
     return watch(pid, options, json, env);
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <filesystem>
 
 #include "attach/access.h"
 #include "attach/process_vm.h"
@@ -142,6 +143,13 @@ Result<HeapLook> Looker::core(const std::string& core, const std::string& execut
       nowhere, parts_->image->facts().process.pid, parts_->image->map(), *parts_->image);
   phase("finding the interpreter");
   MEMSPY_CHECK(find_interpreter(*parts_->image, parts_->image->map()));
+  auto& header = look_.snapshot.header;
+  header.process_name = parts_->image->facts().name;
+  if (const std::string& command = parts_->image->facts().command; !command.empty())
+    header.command_line = {command};
+  std::error_code none;
+  header.wall_time = std::chrono::file_clock::to_sys(std::filesystem::last_write_time(core, none))
+                         .time_since_epoch();
   const std::size_t slash = core.rfind('/');
   look_.snapshot.header.source =
       "core file " + (slash == std::string::npos ? core : core.substr(slash + 1));
