@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/heap_options.h"
 #include "cli/heap_source.h"
+#include "cli/hints.h"
 #include "cli/process_list.h"
 #include "cli/report_options.h"
 #include "cli/signals.h"

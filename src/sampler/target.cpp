@@ -12,7 +12,8 @@ using namespace std::chrono_literals;
 // An interpreter appears within milliseconds of an exec, and never in a program that is not Python:
 // looking costs milliseconds, and the thread that faults may be standing still for it.
 constexpr auto kFirstSearchPause = 2ms, kLongestSearchPause = 500ms;
-constexpr auto kYoungSearchPause = 16ms, kYouth = 1s;  // what starts now is Python soon or never
+constexpr auto kYoungSearchPause = 16ms;
+constexpr auto kYouth = 1s;  // what starts now is Python soon or never
 constexpr auto kNamesPause = 1s;
 constexpr int kTornReads = 3;  // attempts at a stack that changes while it is read
 // glibc on x86-64: struct pthread holds the kernel's thread id here (2.36 to 2.43).

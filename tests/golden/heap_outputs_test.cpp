@@ -39,45 +39,45 @@ TEST(HeapGolden, Partition) {
   const HeapSample heap = sample_heap();
   report::HeapReportOptions options;
   options.largest = 2;
-  expect_golden("heap/heap.txt", heap_text(heap.look(), options, "what to do"));
+  expect_golden("heap/heap.txt", report::heap_text(heap.look(), options, "what to do"));
   options.by = report::HeapGroup::kOwner;
   options.limit = 2;
   options.largest = 0;
   options.style = {true, true, 80};
-  expect_golden("heap/heap-owner-colour.txt", heap_text(heap.look(), options, "what to do"));
+  expect_golden("heap/heap-owner-colour.txt", report::heap_text(heap.look(), options, "what to do"));
   options.by = report::HeapGroup::kSize;
   options.largest = 1;
   expect_golden("heap/heap.json",
-                recording::json_text(heap_json(heap.look(), options, "what to do")));
+                recording::json_text(report::heap_json(heap.look(), options, "what to do")));
 }
 
 report::Why why_sessions(const HeapSample& heap) {
   const auto& graph = heap.snapshot.graph;
-  const auto nodes = instances_of(graph, *report::find_types(graph, "app.Session"));
-  return explain_objects(heap.look(), nodes, "app.Session", 3, {});
+  const auto nodes = report::instances_of(graph, *report::find_types(graph, "app.Session"));
+  return report::explain_objects(heap.look(), nodes, "app.Session", 3, {});
 }
 
 TEST(HeapGolden, Why) {
   const HeapSample heap = sample_heap();
   const report::Why why = why_sessions(heap);
-  expect_golden("heap/why.txt", why_text(heap.look(), why, {}));
-  expect_golden("heap/why.json", why_json(heap.look(), why));
-  expect_golden("heap/why.dot", why_dot(why, {}));
-  expect_golden("heap/why.svg", why_svg(why, {}));
+  expect_golden("heap/why.txt", report::why_text(heap.look(), why, {}));
+  expect_golden("heap/why.json", report::why_json(heap.look(), why));
+  expect_golden("heap/why.dot", report::why_dot(why, {}));
+  expect_golden("heap/why.svg", report::why_svg(why, {}));
 }
 
 TEST(HeapGolden, WhyOne) {
   const HeapSample heap = sample_heap();
-  const report::Why why = explain_object(heap.look(), why_sessions(heap).example, 3, {});
-  expect_golden("heap/why-one.txt", why_text(heap.look(), why, {}));
-  expect_golden("heap/why-one.dot", why_dot(why, {}));
+  const report::Why why = report::explain_object(heap.look(), why_sessions(heap).example, 3, {});
+  expect_golden("heap/why-one.txt", report::why_text(heap.look(), why, {}));
+  expect_golden("heap/why-one.dot", report::why_dot(why, {}));
 }
 
 TEST(HeapGolden, Gc) {
   const HeapSample heap = sample_heap();
-  const auto garbage = find_garbage(heap.snapshot.graph, heap.dominators);
-  expect_golden("heap/gc.txt", gc_text(heap.look(), garbage, 20, {}));
-  expect_golden("heap/gc.json", gc_json(heap.look(), garbage));
+  const auto garbage = snapshot::find_garbage(heap.snapshot.graph, heap.dominators);
+  expect_golden("heap/gc.txt", report::gc_text(heap.look(), garbage, 20, {}));
+  expect_golden("heap/gc.json", report::gc_json(heap.look(), garbage));
 }
 
 TEST(HeapGolden, Diff) {
@@ -90,8 +90,8 @@ TEST(HeapGolden, Diff) {
   const std::vector<std::string> names{"a.memsnap", "b.memsnap", "c.memsnap"};
   const auto diff = snapshot::diff_snapshots(looks);
   ASSERT_THAT(diff, IsOk());
-  expect_golden("heap/diff.txt", snapshot_diff_text(looks, names, *diff, {}));
-  expect_golden("heap/diff.json", snapshot_diff_json(looks, names, *diff));
+  expect_golden("heap/diff.txt", report::snapshot_diff_text(looks, names, *diff, {}));
+  expect_golden("heap/diff.json", report::snapshot_diff_json(looks, names, *diff));
 }
 
 }  // namespace

@@ -32,7 +32,9 @@ TEST(AddressIndex, FindsEveryAddressAndNoOther) {
   for (const auto& [address, number] : known) EXPECT_EQ(index.find({address}).value, number);
   for (int i = 0; i < 5000; ++i) {
     const std::uint64_t address = random() % (std::uint64_t{500} << 12);
-    if (known.count(address) == 0) EXPECT_EQ(index.find({address}), kNoNode) << address;
+    if (known.count(address) == 0) {
+      EXPECT_EQ(index.find({address}), kNoNode) << address;
+    }
   }
 }
 
