@@ -73,6 +73,12 @@ function(memspy_add_test name)
   target_link_libraries(${name} PRIVATE memspy_options memspy_test_support ${ARG_LINKS}
                                         GTest::gmock GTest::gtest_main)
   memspy_reuse_precompiled(${name} memspy_test_support)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 TEST_PREFIX "${memspy_test_prefix}"
-                       PROPERTIES LABELS "${ARG_LABELS}${memspy_test_label}" TIMEOUT 120)
+  # One process a test is handy at work; a sanitizer needs longer to start than most tests to run.
+  if(MEMSPY_SANITIZE)
+    add_test(NAME ${memspy_test_prefix}${name} COMMAND ${name} --gtest_brief=1)
+    set_tests_properties(${memspy_test_prefix}${name} PROPERTIES LABELS "${ARG_LABELS}${memspy_test_label}"
+                         TIMEOUT 600)
+  else()
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120)
+  endif()
 endfunction()

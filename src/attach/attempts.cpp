@@ -26,15 +26,14 @@ int read_byte(Pid pid, RemoteAddr from) {
 }
 
 int try_read_memory(const procfs::ProcDir& proc, Pid pid) {
-  // The rights checks come before the address is looked at: EFAULT says "may read".
   const auto map = proc.maps(pid);
   if (!map) return map.error().sys != 0 ? map.error().sys : EIO;
-  for (const auto& mapping : *map) {
-    if (!mapping.readable || mapping.path.starts_with("[v")) continue;
-    const int err = read_byte(pid, mapping.start);
-    return err == EFAULT ? 0 : err;
-  }
-  return ENODATA;  // no memory at all: it has just ended
+  if (map->empty()) return ENODATA;  // no memory at all: it has just ended
+  // The rights are checked before the address is looked at: EFAULT says "may read". An address where
+  // something is could map a page into the target.
+  constexpr RemoteAddr kNowhere{1};
+  const int err = read_byte(pid, kNowhere);
+  return err == EFAULT ? 0 : err;
 }
 
 int try_read_pagemap(const procfs::ProcDir& proc, Pid pid) {

@@ -38,6 +38,7 @@ std::optional<T> load(Bytes bytes, std::uint64_t offset) {
 }
 
 std::string text_of(Bytes bytes) {
+  if (bytes.empty()) return {};
   const auto* data = reinterpret_cast<const char*>(bytes.data());
   return std::string(data, ::strnlen(data, bytes.size()));
 }

@@ -76,8 +76,9 @@ Result<bool> Seizure::seize_thread(Pid pid, Tid tid) {
     // A thread born of one we hold is ours already: its birth stop is on the way.
     const auto status = proc_.status(pid, tid);
     if (err == EPERM && status.has_value() && status->tracer == Pid{::gettid()}) return false;
-    // Its main thread can end before a process does, and nothing more can come of it.
-    if (err == EPERM && status.has_value() && status->zombie()) return false;
+    // It is ending: gone by now, or a main thread that ends before its process does.
+    const bool gone = !status.has_value() && status.error().code == Errc::kNoSuchProcess;
+    if (err == EPERM && (gone || (status.has_value() && status->zombie()))) return false;
     return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value),
                       err);
   }

@@ -99,7 +99,6 @@ class Seizure {
   // Returns how many more are held now.
   std::size_t hold_more(std::chrono::nanoseconds deadline);
   std::vector<Tid> left_alone() const;  // inside of that body
-  std::size_t awaited() const;  // asked to stop, and running still
 
   // Registers of a stopped thread: the thread pointer, which is pthread_self() on x86-64.
   std::optional<std::uint64_t> fs_base(Tid tid) const;

@@ -63,7 +63,12 @@ Result<std::size_t> Seizure::hold_all(SteadyClock::time_point end) {
   for (int pass = 0; pass < kMaxHoldPasses; ++pass) {
     MEMSPY_TRY(more, hold_pass());
     changes += more;
-    while (awaited() > 0) {
+    const auto awaited = [&] {
+      for (const auto& [tid, held] : hold_->threads)
+        if (held == Held::kAwaited) return true;
+      return false;
+    };
+    while (awaited()) {
       if (wait_once()) continue;
       if (SteadyClock::now() >= end) return changes;
       await_event(end);
@@ -73,13 +78,6 @@ Result<std::size_t> Seizure::hold_all(SteadyClock::time_point end) {
     if (more == 0) break;
   }
   return changes;
-}
-
-std::size_t Seizure::awaited() const {
-  std::size_t count = 0;
-  if (hold_ == nullptr) return count;
-  for (const auto& [tid, held] : hold_->threads) count += held == Held::kAwaited ? 1 : 0;
-  return count;
 }
 
 void Seizure::release_all() {

@@ -187,8 +187,7 @@ Result<bool> Taker::copy_once(bool last) {
   MEMSPY_TRY(whole, copy.run([&](std::uint64_t done) { return between_pieces(done, last); }));
   facts_.copying += SteadyClock::now() - begin;
   if (overdue_) return std::move(*too_long(held_so_far(), "; the copy was given up"));
-  // Those that did not stop in time may have run all along.
-  facts_.moved = left_alone_.moved() + static_cast<std::uint32_t>(seizure_.awaited());
+  facts_.moved = left_alone_.moved();
   facts_.copied_bytes = plan_.copy_bytes;
   facts_.left_alone = static_cast<std::uint32_t>(seizure_.left_alone().size());
   if (copy.unreadable_bytes() > 0) {

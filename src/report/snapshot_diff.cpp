@@ -95,16 +95,18 @@ std::string snapshot_diff_verdict(const SnapshotDiff& diff) {
   const GrowthRow* owner = fastest(diff.owners);
   if (type == nullptr && owner == nullptr)
     return "nothing grew in every snapshot by more than 64 KiB";
+  const auto pace = [&](const GrowthRow& row) {
+    return diff.minutes >= 1.0 ? ", " + rate(row.bytes_per_minute) : std::string();
+  };
   std::string text;
   if (type != nullptr)
-    text = fmt::format("{} grew by {} ({} objects)", escape_text(type->name),
-                       format_signed_bytes(type->grown_bytes), signed_count(type->grown_count));
+    text = fmt::format("{} grew by {} ({} objects{})", escape_text(type->name),
+                       format_signed_bytes(type->grown_bytes), signed_count(type->grown_count),
+                       pace(*type));
   if (owner != nullptr)
-    text += fmt::format("{}{} {} {}", text.empty() ? "" : "; ", escape_text(owner->name),
+    text += fmt::format("{}{} {} {} more{}", text.empty() ? "" : "; ", escape_text(owner->name),
                         type != nullptr ? "holds" : "grew by",
-                        format_signed_bytes(owner->grown_bytes) + " more");
-  if (diff.minutes >= 1.0 && type != nullptr)
-    text += fmt::format(", {}", rate(type->bytes_per_minute));
+                        format_signed_bytes(owner->grown_bytes), pace(*owner));
   return text;
 }
 
@@ -120,9 +122,11 @@ std::string snapshot_diff_text(std::span<const Look> looks, std::span<const std:
     if (snapshot.header.rss_bytes > 0) text += ", RSS " + format_bytes(snapshot.header.rss_bytes);
     text += "\n";
   }
-  text += fmt::format("{} new objects ({}), {} gone ({})\n", grouped_digits(diff.new_count),
-                      format_bytes(diff.new_bytes), grouped_digits(diff.gone_count),
-                      format_bytes(diff.gone_bytes));
+  text += diff.same_process
+              ? fmt::format("{} new objects ({}), {} gone ({})\n", grouped_digits(diff.new_count),
+                            format_bytes(diff.new_bytes), grouped_digits(diff.gone_count),
+                            format_bytes(diff.gone_bytes))
+              : "not the same process: its objects are not compared one by one\n";
   text += bold(options.style, snapshot_diff_verdict(diff)) + "\n\n";
   const bool timed = diff.minutes > 0;
   if (!options.by_owner) text += growth_table(diff.types, looks.size(), options, timed, "type");

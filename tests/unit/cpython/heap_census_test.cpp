@@ -60,6 +60,7 @@ class Nodes final : public ObjectVisitor {
 class EveryCensus : public ::testing::TestWithParam<int> {
  protected:
   EveryCensus() {
+    process_.add_pymalloc();
     image().add_float(0);
     for (const char* name : {"type", "float"}) {
       const RemoteAddr type = image().type(name);

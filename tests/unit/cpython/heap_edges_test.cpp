@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "cpython/heap/edge_reader.h"
+#include "cpython/stack_reader.h"
 #include "cpython/heap/reference_counts.h"
 #include "cpython/heap/root_reader.h"
 #include "cpython/layouts.h"
@@ -339,6 +340,13 @@ TEST_P(EveryEdge, RootsAreNamed) {
   RootReader roots(*interpreter_, process_.memory(), process_.symbols(), *plans_, *reader_);
   std::vector<RawRoot> raw;
   roots.read(raw);
+  {
+    StackReader stacks(*interpreter_, process_.memory());
+    RawStack stack;
+    const auto got = stacks.capture(process_.worker(), stack);
+    ASSERT_TRUE(got.has_value()) << describe(got.error());
+    ASSERT_FALSE(stack.frames.empty());
+  }
   std::map<std::string, RawRoot> by_name;
   for (const RawRoot& root : raw) by_name.emplace(names_.texts[root.name.value], root);
   ASSERT_TRUE(by_name.contains("threading"));

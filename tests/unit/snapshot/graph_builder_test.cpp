@@ -112,7 +112,7 @@ TEST_F(Told, RefusesWhatWasNotPromised) {
        }},
       {"a kind",
        [](auto& b) {
-         b.on_edges({0}, std::vector<HeapEdge>{{{1}, static_cast<EdgeKind>(10), false, 0}});
+         b.on_edges({0}, std::vector<HeapEdge>{{{1}, static_cast<EdgeKind>(11), false, 0}});
        }},
       {"edges twice",
        [](auto& b) {
