@@ -91,12 +91,14 @@ Result<Elf64_Ehdr> Parser::check_header() const {
   const auto header = load<Elf64_Ehdr>(file_, 0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
     return make_error(Errc::kUsage, "not an ELF file");
+  if (header->e_type != ET_CORE)  // at the same place in those of other machines
+    return make_error(Errc::kUsage, "an ELF file, but not a core file");
   if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_ident[EI_DATA] != ELFDATA2LSB ||
       header->e_machine != EM_X86_64) {
-    return make_error(Errc::kUnsupported, "not a core file of x86-64");
+    Error error = make_error(Errc::kUnsupported, "a core file of another machine");
+    error.hint = "memspy reads core files of x86-64";
+    return error;
   }
-  if (header->e_type != ET_CORE)
-    return make_error(Errc::kUsage, "an ELF file, but not a core file");
   if (header->e_phentsize != sizeof(Elf64_Phdr))
     return make_error(Errc::kCorrupt, "program headers of another size");
   return *header;

@@ -215,6 +215,7 @@ std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
   facts_.threads = held.threads;
   facts_.held = held.held;
   facts_.wall_time = SteadyClock::now() - begin_;
+  facts_.cut_calls = held.cut_calls;
   if (held.cut_calls > 0) {
     facts_.remarks.push_back(fmt::format(
         "{} system calls that began in the moment of the stop returned EINTR", held.cut_calls));

@@ -177,6 +177,7 @@ void Looker::fill_header() {
   number("threads_held", facts.held);
   number("threads_left_alone", facts.left_alone);
   number("copy_attempts", facts.attempts);
+  number("cut_calls", facts.cut_calls);
   number("from_pools", look_.stats.from_pools);
   number("from_lists", look_.stats.from_lists);
   number("from_edges", look_.stats.from_edges);
