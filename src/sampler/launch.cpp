@@ -11,12 +11,13 @@ namespace memspy::sampler {
 namespace {
 
 // In the child, between fork and exec: async-signal-safe calls only.
-[[noreturn]] void wait_and_exec(int gate, int failure, char* const* argv) {
+[[noreturn]] void wait_and_exec(int ready, int gate, int failure, char* const* argv) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   char byte = 0;
+  [[maybe_unused]] const auto told = ::write(ready, &byte, 1);
   while (::read(gate, &byte, 1) < 0 && errno == EINTR) {
   }
   ::execvp(argv[0], argv);
@@ -28,7 +29,11 @@ namespace {
 }  // namespace
 
 Result<Launch> Launch::prepare(const std::vector<std::string>& command) {
-  int gate[2], failure[2];
+  int ready[2], gate[2], failure[2];
+  if (::pipe2(ready, O_CLOEXEC) != 0)
+    return make_error(Errc::kInternal, "cannot make a pipe", errno);
+  const UniqueFd ready_read(ready[0]);
+  UniqueFd ready_write(ready[1]);
   if (::pipe2(gate, O_CLOEXEC) != 0)
     return make_error(Errc::kInternal, "cannot make a pipe", errno);
   Launch launch;
@@ -45,7 +50,12 @@ Result<Launch> Launch::prepare(const std::vector<std::string>& command) {
   if (pid < 0) return make_error(Errc::kInternal, "cannot fork", errno);
   if (pid == 0) {
     ::close(gate[1]);
-    wait_and_exec(gate[0], failure[1], argv.data());
+    wait_and_exec(ready[1], gate[0], failure[1], argv.data());
+  }
+  // Until then it blocks every signal, as fork() has it: its status would speak against an engine.
+  ready_write.reset();
+  char byte = 0;
+  while (::read(ready_read.get(), &byte, 1) < 0 && errno == EINTR) {
   }
   launch.pid_ = Pid{pid};
   launch.name_ = command.front();

@@ -57,6 +57,8 @@ void PollEngine::schedule(std::chrono::nanoseconds price) {
 }
 
 void PollEngine::look(Target& target) {
+  const Pid pid = target.pid();
+  const ProcessIndex index = target.index();
   target.find_interpreter_soon();
   std::vector<Tid> tids;
   for (auto& [tid, thread] : threads_) {
@@ -66,6 +68,9 @@ void PollEngine::look(Target& target) {
     const auto it = threads_.find(tid);
     if (it != threads_.end()) look_at_thread(it->second);
   }
+  // Where a thread was stopped, others may have been heard of: an exec makes it another process.
+  const Target* still = roster_.find_process(pid);
+  if (still == nullptr || still->index() != index) return;
   const auto statm = context_.proc.statm(target.pid());
   if (!statm.has_value()) return;
   const auto [known, first] =
