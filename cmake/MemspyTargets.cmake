@@ -77,7 +77,7 @@ function(memspy_add_test name)
   if(MEMSPY_SANITIZE)
     add_test(NAME ${memspy_test_prefix}${name} COMMAND ${name} --gtest_brief=1)
     set_tests_properties(${memspy_test_prefix}${name} PROPERTIES LABELS "${ARG_LABELS}${memspy_test_label}"
-                         TIMEOUT 600)
+                         TIMEOUT 1200)
   else()
     gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120)
   endif()

@@ -72,7 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   mend_checksums(file);
   std::FILE* const out = std::fopen(path().c_str(), "wb");
   if (out == nullptr) return 0;
-  std::fwrite(file.data(), 1, file.size(), out);
+  if (!file.empty()) std::fwrite(file.data(), 1, file.size(), out);
   std::fclose(out);
   {
     const auto opened = open_snapshot(path());
