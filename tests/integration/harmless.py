@@ -35,10 +35,7 @@ WAYS = [
 ]
 
 
-# What holds every thread still. One that enters epoll_wait(2) or the like between the question where it
-# is and the interrupt gets EINTR from that call; hardly more than one of a look's dozen does.
 LOOKS = ("heap", "snapshot", "why", "gc")
-CUT_BY_A_LOOK = 2
 
 
 class Harmless(harness.PythonCase):
@@ -90,7 +87,7 @@ class Harmless(harness.PythonCase):
                 # A verb that ends by itself may only have done so well, or have lost its target to exec.
                 self.assertIn(code, (-signal.SIGKILL, 0) if script == "busy.py" else
                               (-signal.SIGKILL, 0, 1, 5, 6), f"{what}:\n{memspy.out}{memspy.err}")
-                allowed += CUT_BY_A_LOOK if command[0] in LOOKS else 0
+                allowed += harness.CUT_BY_A_LOOK if command[0] in LOOKS else 0
                 self.assert_well(target, what, allowed)
             finally:
                 memspy.end()
@@ -119,7 +116,7 @@ class Harmless(harness.PythonCase):
         self.assert_well(target, "many times dump")
         for _ in range(5):
             self.run_memspy("heap", target.pid)
-        self.assert_well(target, "many times heap", allowed=5 * CUT_BY_A_LOOK)
+        self.assert_well(target, "many times heap", allowed=5 * harness.CUT_BY_A_LOOK)
 
 
 if __name__ == "__main__":

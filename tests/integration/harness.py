@@ -208,6 +208,11 @@ def run_memspy(*arguments, deadline=DEADLINE, **popen):
         memspy.end()
 
 
+# What holds every thread still (heap, snapshot, why, gc): one that enters epoll_wait(2) or the like between the
+# question where it is and the interrupt gets EINTR from that call; hardly more than one of a look's dozen does.
+CUT_BY_A_LOOK = 2
+
+
 class Case(unittest.TestCase):
     """A test with a folder of its own; whatever it started has ended afterwards."""
 
