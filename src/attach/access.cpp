@@ -127,7 +127,7 @@ Result<Unit> check_access(const ProcDir& proc, Pid pid, const Attempts& attempts
     return make(Errc::kPermission, fmt::format("cannot read the memory of PID {}", pid.value),
                 "process_vm_readv is not there: a seccomp filter hides it, or the kernel is built "
                 "without CONFIG_CROSS_MEMORY_ATTACH",
-                "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ...", err);
+                std::string(kUnfilteredDocker), err);
   }
   if (err == ESRCH || err == ENODATA || !proc.exists(pid))
     return no_such_process(proc, pid, attempts);
@@ -139,8 +139,7 @@ Result<Unit> check_access(const ProcDir& proc, Pid pid, const Attempts& attempts
     return make(Errc::kPermission, fmt::format("cannot trace PID {}", pid.value),
                 "its memory can be read, but ptrace is forbidden to memspy altogether: a seccomp "
                 "filter, as container runtimes set",
-                "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ..., or without "
-                "stops and stacks: --engine rss",
+                std::string(kUnfilteredDocker) + ", or without stops and stacks: --engine rss",
                 refused);
   }
   return Unit{};

@@ -60,14 +60,6 @@ void for_each_note(Bytes notes, std::size_t& budget, const Visit& visit) {
   }
 }
 
-// Ends at a NUL, or with the field; the kernel pads command lines with spaces.
-template <std::size_t size>
-std::string text_of(const char (&field)[size]) {
-  std::string text(field, ::strnlen(field, size));
-  while (text.ends_with(' ')) text.pop_back();
-  return text;
-}
-
 class Parser {
  public:
   explicit Parser(Bytes file) : file_(file) {}
@@ -169,8 +161,10 @@ void Parser::add_note(std::uint32_t type, const std::string& name, Bytes body) {
   if (type == NT_PRPSINFO) {
     if (const auto info = load<prpsinfo_t>(body, 0)) {
       core_.pid = Pid{info->pr_pid};
-      core_.name = text_of(info->pr_fname);
-      core_.command = text_of(info->pr_psargs);
+      core_.name = text_of(std::as_bytes(std::span(info->pr_fname)));
+      core_.command = text_of(std::as_bytes(std::span(info->pr_psargs)));
+      // What stood between its arguments ends it as well.
+      while (core_.command.ends_with(' ')) core_.command.pop_back();
     }
   }
 }

@@ -157,9 +157,9 @@ std::optional<Obstacle> seccomp_obstacle(const AccessFacts& facts) {
   return Obstacle{
       "a seccomp filter is set on memspy (Seccomp: 2), as container runtimes do; it may "
       "forbid ptrace and process_vm_readv",
-      "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ...; compose: "
-      "security_opt: [seccomp:unconfined]; kubectl: securityContext: {seccompProfile: "
-      "{type: Unconfined}}"};
+      std::string(kUnfilteredDocker) +
+          "; compose: security_opt: [seccomp:unconfined]; kubectl: securityContext: "
+          "{seccompProfile: {type: Unconfined}}"};
 }
 
 std::optional<Obstacle> find_obstacle(const AccessFacts& facts) {

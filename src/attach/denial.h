@@ -55,6 +55,10 @@ std::optional<Obstacle> capability_obstacle(const AccessFacts& facts);
 std::optional<Obstacle> namespace_obstacle(const AccessFacts& facts);
 std::optional<Obstacle> seccomp_obstacle(const AccessFacts& facts);
 
+// What a seccomp filter of a container runtime needs, in the words of the commonest one.
+inline constexpr std::string_view kUnfilteredDocker =
+    "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ...";
+
 // How to get the capability here: in a container, the docker, compose and kubectl lines.
 std::string ptrace_remedy(const AccessFacts& facts);
 

@@ -119,8 +119,7 @@ Finding check_dumpable(const Subject& s, bool readable) {
 Finding check_seccomp(const Subject& s, bool readable) {
   if (const int err = s.attempts.trace(); err > 0) {
     return {"seccomp", kFail, fmt::format("ptrace is forbidden to memspy altogether ({})", reason(err)),
-            "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ...; without stops and "
-            "stacks: --engine rss"};
+            std::string(kUnfilteredDocker) + "; without stops and stacks: --engine rss"};
   }
   if (readable) {
     return {"seccomp", kOk,

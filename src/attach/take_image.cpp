@@ -50,7 +50,6 @@ class Bystander final : public TraceeObserver {
   void on_resumed(Pid, Tid) override {}
 };
 
-
 nanoseconds seconds_to_ns(double seconds) {
   return nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }

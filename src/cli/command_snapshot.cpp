@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/byte_units.h"
+#include "base/digits.h"
 #include "base/duration.h"
 #include "cli/commands.h"
 #include "cli/heap_source.h"
@@ -76,7 +77,7 @@ void tell(const OpenedHeap& heap, const std::string& path, bool json, Env& env) 
   }
   std::string text =
       fmt::format("wrote {} ({}): {} objects, {}", path, format_bytes(size),
-                  report::grouped_digits(snapshot.graph.node_count()), format_bytes(bytes));
+                  grouped_digits(snapshot.graph.node_count()), format_bytes(bytes));
   if (snapshot.header.pause.count() > 0)
     text += ", paused " + format_duration(snapshot.header.pause);
   say(env, text);

@@ -151,7 +151,7 @@ Result<HeapLook> Looker::core(const std::string& core, const std::string& execut
   header.wall_time = std::chrono::file_clock::to_sys(std::filesystem::last_write_time(core, none))
                          .time_since_epoch();
   const std::size_t slash = core.rfind('/');
-  look_.snapshot.header.source =
+  header.source =
       "core file " + (slash == std::string::npos ? core : core.substr(slash + 1));
   return finish();
 }
@@ -160,7 +160,6 @@ void Looker::fill_header() {
   const attach::ImageFacts& facts = parts_->image->facts();
   auto& header = look_.snapshot.header;
   header.process = facts.process;
-  if (header.wall_time.count() == 0) header.wall_time = facts.wall_time;
   header.pause = facts.pause;
   header.rss_bytes = facts.rss_bytes;
   header.moved_threads = facts.moved;

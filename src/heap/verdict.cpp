@@ -5,6 +5,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
+#include "base/digits.h"
 #include "heap/heap_look.h"
 #include "heap/ledger.h"
 
@@ -70,18 +71,11 @@ std::string pid_text(const Snapshot& snapshot) {
   return pid > 0 ? std::to_string(pid) : "PID";
 }
 
-// 888 877: counts are read by people.
-std::string grouped(std::uint64_t count) {
-  std::string text = std::to_string(count);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, " ");
-  return text;
-}
-
 std::string biggest_owner(const snapshot::Owners& owners) {
   for (const auto& owner : owners.owners) {
     if (owner.bytes == 0 || owner.owner == "garbage") continue;
     return fmt::format("; the largest owner is {} with {} in {} objects", owner.owner,
-                       format_bytes(owner.bytes), grouped(owner.count));
+                       format_bytes(owner.bytes), grouped_digits(owner.count));
   }
   return {};
 }

@@ -5,6 +5,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
+#include "base/digits.h"
 #include "base/duration.h"
 #include "recording/text.h"
 #include "report/text_table.h"
@@ -93,12 +94,6 @@ std::string garbage_line(const Look& look) {
 }
 
 }  // namespace
-
-std::string grouped_digits(std::uint64_t number) {
-  std::string digits = std::to_string(number);
-  for (std::size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ' ');
-  return digits;
-}
 
 std::string address_text(RemoteAddr address) { return fmt::format("{:#x}", address.value); }
 

@@ -37,8 +37,6 @@ std::string heap_caveats(const snapshot::Header& header);
 // Of the ledger; 0 when there is none.
 std::uint64_t unexplained_bytes(const snapshot::Snapshot& snapshot);
 
-// "4 912 331"
-std::string grouped_digits(std::uint64_t number);
 // "0x7f3a1c0045d0"
 std::string address_text(RemoteAddr address);
 // "PID 4242 (python3), Python 3.11.7, 2023-11-14T22:13:20.250Z"

@@ -6,6 +6,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
+#include "base/digits.h"
 #include "recording/summary_json.h"
 #include "recording/text.h"
 #include "report/heap_text.h"

@@ -4,6 +4,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/digits.h"
 #include "report/heap_text.h"
 
 namespace memspy::report {

@@ -4,6 +4,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
+#include "base/digits.h"
 #include "recording/text.h"
 #include "report/heap_text.h"
 #include "report/why.h"

@@ -53,11 +53,15 @@ void ProcessWindow::end(std::uint64_t rss_bytes) {
 
 void ProcessWindow::lose() { lost_ = true; }
 
+std::uint64_t ProcessWindow::attributed_now() const {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(ledger_.net_pages(), 0)) * kPageBytes;
+}
+
 // RSS at the end of a memory that nobody could ask any more (exec): what it was last, and what was
 // seen to be touched since.
 std::uint64_t ProcessWindow::rss_when_lost() const {
-  const std::int64_t since = std::max<std::int64_t>(ledger_.net_pages() - reconciled_pages_, 0);
-  return growth_.rss_end_bytes + static_cast<std::uint64_t>(since) * kPageBytes;
+  const std::uint64_t known = attributed_now();
+  return growth_.rss_end_bytes + known - std::min(known, growth_.attributed_bytes);
 }
 
 void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
@@ -67,9 +71,7 @@ void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
       static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
   if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes), map_);
-  reconciled_pages_ = ledger_.net_pages();
-  const std::int64_t attributed =
-      std::max<std::int64_t>(reconciled_pages_, 0) * static_cast<std::int64_t>(kPageBytes);
+  const auto attributed = static_cast<std::int64_t>(attributed_now());
   const std::int64_t rest = change + shrink - attributed;
   growth_.attributed_bytes = static_cast<std::uint64_t>(attributed);
   growth_.unattributed_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(rest, 0));

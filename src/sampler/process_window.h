@@ -67,6 +67,7 @@ class ProcessWindow {
 
  private:
   bool look(SteadyTime now, bool last);
+  std::uint64_t attributed_now() const;
   std::uint64_t rss_when_lost() const;
   void reconcile(std::uint64_t rss_bytes, bool settle);
   void refresh_map();
@@ -85,7 +86,6 @@ class ProcessWindow {
   SteadyTime next_audit_{};
   WindowGrowth growth_;
   std::int64_t unattributed_bytes_ = 0;
-  std::int64_t reconciled_pages_ = 0;  // net, at the last reconciliation
 };
 
 }  // namespace memspy::sampler

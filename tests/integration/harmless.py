@@ -44,18 +44,8 @@ class Harmless(harness.PythonCase):
         self.random = random.Random(SEED)
         print(f"MEMSPY_SEED={SEED} MEMSPY_KILLS={KILLS}", flush=True)
 
-    def assert_well(self, target, what, allowed=0):
-        """Every kind of work goes on, and nothing has been harmed: no more calls were cut than are `allowed`."""
-        first = target.ask("ping")
-        cut = sum(count for name, count in first["harm"].items() if name.startswith("interrupted"))
-        self.assertLessEqual(cut, allowed, f"{what}: {first}")
-        self.assertFalse({name: count for name, count in first["harm"].items()
-                          if count and not name.startswith("interrupted")}, f"{what}: {first}")
-
-        def all_go_on():
-            now = target.ask("ping")
-            return all(now["progress"][name] > count for name, count in first["progress"].items())
-        harness.eventually(all_go_on, f"{what}: all work goes on after {first['progress']}")
+    def assert_well(self, target, what, looks=0):
+        self.assert_at_work(target, what, looks)
         # The target's own signals may be on their way at any one moment: look until none is.
         harness.eventually(lambda: self.is_untouched(target.pid), f"{what}: {target.pid} is untouched", 20)
 
@@ -71,7 +61,7 @@ class Harmless(harness.PythonCase):
         target = self.script(self.python, script, *arguments)
         self.assert_well(target, "before anything was done")
         outcomes = {"killed": 0, "ended before": 0}
-        allowed = 0
+        looks = 0
         for number in range(kills):
             way, latest = ways[number % len(ways)]
             command = [word.format(out=self.folder / str(number), spool=self.folder) for word in way]
@@ -87,8 +77,8 @@ class Harmless(harness.PythonCase):
                 # A verb that ends by itself may only have done so well, or have lost its target to exec.
                 self.assertIn(code, (-signal.SIGKILL, 0) if script == "busy.py" else
                               (-signal.SIGKILL, 0, 1, 5, 6), f"{what}:\n{memspy.out}{memspy.err}")
-                allowed += harness.CUT_BY_A_LOOK if command[0] in LOOKS else 0
-                self.assert_well(target, what, allowed)
+                looks += command[0] in LOOKS
+                self.assert_well(target, what, looks)
             finally:
                 memspy.end()
         print(f"{script} {' '.join(arguments)}: {outcomes}", flush=True)
@@ -116,7 +106,7 @@ class Harmless(harness.PythonCase):
         self.assert_well(target, "many times dump")
         for _ in range(5):
             self.run_memspy("heap", target.pid)
-        self.assert_well(target, "many times heap", allowed=5 * harness.CUT_BY_A_LOOK)
+        self.assert_well(target, "many times heap", looks=5)
 
 
 if __name__ == "__main__":

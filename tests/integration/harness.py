@@ -242,6 +242,19 @@ class Case(unittest.TestCase):
         self.assertEqual(done.code, code, str(done))
         return done
 
+    def assert_at_work(self, target, what, looks=0):
+        """Every kind of a target's work goes on, and nothing has been harmed but what so many looks may cut."""
+        first = target.ask("ping")
+        cut = sum(count for name, count in first["harm"].items() if name.startswith("interrupted"))
+        self.assertLessEqual(cut, looks * CUT_BY_A_LOOK, f"{what}: {first}")
+        self.assertFalse({name: count for name, count in first["harm"].items()
+                          if count and not name.startswith("interrupted")}, f"{what}: {first}")
+
+        def all_go_on():
+            now = target.ask("ping")
+            return all(now["progress"][name] > count for name, count in first["progress"].items())
+        eventually(all_go_on, f"{what}: all work goes on after {first['progress']}")
+
     def assert_untouched(self, pid):
         """No tracer, not stopped, no signal left behind, in any thread."""
         said = status(pid)

@@ -30,16 +30,7 @@ class Busy(harness.PythonCase):
         return self.run_memspy("heap", "-p", pid, "--json", *arguments).json()
 
     def assert_well(self, target, what, looks=0):
-        first = target.ask("ping")
-        cut = sum(count for name, count in first["harm"].items() if name.startswith("interrupted"))
-        self.assertLessEqual(cut, looks * harness.CUT_BY_A_LOOK, f"{what}: {first}")
-        self.assertFalse({name: count for name, count in first["harm"].items()
-                          if count and not name.startswith("interrupted")}, f"{what}: {first}")
-
-        def all_go_on():
-            now = target.ask("ping")
-            return all(now["progress"][name] > count for name, count in first["progress"].items())
-        harness.eventually(all_go_on, f"{what}: all work goes on after {first['progress']}")
+        self.assert_at_work(target, what, looks)
         self.assert_untouched(target.pid)
 
     def test_looks_at_random_moments(self):

@@ -170,11 +170,12 @@ void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
   }
 }
 
-// Of an object, or of a table of keys: the strings in it.
+// Of an object, whose own name is among them, or of a table of keys: the strings in it.
 void HeapWalker::Impl::read_edges(std::size_t node, EdgeReader& reader) {
   raw.clear();
   if (const TypeFacts* type = census->type(node)) {
     reader.read(census->address(node), *type, raw);
+    names->label({static_cast<std::uint32_t>(node)}, *type, raw);
   } else {
     reader.read_shared_keys(census->address(node), raw);
   }
@@ -187,8 +188,6 @@ void HeapWalker::Impl::tell_edges(ObjectVisitor& visitor) {
   std::vector<HeapEdge> edges;
   for (std::size_t i = 0; i < census->size(); ++i) {
     read_edges(i, reader);
-    if (const TypeFacts* type = census->type(i))
-      names->label({static_cast<std::uint32_t>(i)}, *type, raw);
     edges.clear();
     resolve(i, edges);
     if (edges.empty()) continue;

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/digits.h"
 #include "report/gc_report.h"
 #include "report/heap_text.h"
 #include "report/snapshot_diff.h"

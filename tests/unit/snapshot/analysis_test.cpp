@@ -176,21 +176,24 @@ TEST(Owners, ALocalThatIsPartOfAnotherObjectBelongsToThat) {
   EXPECT_EQ(owner_of(owners, page), "app.SHOP");
 }
 
+// Two objects that refer to each other, and that nobody else has.
+auto circle_of(App& app) {
+  const std::pair circle{app.script.node(), app.script.node()};
+  app.script.edge(circle.first, circle.second);
+  app.script.edge(circle.second, circle.first);
+  return circle;
+}
+
 TEST(Owners, ALocalThatOnlyItsOwnPartsReferToKeepsItsFrame) {
   App app("app");
-  const auto tree = app.script.node(), leaf = app.script.node();
-  app.script.edge(tree, leaf);
-  app.script.edge(leaf, tree);
+  const auto [tree, leaf] = circle_of(app);
   app.script.root(tree, RootKind::kFrame, "thread MainThread frame f:1 local tree");
-  const auto owners = owners_of(app.script);
-  EXPECT_EQ(owner_of(owners, leaf), "thread MainThread frame f:1 local tree");
+  EXPECT_EQ(owner_of(owners_of(app.script), leaf), "thread MainThread frame f:1 local tree");
 }
 
 TEST(Owners, TwoLocalsInACircleKeepTheirFrames) {
   App app("app");
-  const auto one = app.script.node(), other = app.script.node();
-  app.script.edge(one, other);
-  app.script.edge(other, one);
+  const auto [one, other] = circle_of(app);
   app.script.root(one, RootKind::kFrame, "thread MainThread frame f:1 local one");
   app.script.root(other, RootKind::kFrame, "thread MainThread frame f:1 local other");
   const auto owners = owners_of(app.script);
