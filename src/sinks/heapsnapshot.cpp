@@ -191,8 +191,8 @@ std::uint64_t HeapSnapshotWriter::edges_of(NodeIndex node) const {
 }
 
 void HeapSnapshotWriter::count() {
-  nodes_ = kFirstObject + graph_.node_count();
-  edges_ = modules_.size() + groups_.size();
+  nodes_ = kFirstObject + graph_.node_count() + 1;
+  edges_ = modules_.size() + groups_.size() + 1;
   for (const auto& group : groups_) edges_ += group.size();
   for (std::uint32_t i = 0; i < graph_.node_count(); ++i) {
     const std::uint64_t rest = v8_rest_nodes(graph_.bytes(NodeIndex{i}));
@@ -228,11 +228,14 @@ void HeapSnapshotWriter::write_nodes() {
         static_cast<std::uint64_t>(V8Node::kSynthetic), name, id, 0, edges, 0, 0};
     out_.record(fields);
   };
-  synthetic(strings_.add(""), 1, modules_.size() + groups_.size());
+  synthetic(strings_.add(""), 1, modules_.size() + groups_.size() + 1);
   for (std::size_t i = 0; i < groups_.size(); ++i)
-    synthetic(strings_.add(std::string(kV8Groups[i])), 2 * i + 3, groups_[i].size());
+    synthetic(strings_.add(std::string(kV8Groups[i])), v8_group_id(i), groups_[i].size());
   for (std::uint32_t i = 0; i < graph_.node_count(); ++i) write_object(NodeIndex{i});
   write_rest_nodes();
+  // VS Code's reader (v8-heap-parser 0.1.0) stops with an index out of bounds where the last node
+  // of the file dominates another, as an object at the highest address may: a leaf closes the list.
+  synthetic(strings_.add("(end)"), kV8EndId, 0);
 }
 
 // Content is named only where the snapshot has it; else a name of its own for each, since the
@@ -340,6 +343,7 @@ void HeapSnapshotWriter::write_object_edges(NodeIndex node) {
 void HeapSnapshotWriter::write_edges() {
   for (const auto& [name, module] : modules_) edge(V8Edge::kProperty, name, place_of(module.value));
   for (std::size_t i = 0; i < groups_.size(); ++i) edge(V8Edge::kElement, i, (1 + i) * kNodeFields);
+  edge(V8Edge::kElement, groups_.size(), (nodes_ - 1) * kNodeFields);
   for (const auto& group : groups_)
     for (std::size_t i = 0; i < group.size(); ++i)
       edge(V8Edge::kElement, i, place_of(group[i].value));

@@ -65,11 +65,10 @@ std::string v8_class_name(std::string_view type_name) {
 V8Ids::V8Ids(std::uint64_t count) : taken_(std::bit_ceil(2 * count + 16), 0) {}
 
 std::uint32_t V8Ids::take(std::uint64_t address, std::uint64_t type) {
-  constexpr std::uint32_t kReserved = 2 * kV8Groups.size() + 3;  // the root's and the groups'
   auto id = static_cast<std::uint32_t>(mix(address ^ std::rotl(mix(type), 17))) | 1U;
   const std::size_t mask = taken_.size() - 1;
   for (;; id += 2) {
-    if (id <= kReserved) continue;
+    if (id <= kV8EndId) continue;
     std::size_t at = mix(id) & mask;
     while (taken_[at] != 0 && taken_[at] != id) at = (at + 1) & mask;
     if (taken_[at] == id) continue;

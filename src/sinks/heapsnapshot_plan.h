@@ -39,6 +39,9 @@ enum class V8Edge : std::uint8_t {
 enum class V8Group : std::uint8_t { kThreads, kInterpreter, kStaticTypes, kNativeRefs, kGarbage };
 inline constexpr std::array<std::string_view, 5> kV8Groups{
     "(threads)", "(interpreter)", "(static types)", "(native refs)", "(garbage)"};
+// Ids of the nodes without an object: the root's is 1, then the groups', then the end's.
+constexpr std::uint32_t v8_group_id(std::size_t group) { return 2 * static_cast<std::uint32_t>(group) + 3; }
+inline constexpr std::uint32_t kV8EndId = v8_group_id(kV8Groups.size());
 V8Group group_of(RootKind kind);  // not of kModule: modules hang below the root itself
 
 V8Node v8_node_of(std::string_view type_name);

@@ -103,6 +103,20 @@ TEST(HeapSnapshotFile, CountsAndReferencesHoldTogether) {
   EXPECT_EQ(file.total(), heap.snapshot.graph.total_bytes());
 }
 
+TEST(HeapSnapshotFile, TheLastNodeHoldsNothing) {
+  // As a reader needs it, also where the last object holds another.
+  SnapshotBuilder b;
+  const NodeIndex app = b.module("app");
+  const NodeIndex held = b.object("builtins.list", 56), last = b.object("builtins.list", 56);
+  b.attribute(app, "last", last);
+  b.index(last, 0, held);
+  const HeapSample heap(b.build());
+  const V8File file(written("heapsnapshot", heap));
+  expect_consistent(file);
+  EXPECT_EQ(file.field(file.size() - 1, 4), 0U);
+  EXPECT_EQ(file.edges_of(0).back()[2], file.size() - 1);
+}
+
 TEST(HeapSnapshotFile, ModulesHangBelowTheRootByName) {
   const V8File file(written("heapsnapshot", sample_heap()));
   EXPECT_EQ(file.field(0, 0), 9U);  // synthetic
