@@ -7,6 +7,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(ZLIB REQUIRED)
 find_path(PROTOZERO_INCLUDE_DIR protozero/pbf_writer.hpp REQUIRED)  # headers only
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)  # the same
 set(CURSES_NEED_NCURSES ON)
 set(CURSES_NEED_WIDE ON)
 find_package(Curses REQUIRED)

@@ -35,6 +35,7 @@ PRIVATE = {
     "zlib.h": {"sinks", "snapshot"},
     "protozero/": {"sinks"},
     "xxhash.h": {"snapshot"},
+    "toml++": {"cli"},
 }
 
 

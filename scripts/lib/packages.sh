@@ -7,7 +7,7 @@ memspy_packages_build=(
   g++ cmake ninja-build pkg-config
   libunwind-dev libelf-dev libdw-dev libspdlog-dev libcli11-dev
   libsqlite3-dev nlohmann-json3-dev libncurses-dev libxxhash-dev
-  zlib1g-dev libprotozero-dev
+  zlib1g-dev libprotozero-dev libtomlplusplus-dev
   python3  # not for the build: the first command of the README profiles a Python program
 )
 memspy_packages_test=(

@@ -4,6 +4,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <optional>
+#include <sstream>
+
+#include <spdlog/fmt/fmt.h>
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
 
 #include "cli/hints.h"
 
@@ -29,22 +35,96 @@ bool overruled(const std::vector<std::string>& typed, const CLI::Option& option)
                      [&](const CLI::Option* other) { return mentions(typed, *other); });
 }
 
+std::vector<const CLI::App*> verbs_of(const CLI::App& root) {
+  return root.get_subcommands([](const CLI::App*) { return true; });
+}
+
 bool known_to_a_verb(const CLI::App& root, const std::string& name) {
-  const auto verbs = root.get_subcommands([](const CLI::App*) { return true; });
+  const auto verbs = verbs_of(root);
   return std::any_of(verbs.begin(), verbs.end(), [&](const CLI::App* verb) {
     return verb->get_option_no_throw("--" + name) != nullptr;
   });
 }
 
-void append(std::vector<std::string>& args, const CLI::Option& option,
-            const CLI::ConfigItem& item) {
-  const bool flag = option.get_items_expected_max() == 0;
-  if (flag && item.inputs.empty()) args.push_back("--" + item.name);
-  for (const std::string& input : item.inputs) {
-    if (flag && input == "false") continue;
-    args.push_back(flag && input == "true" ? "--" + item.name : "--" + item.name + "=" + input);
-  }
+bool is_verb(const CLI::App& root, const std::string& name) {
+  const auto verbs = verbs_of(root);
+  return std::any_of(verbs.begin(), verbs.end(),
+                     [&](const CLI::App* verb) { return verb->get_name() == name; });
 }
+
+// As it would be typed; nullopt: a table, which no option takes.
+std::optional<std::string> typed_form(const toml::node& value) {
+  if (const auto* text = value.as_string()) return text->get();
+  if (value.is_table() || value.is_array()) return std::nullopt;
+  std::ostringstream out;
+  out << toml::node_view<const toml::node>(value);
+  return out.str();
+}
+
+class ConfigReader {
+ public:
+  ConfigReader(const std::string& path, const CLI::App& root, const CLI::App& verb,
+               const std::vector<std::string>& typed)
+      : path_(path), root_(root), verb_(verb), typed_(typed) {}
+
+  Result<std::vector<std::string>> read(const toml::table& file) {
+    for (const auto& [key, value] : file) {
+      const std::string name(key.str());
+      const toml::table* section = value.as_table();
+      if (section == nullptr) {
+        MEMSPY_CHECK(add(name, value, known_to_a_verb(root_, name)));
+      } else if (!is_verb(root_, name)) {
+        return refuse("has a section that is no verb of memspy", name, key.source());
+      } else if (name == verb_.get_name()) {
+        for (const auto& [option, inner] : *section)
+          MEMSPY_CHECK(add(std::string(option.str()), inner, false));
+      }
+    }
+    return std::move(args_);
+  }
+
+ private:
+  Error refuse(const std::string& what, const std::string& name, const toml::source_region& at) {
+    return usage_error("the configuration " + path_ + " " + what,
+                       fmt::format("{}, in line {}", name, at.begin.line),
+                       "memspy " + verb_.get_name() + " --help");
+  }
+
+  // `elsewhere`: an option of another verb may stand there.
+  Result<Unit> add(const std::string& name, const toml::node& value, bool elsewhere) {
+    const CLI::Option* option = verb_.get_option_no_throw("--" + name);
+    if (option == nullptr) {
+      if (elsewhere) return Unit{};
+      return refuse("has an option memspy does not know", name, value.source());
+    }
+    if (overruled(typed_, *option)) return Unit{};
+    if (option->get_items_expected_max() == 0) return add_flag(name, value);
+    const toml::array* values = value.as_array();
+    if (values == nullptr) return add_value(name, value);
+    for (const toml::node& each : *values) MEMSPY_CHECK(add_value(name, each));
+    return Unit{};
+  }
+
+  Result<Unit> add_flag(const std::string& name, const toml::node& value) {
+    const auto* set = value.as_boolean();
+    if (set == nullptr) return refuse("has a flag that is not true or false", name, value.source());
+    if (set->get()) args_.push_back("--" + name);
+    return Unit{};
+  }
+
+  Result<Unit> add_value(const std::string& name, const toml::node& value) {
+    const auto text = typed_form(value);
+    if (!text) return refuse("has an option whose value is no value", name, value.source());
+    args_.push_back("--" + name + "=" + *text);
+    return Unit{};
+  }
+
+  const std::string& path_;
+  const CLI::App& root_;
+  const CLI::App& verb_;
+  const std::vector<std::string>& typed_;
+  std::vector<std::string> args_;
+};
 
 }  // namespace
 
@@ -57,25 +137,14 @@ Result<std::vector<std::string>> read_config(const std::string& path, const CLI:
     error.sys = errno;
     return error;
   }
-  std::vector<CLI::ConfigItem> items;
   try {
-    items = CLI::ConfigTOML().from_config(file);
-  } catch (const CLI::Error& error) {
-    return usage_error("the configuration " + path + " is not TOML", error.what());
+    return ConfigReader(path, root, verb, typed).read(toml::parse(file, path));
+  } catch (const toml::parse_error& error) {
+    const auto& at = error.source().begin;
+    return usage_error("the configuration " + path + " is not TOML",
+                       fmt::format("line {}, column {}: {}", at.line, at.column,
+                                   error.description()));
   }
-  std::vector<std::string> args;
-  for (const CLI::ConfigItem& item : items) {
-    if (item.name == "++" || item.name == "--") continue;  // CLI11's marks of a section's ends
-    if (!item.parents.empty() && item.parents.front() != verb.get_name()) continue;
-    const CLI::Option* option = verb.get_option_no_throw("--" + item.name);
-    if (option != nullptr) {
-      if (!overruled(typed, *option)) append(args, *option, item);
-    } else if (!item.parents.empty() || !known_to_a_verb(root, item.name)) {
-      return usage_error("the configuration " + path + " has an option memspy does not know",
-                         item.fullname(), "memspy " + verb.get_name() + " --help");
-    }
-  }
-  return args;
 }
 
 }  // namespace memspy::cli

@@ -180,6 +180,29 @@ TEST_F(ConfigFile, a_bad_value_is_refused_like_a_typed_one) {
   EXPECT_THAT(world.err(), HasSubstr("--interval"));
 }
 
+TEST_F(ConfigFile, what_is_no_toml_is_told_with_its_line) {
+  for (const char* text : {"interval = \"1s\"\nengine = = \"poll\"\n", "\nengine poll\n",
+                           "\nengine = \"poll\nbudget = 1\n", "a = 1\n[attach\nbudget = 1\n"}) {
+    FakeWorld world;
+    EXPECT_EQ(world.run({"attach", "4242", "--config", write(text)}), 2) << text;
+    EXPECT_THAT(world.err(), HasSubstr("is not TOML")) << text;
+    EXPECT_THAT(world.err(), HasSubstr("line 2, column")) << text;
+  }
+}
+
+TEST_F(ConfigFile, sections_and_values_of_the_wrong_kind_are_refused) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"[atach]\nbudget = 1\n", "section that is no verb"},
+      {"[attach.more]\nbudget = 1\n", "an option memspy does not know"},
+      {"subprocesses = \"yes\"\n", "not true or false"},
+      {"[attach]\nbudget = {a = 1}\n", "no value"}};
+  for (const auto& [text, says] : cases) {
+    FakeWorld world;
+    EXPECT_EQ(world.run({"attach", "4242", "--config", write(text)}), 2) << text;
+    EXPECT_THAT(world.err(), HasSubstr(says)) << text;
+  }
+}
+
 TEST(Conditions, parse) {
   const auto rss = parse_condition("rss > 2GiB");
   ASSERT_THAT(rss, IsOk());
