@@ -1,23 +1,16 @@
 #include "attach/perf_fault_event.h"
 
-#include <fcntl.h>
 #include <linux/perf_event.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
-// In <fcntl.h> only with _GNU_SOURCE's extensions on some libcs.
-#ifndef F_SETSIG
-#define F_SETSIG 10
-#endif
+#include "attach/perf_event.h"
 
 namespace memspy::attach {
 namespace {
@@ -37,7 +30,6 @@ bool is_trail(FaultKind kind) {
 
 perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes) {
   perf_event_attr attr{};
-  attr.size = sizeof(attr);
   attr.type = PERF_TYPE_SOFTWARE;
   attr.config = PERF_COUNT_SW_PAGE_FAULTS;
   attr.sample_period = period;
@@ -55,38 +47,17 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t rin
   if (kind != FaultKind::kSignalled) {
     attr.sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
     attr.sample_regs_user = bits(kBx, kDi, kBp, kSp, kIp, kR12, kR13, kR14, kR15);
-    attr.sample_stack_user = kFaultStackBytes;
+    const bool calls = kind == FaultKind::kSilent || kind == FaultKind::kCallTrail;
+    attr.sample_stack_user = calls ? kCallStackBytes : kFaultStackBytes;
   }
   return attr;
-}
-
-Result<Unit> route_signal(int fd, Tid tid, int signal) {
-  // F_SETOWN_EX and its struct: one thread, not its process, gets the signal.
-  f_owner_ex owner{F_OWNER_TID, tid.value};
-  if (::fcntl(fd, F_SETSIG, signal) != 0 || ::fcntl(fd, F_SETOWN_EX, &owner) != 0 ||
-      ::fcntl(fd, F_SETFL, O_ASYNC) != 0) {
-    const int err = errno;
-    return make_error(Errc::kInternal,
-                      "cannot route perf signals to thread " + std::to_string(tid.value), err);
-  }
-  return Unit{};
 }
 
 }  // namespace
 
 Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period,
                                             int signal, std::size_t ring_bytes) {
-  perf_event_attr attr = fault_attr(kind, period, ring_bytes);
-  UniqueFd fd(static_cast<int>(
-      ::syscall(SYS_perf_event_open, &attr, tid.value, -1, -1, PERF_FLAG_FD_CLOEXEC)));
-  if (!fd.valid()) {
-    const int err = errno;
-    const Errc code = err == ESRCH                    ? Errc::kNoSuchProcess
-                      : err == EACCES || err == EPERM ? Errc::kPermission
-                                                      : Errc::kUnsupported;
-    return make_error(code, "cannot open a page-fault event on thread " + std::to_string(tid.value),
-                      err);
-  }
+  MEMSPY_TRY(fd, open_perf_event(fault_attr(kind, period, ring_bytes), tid, "page-fault"));
   if (kind == FaultKind::kSignalled) MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
   void* ring = ::mmap(nullptr, kPage + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring, ring_bytes);

@@ -32,6 +32,9 @@ enum class FaultKind {
 inline constexpr std::size_t kFaultRegisters = 6;  // rbx, rbp, r12 to r15: what calls preserve
 // From rsp up. The interpreter's own calls need less than 1 KiB, numpy's loops up to 3.
 inline constexpr std::size_t kFaultStackBytes = 4096;
+// …of a fault inside a system call: the libraries that make one use little stack, and its faults
+// come a million a second, so that what a ring holds counts.
+inline constexpr std::size_t kCallStackBytes = 2048;
 
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
 // system call they name the call. kSignalled records the address alone: its thread is stopped and

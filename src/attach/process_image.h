@@ -41,7 +41,7 @@ struct ImageFacts {
   std::uint32_t threads = 0, held = 0, left_alone = 0;
   std::uint32_t moved = 0;  // left alone, and ran during the copy all the same
   std::uint32_t attempts = 1;
-  std::uint32_t cut_calls = 0;  // began in the moment of the stop, and returned EINTR
+  std::uint32_t cut_calls = 0;  // returned EINTR because of the stop: HoldReport
   std::string name, command;         // of a core file's process, as far as it says
   std::vector<std::string> remarks;  // for a person, with -v
 };

@@ -52,23 +52,23 @@ FileKind file_kind(const std::string& descriptor_path) {
   return FileKind::kUnknown;
 }
 
-bool may_interrupt(const procfs::ProcDir& proc, Pid pid, Tid tid) {
+Stoppable stoppable(const procfs::ProcDir& proc, Pid pid, Tid tid) {
   const auto text = proc.syscall(pid, tid);
   if (!text.has_value()) {
     // Some containers hide the file; that a thread runs is told elsewhere too.
     const auto stat = proc.stat(pid, tid);
-    return stat.has_value() && stat->state == 'R';
+    return stat.has_value() && stat->state == 'R' ? Stoppable::kComputing : Stoppable::kNot;
   }
   const auto call = procfs::parse_blocked_call(*text);
-  if (!call.has_value()) return false;
-  if (call->running) return true;
+  if (!call.has_value()) return Stoppable::kNot;
+  if (call->running) return Stoppable::kComputing;
   FileKind file = FileKind::kUnknown;
   if (call->number == SYS_read || call->number == SYS_readv) {
     // The kernel takes the lower half of the register.
     const auto descriptor = static_cast<std::uint32_t>(call->arguments[0]);
     file = file_kind(proc.path(pid, fmt::format("fd/{}", descriptor)));
   }
-  return restarts_cleanly(*call, file);
+  return restarts_cleanly(*call, file) ? Stoppable::kBlocked : Stoppable::kNot;
 }
 
 }  // namespace memspy::attach

@@ -1,4 +1,4 @@
-// Which threads may be interrupted without their program noticing. An interrupt ends the system
+// How a thread may be stopped without its program noticing. An interrupt ends the system
 // call in which a thread is blocked; the kernel restarts some calls by itself, and lets others
 // return EINTR although no signal came (signal(7), "Interruption … by stop signals").
 #pragma once
@@ -20,8 +20,12 @@ bool restarts_cleanly(const procfs::BlockedCall& call, FileKind file);
 
 FileKind file_kind(const std::string& descriptor_path);  // /proc/PID/fd/N
 
-// The same of a thread as it is now: it runs, or is blocked in a call that restarts. False also
-// when /proc does not tell.
-bool may_interrupt(const procfs::ProcDir& proc, Pid pid, Tid tid);
+enum class Stoppable {
+  kNot,        // blocked in a call that an interrupt would end, or /proc does not tell
+  kBlocked,    // in a call that restarts: PTRACE_INTERRUPT
+  kComputing,  // on a processor or waiting for one: ClockStop
+};
+// A thread as it is now.
+Stoppable stoppable(const procfs::ProcDir& proc, Pid pid, Tid tid);
 
 }  // namespace memspy::attach

@@ -30,6 +30,8 @@ constexpr long kMainThreadOptions = kOptions | PTRACE_O_TRACEEXIT;
 constexpr int kMaxSeizePasses = 64;
 
 constexpr std::chrono::nanoseconds kLongestSleep = std::chrono::milliseconds(2);
+// A thread that computes stops within this; then it is looked whether it still does.
+constexpr std::chrono::nanoseconds kClockPatience = std::chrono::microseconds(300);
 
 long options_for(Pid pid, Tid tid) {
   return tid.value == pid.value ? kMainThreadOptions : kOptions;
@@ -41,6 +43,10 @@ timespec to_timespec(std::chrono::nanoseconds d) {
 }
 
 }  // namespace
+
+bool SignalStop::is_of(int file) const {
+  return fd == file && (code == POLL_IN || code == POLL_HUP || code == SI_SIGIO);
+}
 
 void Seizure::check_thread() const { assert(owner_ == std::this_thread::get_id()); }
 
@@ -133,6 +139,10 @@ void Seizure::handle_interrupted(Tid tid) {
     if (tracees_.contains(tid) && !keep_held(tid, Held::kStopped)) resume(tid);
     return;
   }
+  stopped_as_asked(tid);
+}
+
+void Seizure::stopped_as_asked(Tid tid) {
   if (keep_held(tid, Held::kStopped)) return;
   if (interruption_ != nullptr && interruption_->tid == tid && !interruption_->done) {
     const auto begin = std::chrono::steady_clock::now();
@@ -207,6 +217,7 @@ void Seizure::handle_end(Tid tid, WaitStatus status) {
   if (it == tracees_.end()) return;
   const Pid pid = it->second;
   tracees_.erase(it);
+  clocks_.erase(tid);
   observer_.on_thread_ended(pid, tid);
   // The main thread's end is reported last, when every other thread is gone.
   if (tid.value == pid.value) observer_.on_process_ended(pid, status);
@@ -220,6 +231,8 @@ void Seizure::handle_signal(Tid tid, int signal) {
     return;
   }
   const SignalStop stop{signal, info.si_code, info.si_fd};
+  if (is_clock(tid, stop)) return stopped_as_asked(tid);
+  if (hold_ != nullptr && ignores(tid, signal) && call_was_cut(tid)) ++cut_calls_;
   const Pid pid = it->second;
   const bool ours = observer_.on_signal(pid, tid, stop);
   resume(tid, ours ? 0 : signal);
@@ -243,10 +256,18 @@ void Seizure::await_event(std::chrono::steady_clock::time_point end) {
   ::sigtimedwait(&child_signal, nullptr, &timeout);
 }
 
+bool Seizure::computes(Tid tid) const {
+  const auto tracee = tracees_.find(tid);
+  if (tracee == tracees_.end()) return false;
+  const auto stat = proc_.stat(tracee->second, tid);
+  return stat.has_value() && stat->state == 'R';
+}
+
 Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nanoseconds deadline,
                                                        const std::function<void()>& body) {
   check_thread();
-  if (trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) {
+  const bool clocked = stop_by_clock(tid);
+  if (!clocked && trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) {
     const int err = errno;
     return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " is gone", err);
   }
@@ -255,10 +276,13 @@ Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nan
   const auto end = std::chrono::steady_clock::now() + deadline;
   while (!interruption.done && !interruption.gone) {
     if (wait_once()) continue;
-    if (std::chrono::steady_clock::now() >= end) break;
-    await_event(end);
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= end || (clocked && !computes(tid))) break;
+    await_event(clocked ? std::min(end, now + kClockPatience) : end);
   }
   interruption_ = nullptr;
+  // Of one that is on its way the stop is passed over.
+  if (const auto clock = clocks_.find(tid); clock != clocks_.end()) clock->second.disarm();
   if (interruption.done) return interruption.held;
   if (interruption.gone)
     return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " has ended");

@@ -15,7 +15,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "attach/clock_stop.h"
 #include "attach/perf_fault_event.h"
+#include "attach/restarts.h"
 #include "attach/wait_status.h"
 #include "memspy/address.h"
 #include "memspy/result.h"
@@ -27,6 +29,8 @@ struct SignalStop {
   int signal = 0;
   int code = 0;  // si_code
   int fd = -1;   // si_fd, for signals of file descriptors
+  // Sent because of the descriptor `file`?
+  bool is_of(int file) const;
 };
 
 enum class ThreadOrigin { kSeized, kCloned, kForked, kExeced };
@@ -60,8 +64,10 @@ struct HoldReport {
   std::chrono::nanoseconds held_for{};  // from the first interrupt to the last resumption
   std::uint32_t threads = 0;            // of the process
   std::uint32_t held = 0;               // at the end
-  // System calls that were ended with EINTR all the same: by threads that entered one between the
-  // question whether they run and the interrupt.
+  // System calls that were ended with EINTR all the same: of threads that entered one between the
+  // question what they are blocked in and the interrupt; and by signals that the program ignores
+  // (SIGCHLD, mostly), which the kernel delivers where a thread is traced. While the thread that
+  // such a signal is meant for is held, it goes to another one.
   std::uint32_t cut_calls = 0;
 };
 
@@ -81,19 +87,19 @@ class Seizure {
   // Handles what has happened since, without blocking. Returns the number of events handled.
   std::size_t dispatch();
 
-  // Interrupts a running thread, calls `body` while it is stopped, resumes it. Other events are
-  // handled meanwhile. kTimeout: it did not stop before the deadline, the interrupt stays pending
-  // and the next stop is resumed at once; kTargetGone: it ended.
+  // Stops a thread that computes, calls `body` while it is stopped, resumes it. Other events are
+  // handled meanwhile. kTimeout: it has blocked instead, or did not stop before the deadline; should
+  // it stop later it is resumed at once. kTargetGone: it ended.
   Result<std::chrono::nanoseconds> with_stopped(Tid tid, std::chrono::nanoseconds deadline,
                                                 const std::function<void()>& body);
 
-  // Holds every thread of `pid` for which `may_interrupt` says so, calls `body`, resumes them. New
-  // threads are held from birth on; a job-stopped thread is held, and stays stopped afterwards. A
-  // thread that does not stop before the deadline counts as held: it does when it next runs.
-  // Processes that were not seized before are. kNoSuchProcess, kPermission as for seize;
-  // kTargetGone: no thread is left.
-  Result<HoldReport> with_all_held(Pid pid, std::chrono::nanoseconds deadline,
-                                   const std::function<bool(Tid)>& may_interrupt,
+  // Holds every thread of `pid` that `ask` calls stoppable, calls `body`, resumes them. New threads
+  // are held from birth on; a job-stopped thread is held, and stays stopped afterwards. One that was
+  // interrupted and does not stop before the deadline counts as held: it does when it next runs; one
+  // that computes inside the kernel for so long counts as left alone. Processes that were not seized
+  // before are. kNoSuchProcess, kPermission as for seize; kTargetGone: no thread is left.
+  using Ask = std::function<Stoppable(Tid)>;
+  Result<HoldReport> with_all_held(Pid pid, std::chrono::nanoseconds deadline, const Ask& ask,
                                    const std::function<void()>& body);
   // Inside of that body: asks again about the threads that were left alone, and for new ones.
   // Returns how many more are held now.
@@ -111,7 +117,13 @@ class Seizure {
 
  private:
   // What with_all_held() knows of the threads that it has asked about.
-  enum class Held { kAwaited, kStopped, kJobStopped, kLeftAlone };
+  enum class Held {
+    kAwaited,  // interrupted
+    kClocked,  // it will stop when it computes
+    kStopped,
+    kJobStopped,
+    kLeftAlone
+  };
 
   Result<bool> seize_pass(Pid pid);
   Result<bool> seize_thread(Pid pid, Tid tid);
@@ -127,18 +139,27 @@ class Seizure {
   void handle_group_stop(Tid tid);
   void resume(Tid tid, int signal = 0) const;
   void check_thread() const;
+  bool computes(Tid tid) const;
   void await_event(std::chrono::steady_clock::time_point end);
   bool keep_held(Tid tid, Held how);
+  void stopped_as_asked(Tid tid);
+  bool stop_by_clock(Tid tid);
+  bool is_clock(Tid tid, const SignalStop& stop) const;
+  void review_clocks();
+  Held ask_to_stop(Tid tid);
   Result<std::size_t> hold_pass();
+  void await_stops(std::chrono::steady_clock::time_point end);
   Result<std::size_t> hold_all(std::chrono::steady_clock::time_point end);
   void release_all();
   bool call_was_cut(Tid tid) const;
+  bool ignores(Tid tid, int signal) const;
 
   const procfs::ProcDir& proc_;
   TraceeObserver& observer_;
   bool follow_children_;
   std::thread::id owner_ = std::this_thread::get_id();
   std::unordered_map<Tid, Pid> tracees_;
+  std::unordered_map<Tid, ClockStop> clocks_;  // of the stop at hand
 
   // The stop that with_stopped() waits for.
   struct Interruption {
@@ -152,11 +173,11 @@ class Seizure {
 
   struct Hold {
     Pid pid;
-    const std::function<bool(Tid)>* may_interrupt;
+    const Ask* ask;
     std::unordered_map<Tid, Held> threads;
-    std::uint32_t cut_calls = 0;
   };
   Hold* hold_ = nullptr;
+  std::uint32_t cut_calls_ = 0;
 };
 
 }  // namespace memspy::attach

@@ -1,12 +1,16 @@
 // Seizure: all threads of a process held at once.
+#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "attach/ptrace_call.h"
 #include "attach/seizure.h"
+#include "attach/signal_choice.h"
 
 namespace memspy::attach {
 namespace {
@@ -15,6 +19,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 // A process that makes threads faster than they are found: those of threads already held cannot.
 constexpr int kMaxHoldPasses = 64;
+// A clock fires at once where its thread computes; after so long it is asked again what it does.
+constexpr auto kReview = std::chrono::microseconds(300);
 
 }  // namespace
 
@@ -22,7 +28,7 @@ constexpr int kMaxHoldPasses = 64;
 bool Seizure::keep_held(Tid tid, Held how) {
   if (hold_ == nullptr || tracees_.at(tid) != hold_->pid) return false;
   auto [it, fresh] = hold_->threads.try_emplace(tid, how);
-  if (!fresh && it->second == Held::kAwaited && call_was_cut(tid)) ++hold_->cut_calls;
+  if (!fresh && it->second == Held::kAwaited && call_was_cut(tid)) ++cut_calls_;
   it->second = how;
   return true;
 }
@@ -35,6 +41,15 @@ bool Seizure::call_was_cut(Tid tid) const {
   const auto call = static_cast<long long>(registers.orig_rax);
   const auto result = static_cast<long long>(registers.rax);
   return call >= 0 && result == -EINTR;
+}
+
+// A signal that the kernel would not have delivered to a thread that is not traced.
+bool Seizure::ignores(Tid tid, int signal) const {
+  const auto status = proc_.status(tracees_.at(tid), tid);
+  if (!status.has_value() || status->sig_caught.contains(signal)) return false;
+  const bool by_default =
+      signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+  return by_default || status->sig_ignored.contains(signal);
 }
 
 // Asks about every thread that is neither held nor about to be. Returns how many it interrupted or
@@ -50,12 +65,72 @@ Result<std::size_t> Seizure::hold_pass() {
       if (!seized) continue;  // it has ended, or its birth is about to be reported
     }
     const bool fresh = known == hold_->threads.end();
-    const bool interrupt = (*hold_->may_interrupt)(tid);
-    if (interrupt && trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) continue;  // it has ended
-    hold_->threads[tid] = interrupt ? Held::kAwaited : Held::kLeftAlone;
-    if (fresh || interrupt) ++changes;
+    const Held before = fresh ? Held::kLeftAlone : known->second;
+    const Held now = ask_to_stop(tid);
+    hold_->threads[tid] = now;
+    if (fresh || now != before) ++changes;
   }
   return changes;
+}
+
+Seizure::Held Seizure::ask_to_stop(Tid tid) {
+  const Stoppable how = (*hold_->ask)(tid);
+  if (how == Stoppable::kNot) return Held::kLeftAlone;
+  if (how == Stoppable::kComputing && stop_by_clock(tid)) return Held::kClocked;
+  // ESRCH: it has ended, which will be reported.
+  return trace(PTRACE_INTERRUPT, tid, 0, 0) == 0 ? Held::kAwaited : Held::kLeftAlone;
+}
+
+// False: perf is refused, or the thread handles every signal that could be used.
+bool Seizure::stop_by_clock(Tid tid) {
+  const auto tracee = tracees_.find(tid);
+  if (tracee == tracees_.end()) return false;
+  const auto status = proc_.status(tracee->second, tid);
+  const auto signal = status.has_value() ? choose_signal(*status) : std::nullopt;
+  if (!signal) return false;
+  auto clock = ClockStop::arm(tid, *signal);
+  if (!clock.has_value()) return false;
+  clocks_.insert_or_assign(tid, std::move(clock).value());
+  return true;
+}
+
+bool Seizure::is_clock(Tid tid, const SignalStop& stop) const {
+  const auto it = clocks_.find(tid);
+  return it != clocks_.end() && it->second.signal() == stop.signal && stop.is_of(it->second.fd());
+}
+
+// Threads that were about to block when their clock was set: they are asked again.
+void Seizure::review_clocks() {
+  for (auto& [tid, held] : hold_->threads) {
+    if (held != Held::kClocked) continue;
+    const Stoppable how = (*hold_->ask)(tid);
+    if (how == Stoppable::kComputing) continue;
+    clocks_.at(tid).disarm();
+    const bool interrupt =
+        how == Stoppable::kBlocked && trace(PTRACE_INTERRUPT, tid, 0, 0) == 0;
+    held = interrupt ? Held::kAwaited : Held::kLeftAlone;
+  }
+}
+
+// Until every thread that was asked to stop has, or `end`.
+void Seizure::await_stops(SteadyClock::time_point end) {
+  const auto any = [&](Held how) {
+    return std::any_of(hold_->threads.begin(), hold_->threads.end(),
+                       [&](const auto& entry) { return entry.second == how; });
+  };
+  auto review = SteadyClock::now() + kReview;
+  while (any(Held::kAwaited) || any(Held::kClocked)) {
+    if (wait_once()) continue;
+    const auto now = SteadyClock::now();
+    if (now >= end) break;
+    if (now >= review) {
+      review_clocks();
+      review = SteadyClock::now() + kReview;
+    }
+    await_event(any(Held::kClocked) ? std::min(end, review) : end);
+  }
+  // Computing inside the kernel: nothing says that it will not go on with its program.
+  for (auto& [tid, held] : hold_->threads) held = held == Held::kClocked ? Held::kLeftAlone : held;
 }
 
 Result<std::size_t> Seizure::hold_all(SteadyClock::time_point end) {
@@ -63,19 +138,10 @@ Result<std::size_t> Seizure::hold_all(SteadyClock::time_point end) {
   for (int pass = 0; pass < kMaxHoldPasses; ++pass) {
     MEMSPY_TRY(more, hold_pass());
     changes += more;
-    const auto awaited = [&] {
-      for (const auto& [tid, held] : hold_->threads)
-        if (held == Held::kAwaited) return true;
-      return false;
-    };
-    while (awaited()) {
-      if (wait_once()) continue;
-      if (SteadyClock::now() >= end) return changes;
-      await_event(end);
-    }
+    await_stops(end);
     while (wait_once()) {
     }
-    if (more == 0) break;
+    if (more == 0 || SteadyClock::now() >= end) break;
   }
   return changes;
 }
@@ -88,10 +154,9 @@ void Seizure::release_all() {
 }
 
 Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds deadline,
-                                          const std::function<bool(Tid)>& may_interrupt,
-                                          const std::function<void()>& body) {
+                                          const Ask& ask, const std::function<void()>& body) {
   MEMSPY_CHECK(seize(pid));
-  Hold hold{pid, &may_interrupt, {}, 0};
+  Hold hold{pid, &ask, {}};
   hold_ = &hold;
   const auto begin = SteadyClock::now();
   const auto all = hold_all(begin + deadline);
@@ -101,10 +166,11 @@ Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds dead
   HoldReport report;
   report.held_for = SteadyClock::now() - begin;
   hold_ = nullptr;
+  clocks_.clear();
   report.threads = static_cast<std::uint32_t>(hold.threads.size());
   for (const auto& [tid, held] : hold.threads) report.held += held == Held::kLeftAlone ? 0 : 1;
-  report.cut_calls = hold.cut_calls;
   dispatch();
+  report.cut_calls = cut_calls_;
   if (!all.has_value()) return all.error();
   if (!any) {
     return make_error(Errc::kTargetGone, "process " + std::to_string(pid.value) + " has ended");

@@ -93,7 +93,10 @@ class Taker {
  public:
   Taker(const procfs::ProcDir& proc, Pid pid, const ImageOptions& options)
       : proc_(proc), pid_(pid), options_(options) {}
-  Result<std::unique_ptr<ProcessImage>> take();
+  // On a thread of its own, whose end lets go of everything whatever happens.
+  Result<HoldReport> take();
+  // Afterwards: while the target is traced, signals that it ignores reach it.
+  std::unique_ptr<ProcessImage> finish(const HoldReport& held);
 
  private:
   Result<Unit> prepare();
@@ -101,7 +104,6 @@ class Taker {
   Result<bool> copy_once(bool last);
   bool between_pieces(std::uint64_t done, bool last);
   std::optional<Error> too_long(nanoseconds expected, std::string_view how) const;
-  std::unique_ptr<ProcessImage> finish(const HoldReport& held);
   nanoseconds held_so_far() const { return SteadyClock::now() - stop_begin_; }
 
   const procfs::ProcDir& proc_;
@@ -217,7 +219,9 @@ std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
   facts_.cut_calls = held.cut_calls;
   if (held.cut_calls > 0) {
     facts_.remarks.push_back(fmt::format(
-        "{} system calls that began in the moment of the stop returned EINTR", held.cut_calls));
+        "{} system calls returned EINTR although the program handles no signal (they began in the "
+        "moment of the stop, or a child ended during it)",
+        held.cut_calls));
   }
   if (plan_.swap_bytes > 0) {
     facts_.remarks.push_back(
@@ -240,7 +244,7 @@ std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
   return std::make_unique<PiecedImage>(std::move(parts), std::move(*store_));
 }
 
-Result<std::unique_ptr<ProcessImage>> Taker::take() {
+Result<HoldReport> Taker::take() {
   MEMSPY_CHECK(prepare());
   auto copied = Result<Unit>(make_error(Errc::kInternal, "nothing was copied"));
   // Whoever competes for the processors now lengthens the target's pause. Where it is permitted
@@ -255,10 +259,10 @@ Result<std::unique_ptr<ProcessImage>> Taker::take() {
   const auto deadline =
       options_.max_pause ? std::min(kGatherDeadline, *options_.max_pause / 2) : kGatherDeadline;
   MEMSPY_TRY(held, seizure_.with_all_held(
-                       pid_, deadline, [&](Tid tid) { return may_interrupt(proc_, pid_, tid); },
+                       pid_, deadline, [&](Tid tid) { return stoppable(proc_, pid_, tid); },
                        [&] { copied = copy_held(); }));
   MEMSPY_CHECK(std::move(copied));
-  return finish(held);
+  return held;
 }
 
 // `body` on a thread that blocks SIGCHLD and ends before this returns.
@@ -294,10 +298,11 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
 
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
                                                  const ImageOptions& options) {
-  auto image =
-      Result<std::unique_ptr<ProcessImage>>(make_error(Errc::kInternal, "the image was not taken"));
-  on_own_thread([&] { image = Taker(proc, pid, options).take(); });
-  return image;
+  std::optional<Taker> taker;
+  auto held = Result<HoldReport>(make_error(Errc::kInternal, "the image was not taken"));
+  on_own_thread([&] { held = taker.emplace(proc, pid, options).take(); });
+  MEMSPY_CHECK(held);
+  return taker->finish(*held);
 }
 
 }  // namespace memspy::attach

@@ -8,6 +8,7 @@
 #include "cli/process_facts.h"
 #include "cli/signals.h"
 #include "cli/target_fate.h"
+#include "procfs/processes.h"
 
 namespace memspy::cli {
 namespace {
@@ -56,9 +57,31 @@ Error stopped_waiting(std::string why) {
   return error;
 }
 
+std::uint64_t rss_of_descendants(const procfs::ProcDir& proc, Pid pid) {
+  std::uint64_t bytes = 0;
+  for (const Pid child : procfs::descendants(proc, pid)) {
+    const auto statm = proc.statm(child);
+    if (statm.has_value()) bytes += statm->rss_bytes();
+  }
+  return bytes;
+}
+
+void remark(const RunSummary& summary, const WatchSink& watch, Env& env) {
+  if (watch.gaps() > 0) {
+    const std::string times = watch.gaps() > 1 ? fmt::format(" ({} times)", watch.gaps()) : "";
+    say(env, watch.last_gap() + times);
+  }
+  for (const auto& [name, count] : summary.counters) {
+    if (name == "partial_samples" && count > 0)
+      say(env, fmt::format("{:.0f} stacks were given up at --max-pause; what they stood for is in "
+                           "[unattributed]",
+                           count));
+  }
+}
+
 }  // namespace
 
-Result<Unit> wait_for(const Condition& condition, Pid pid, Env& env) {
+Result<Unit> wait_for(const Condition& condition, Pid pid, bool subprocesses, Env& env) {
   say(env, fmt::format("waiting until {} holds for PID {}", condition.text, pid.value));
   ConditionWatch watch(condition);
   const SteadyTime start = env.clock.now();
@@ -72,10 +95,10 @@ Result<Unit> wait_for(const Condition& condition, Pid pid, Env& env) {
       return make_error(Errc::kTargetGone,
                         fmt::format("PID {} ended before {} held", pid.value, condition.text));
     }
-    const double rss = static_cast<double>(statm->rss_bytes());
-    if (watch.update(env.clock.now() - start, rss)) {
-      say(env,
-          fmt::format("{} holds: RSS is {}", condition.text, format_bytes(statm->rss_bytes())));
+    const std::uint64_t rss =
+        statm->rss_bytes() + (subprocesses ? rss_of_descendants(env.proc, pid) : 0);
+    if (watch.update(env.clock.now() - start, static_cast<double>(rss))) {
+      say(env, fmt::format("{} holds: RSS is {}", condition.text, format_bytes(rss)));
       return Unit{};
     }
     env.sleep(kWhenPoll);
@@ -86,7 +109,8 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
                             Env& env, const Started& started) {
   SignalScope signals;
   if (request.sampling.when && request.pid)
-    MEMSPY_CHECK(wait_for(*request.sampling.when, *request.pid, env));
+    MEMSPY_CHECK(
+        wait_for(*request.sampling.when, *request.pid, request.sampling.subprocesses, env));
   sampler::SessionOptions options = to_session_options(request.sampling);
   options.pid = request.pid;
   if (!request.pid) options.launch = request.command;
@@ -120,6 +144,7 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
 
 ExitCode judge(const RunSummary& summary, const WatchSink& watch, const SamplingOptions& sampling,
                Env& env) {
+  remark(summary, watch, env);
   if (const auto& at = watch.failed_at()) {
     say(env,
         fmt::format("--fail-on {} was met after {}", sampling.fail_on->text, format_duration(*at)));

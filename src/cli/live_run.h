@@ -42,6 +42,6 @@ ExitCode judge(const RunSummary& summary, const WatchSink& watch, const Sampling
 
 // Blocks until the condition holds for a process that nobody is attached to yet. kTargetGone when
 // it ends before; kInternal when a signal ended the wait.
-Result<Unit> wait_for(const Condition& condition, Pid pid, Env& env);
+Result<Unit> wait_for(const Condition& condition, Pid pid, bool subprocesses, Env& env);
 
 }  // namespace memspy::cli

@@ -1,5 +1,7 @@
 #include "cli/sinks_live.h"
 
+#include <utility>
+
 namespace memspy::cli {
 namespace {
 
@@ -8,8 +10,6 @@ Result<Unit> for_each(const std::vector<SampleSink*>& sinks, const Call& call) {
   for (SampleSink* sink : sinks) MEMSPY_CHECK(call(*sink));
   return Unit{};
 }
-
-constexpr ProcessIndex kFirst{1};
 
 }  // namespace
 
@@ -105,12 +105,7 @@ WatchSink::WatchSink(const std::optional<Condition>& fail_on, TickCall on_tick)
 
 Result<Unit> WatchSink::on_point(const SeriesPoint& point) {
   ++points_;
-  const auto rss = point[SeriesColumn::kRssBytes];
-  if (!rss || point.process != kFirst) return Unit{};
-  rss_ = rss;
-  if (!first_rss_) first_rss_ = rss;
-  if (!fail_on_ || failed_at_) return Unit{};
-  if (fail_on_->update(point.time, *rss)) failed_at_ = point.time;
+  if (const auto rss = point[SeriesColumn::kRssBytes]) tick_rss_ = tick_rss_.value_or(0) + *rss;
   return Unit{};
 }
 
@@ -119,7 +114,18 @@ Result<Unit> WatchSink::on_growth(const GrowthRecord& growth) {
   return Unit{};
 }
 
+Result<Unit> WatchSink::on_gap(const Gap& gap) {
+  ++gaps_;
+  last_gap_ = gap.reason;
+  return Unit{};
+}
+
 Result<Unit> WatchSink::on_tick_end(std::chrono::nanoseconds time) {
+  if (tick_rss_) {
+    rss_ = std::exchange(tick_rss_, std::nullopt);
+    if (!first_rss_) first_rss_ = rss_;
+    if (fail_on_ && !failed_at_ && fail_on_->update(time, *rss_)) failed_at_ = time;
+  }
   return on_tick_ ? on_tick_(time) : Result<Unit>(Unit{});
 }
 

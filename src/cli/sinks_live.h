@@ -55,8 +55,8 @@ class LockedSink final : public SampleSink {
   std::mutex* mutex_;
 };
 
-// Watches a run: has anything been measured, has a --fail-on condition been met; calls back at the
-// end of each tick.
+// Watches a run: has anything been measured, has a --fail-on condition been met by all its processes
+// together; calls back at the end of each tick.
 class WatchSink final : public SampleSink {
  public:
   using TickCall = std::function<Result<Unit>(std::chrono::nanoseconds)>;
@@ -69,13 +69,16 @@ class WatchSink final : public SampleSink {
   Result<Unit> on_point(const SeriesPoint&) override;
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override { return Unit{}; }
-  Result<Unit> on_gap(const Gap&) override { return Unit{}; }
+  Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override { return Unit{}; }
 
-  // Of the process the run was asked for.
+  // Of all processes of the run.
   const std::optional<double>& rss_bytes() const { return rss_; }
   const std::optional<double>& first_rss_bytes() const { return first_rss_; }
+  // What went less well than planned: the last words on it, and how often there were any.
+  const std::string& last_gap() const { return last_gap_; }
+  std::uint64_t gaps() const { return gaps_; }
   bool measured() const { return points_ > 0 || growth_; }
   // When the condition first held.
   const std::optional<std::chrono::nanoseconds>& failed_at() const { return failed_at_; }
@@ -84,8 +87,10 @@ class WatchSink final : public SampleSink {
   std::optional<ConditionWatch> fail_on_;
   std::optional<std::chrono::nanoseconds> failed_at_;
   TickCall on_tick_;
+  std::optional<double> tick_rss_;  // of the tick that is not over yet
   std::optional<double> rss_, first_rss_;
-  std::uint64_t points_ = 0;
+  std::string last_gap_;
+  std::uint64_t points_ = 0, gaps_ = 0;
   bool growth_ = false;
 };
 

@@ -22,21 +22,27 @@ constexpr std::size_t kChecksPerCapture = 3;
 // A thread that was seen to replace code (exec in a loop) has all of it compared for this long.
 constexpr unsigned kWatchfulCaptures = 1000;
 
-// Counts what costs: calls, not requests.
-class CountingMemory final : public MemoryReader {
+// Counts what costs: calls, not requests. Nothing is readable once time is up.
+class MeteredMemory final : public MemoryReader {
  public:
-  CountingMemory(const MemoryReader& below, std::uint64_t& calls)
-      : below_(&below), calls_(&calls) {}
+  MeteredMemory(const MemoryReader& below, std::uint64_t& calls) : below_(&below), calls_(&calls) {}
+  void set_deadline(SteadyTime deadline) { deadline_ = deadline; }
+  bool overdue() const {
+    return deadline_ != SteadyTime::max() && std::chrono::steady_clock::now() >= deadline_;
+  }
   std::size_t read_some(RemoteAddr addr, std::span<std::byte> out) const override {
+    if (overdue()) return 0;
     ++*calls_;
     return below_->read_some(addr, out);
   }
   void read_many(std::span<ReadRequest> requests) const override {
+    if (overdue()) return;  // none of them is done
     ++*calls_;
     below_->read_many(requests);
   }
 
  private:
+  SteadyTime deadline_ = SteadyTime::max();
   const MemoryReader* below_;
   std::uint64_t* calls_;
 };
@@ -106,7 +112,7 @@ struct StackReader::Impl {
 
   Interpreter interpreter;
   StackReaderStats stats;
-  CountingMemory memory;
+  MeteredMemory memory;
   ThreadIndex threads;
   ThreadViewReader views;
   FrameWalker walker;
@@ -263,10 +269,14 @@ RemoteAddr StackReader::find_thread_state(std::uint64_t thread_id) {
   return impl_->threads.find(thread_id);
 }
 
-Result<Unit> StackReader::capture(RemoteAddr thread_state, RawStack& out) {
+Result<Unit> StackReader::capture(RemoteAddr thread_state, RawStack& out, SteadyTime deadline) {
   ++impl_->stats.captures;
+  impl_->memory.set_deadline(deadline);
   auto result = impl_->capture(thread_state, out);
+  const bool overdue = impl_->memory.overdue();
+  impl_->memory.set_deadline(SteadyTime::max());
   if (!result.has_value()) {
+    if (overdue) result = make_error(Errc::kTimeout, "the stack was not read in time");
     ++impl_->stats.rejected;
     impl_->last_samples.erase(thread_state);
     out.frames.clear();

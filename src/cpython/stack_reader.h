@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/clock.h"
 #include "cpython/interpreter.h"
 #include "memspy/frame.h"
 
@@ -53,8 +54,9 @@ class StackReader {
   RemoteAddr find_thread_state(std::uint64_t thread_id);
 
   // Reuses `out`'s storage. kCorrupt or kUnreadable: the chain did not hold together; count it.
-  // A thread state without frames gives an empty stack.
-  Result<Unit> capture(RemoteAddr thread_state, RawStack& out);
+  // A thread state without frames gives an empty stack. kTimeout: at `deadline` it was not whole.
+  Result<Unit> capture(RemoteAddr thread_state, RawStack& out,
+                       SteadyTime deadline = SteadyTime::max());
 
   // Appends frames innermost first; no reads. Two raw frames with equal (code, instruction) resolve
   // equally.

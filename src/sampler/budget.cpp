@@ -22,11 +22,17 @@ constexpr std::uint64_t kMaxPeriod = 1U << 16;
 }  // namespace
 
 Budget::Budget(double percent, SteadyTime now)
-    : rate_(std::max(percent, kSmallestBudget) / 100 * kShareForStops),
+    : planned_rate_(std::max(percent, kSmallestBudget) / 100 * kShareForStops),
+      rate_(planned_rate_),
       balance_(rate_ * kSavings / 2),
       window_start_(now),
       last_(now),
       trail_(percent, now) {}
+
+void Budget::set_thrift(double thrift) {
+  rate_ = planned_rate_ * thrift;
+  trail_.set_thrift(thrift);
+}
 
 bool Budget::set_period(double wanted) {
   const auto period = static_cast<std::uint64_t>(

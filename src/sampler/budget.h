@@ -19,6 +19,9 @@ class Budget {
   // itself.
   explicit Budget(double percent, SteadyTime now);
 
+  // Of what was planned, the part that may be spent now: CostWatch.
+  void set_thrift(double thrift);
+
   // A stop that held a thread for `held`, at which `faults` faults had gone by. True when a period
   // has changed and should be set on every thread of the process.
   bool on_stop(SteadyTime now, std::chrono::nanoseconds held, std::uint64_t faults);
@@ -27,6 +30,8 @@ class Budget {
     window_faults_ += faults;
     return trail_.add_faults(faults);
   }
+  // Stops are dearer than allowed: fewer of them until the next window.
+  void back_off() { set_period(static_cast<double>(period_) * 2); }
   // Call a few times a second, also when nothing stops. True: a period has changed.
   bool on_tick(SteadyTime now);
 
@@ -42,7 +47,8 @@ class Budget {
  private:
   bool set_period(double wanted);
   bool adjust(SteadyTime now);
-  double rate_;                 // seconds of stop per second
+  double planned_rate_;         // seconds of stop per second
+  double rate_;                 // the same, after thrift
   double balance_;              // seconds
   double stop_price_ = 240e-6;  // moving average, seconds
   double fault_rate_ = 0;       // per second, moving average

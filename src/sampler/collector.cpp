@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "base/duration.h"
 
 namespace memspy::sampler {
@@ -11,21 +13,22 @@ namespace {
 
 using C = SeriesColumn;
 
-// Of one core, for looking at page tables and the dearer series.
+// Of one core, for looking at page tables and the dearer series of all processes.
 constexpr double kCollectorShare = 0.005;
 
-double own_cpu_seconds() {
+std::chrono::nanoseconds own_cpu() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  const auto time = [](const timeval& t) {
+    return std::chrono::seconds(t.tv_sec) + std::chrono::microseconds(t.tv_usec);
   };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  return time(usage.ru_utime) + time(usage.ru_stime);
 }
 
 }  // namespace
 
-Collector::Collector(EngineContext& context, SampleSink& sink) : context_(context), sink_(sink) {}
+Collector::Collector(EngineContext& context, SampleSink& sink)
+    : context_(context), sink_(sink), cost_(context.options.budget_percent) {}
 
 ProcessWindow* Collector::find(ProcessIndex index) {
   const auto it = windows_.find(index);
@@ -59,6 +62,9 @@ Result<Unit> Collector::apply(const Event& event) {
     return sink_.on_stack(stack->id, stack->node);
   if (const auto* gap = std::get_if<Gap>(&event)) return sink_.on_gap(*gap);
   if (const auto* sample = std::get_if<FaultSample>(&event)) apply_sample(*sample);
+  if (const auto* awaited = std::get_if<FaultsAwaited>(&event)) {
+    if (ProcessWindow* window = find(awaited->process)) window->await(awaited->more);
+  }
   if (const auto* edge = std::get_if<WindowEdge>(&event)) apply_edge(*edge);
   if (const auto* fork = std::get_if<ForkNoticed>(&event)) {
     if (ProcessWindow* window = find(fork->process)) window->fork();
@@ -123,8 +129,28 @@ void Collector::apply_edge(const WindowEdge& edge) {
   }
 }
 
+// Never silent: a run that costs more than it may says so, and does less.
+Result<Unit> Collector::watch_cost(SteadyTime now) {
+  const auto living = static_cast<std::size_t>(std::count_if(
+      windows_.begin(), windows_.end(), [](const auto& entry) { return !entry.second.lost(); }));
+  const auto over = cost_.update(now, {own_cpu(), context_.counters.pauses.total()}, living);
+  context_.thrift.store(cost_.thrift(), std::memory_order_relaxed);
+  const double share =
+      kCollectorShare * cost_.thrift() / static_cast<double>(std::max<std::size_t>(living, 1));
+  for (auto& [index, window] : windows_) window.set_share(share);
+  if (!over) return Unit{};
+  Gap gap;
+  gap.time = now - context_.start;
+  gap.reason = fmt::format(
+      "rate lowered: memspy's CPU was {:.1f} %, stops {:.1f} % of {}, over the budget of {:g} %",
+      over->own_cpu_percent, over->stopped_percent, format_duration(over->window),
+      over->allowed_percent);
+  return sink_.on_gap(gap);
+}
+
 Result<Unit> Collector::tick(SteadyTime now, bool last) {
   MEMSPY_CHECK(take_events());
+  MEMSPY_CHECK(watch_cost(now));
   const auto time = now - context_.start;
   std::uint64_t rss = 0;
   for (auto& [index, window] : windows_) {
@@ -190,10 +216,11 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
                       {"rejected_fault_bytes", count(counters.rejected_faults.load() * kPageBytes)},
                       {"copied_on_write_bytes", count(copied)},
                       {"huge_page_bytes", count(huge)},
+                      {"partial_samples", count(counters.partial.load())},
                       {"blind_threads", count(counters.blind_threads.load())},
                       {"late_looks", count(counters.late_looks.load())},
                       {"dropped_samples", count(context_.queue.dropped())},
-                      {"own_cpu_seconds", own_cpu_seconds()}};
+                      {"own_cpu_seconds", to_seconds(own_cpu())}};
   return summary;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "memspy/sample_sink.h"
+#include "sampler/cost_watch.h"
 #include "sampler/engines/engine.h"
 #include "sampler/process_window.h"
 
@@ -32,6 +33,7 @@ class Collector {
  private:
   Result<Unit> apply(const Event& event);
   Result<Unit> apply_process(const ProcessRecord& record);
+  Result<Unit> watch_cost(SteadyTime now);
   void apply_edge(const WindowEdge& edge);
   void apply_sample(const FaultSample& sample);
   ProcessWindow* find(ProcessIndex index);
@@ -39,6 +41,7 @@ class Collector {
   EngineContext& context_;
   SampleSink& sink_;
   std::map<ProcessIndex, ProcessWindow> windows_;
+  CostWatch cost_;
   std::optional<std::string> end_of_first_;
   ProcessIndex last_lost_;  // whose memory went last; 0: none
   std::uint64_t rss_peak_bytes_ = 0;

@@ -36,6 +36,12 @@ struct FaultSample {
   bool late = false;         // the stack was read after that call had ended
 };
 
+// Faults that were counted and will be charged later, by so many more: RSS holds their pages already.
+struct FaultsAwaited {
+  ProcessIndex process;
+  std::int64_t more = 0;
+};
+
 // The interpreter of a process, for the series that need it. A copy: the tracer keeps its own.
 struct InterpreterFound {
   ProcessIndex process;
@@ -65,7 +71,7 @@ struct WindowEdge {
 };
 
 using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample,
-                           InterpreterFound, ForkNoticed, WindowEdge, Gap>;
+                           FaultsAwaited, InterpreterFound, ForkNoticed, WindowEdge, Gap>;
 
 class EventQueue {
  public:

@@ -1,6 +1,7 @@
 #include "sampler/fault_matcher.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace memspy::sampler {
 namespace {
@@ -14,14 +15,13 @@ constexpr std::size_t kMaxPlaces = 4096, kMaxCodes = 4096;
 constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
+constexpr std::uint64_t kNearby = 1024;  // bytes of native code
 
 // A word that held the instruction by chance is not believed for long. One guess is no evidence.
 constexpr std::uint16_t kSureScore = 4, kGuessScore = 1, kUsableScore = 2, kMaxScore = 40;
 
-std::uint64_t place_key(const FaultRecord& record, std::uint64_t stack_base) {
-  std::uint64_t key = record.code * 0x9e3779b97f4a7c15ULL;
-  key = (key ^ (stack_base - record.stack)) * 0xff51afd7ed558ccdULL;
-  return key ^ key >> 29;
+FaultPlaces::Key place_key(const FaultRecord& record, std::uint64_t stack_base) {
+  return {stack_base - record.stack, record.code};
 }
 
 bool same_callers(const RawStack& a, const RawStack& b) {
@@ -82,7 +82,14 @@ std::span<const FaultPlaces::Slot> FaultPlaces::Place::usable() const {
   return {slots.begin(), end};
 }
 
-bool FaultPlaces::learn(std::uint64_t key, const FaultRecord& record, const RawStack& stack,
+std::size_t FaultPlaces::Place::rivals() const {
+  const auto all = usable();
+  const auto end = std::find_if(all.begin(), all.end(),
+                                [&](const Slot& s) { return s.score != all.front().score; });
+  return static_cast<std::size_t>(end - all.begin());
+}
+
+bool FaultPlaces::learn(Key key, const FaultRecord& record, const RawStack& stack,
                         FaultEvidence evidence) {
   const bool sure = evidence == FaultEvidence::kStopped;
   const auto instruction =
@@ -93,16 +100,32 @@ bool FaultPlaces::learn(std::uint64_t key, const FaultRecord& record, const RawS
   if (places_.size() >= kMaxPlaces && !places_.contains(key)) places_.clear();
   Place& place = places_[key];
   place.collecting = stack.collecting;
-  const bool was_usable = !place.usable().empty() || place.blank;
+  const bool was_blank = place.blank;
+  const std::size_t rivals = place.rivals();
   merge_slots(place.slots, found);
   place.blank = place.usable().empty() && (sure || place.blank);
-  if (!was_usable && (place.blank || !place.usable().empty())) ++generation_;
+  if (place.blank != was_blank || place.rivals() != rivals) ++generation_;
   return true;
 }
 
-const FaultPlaces::Place* FaultPlaces::find(std::uint64_t key) const {
+const FaultPlaces::Place* FaultPlaces::find(Key key) const {
   const auto it = places_.find(key);
   return it == places_.end() ? nullptr : &it->second;
+}
+
+const FaultPlaces::Place* FaultPlaces::find_nearby(Key key) const {
+  const auto [depth, code] = key;
+  const Place* nearest = nullptr;
+  std::uint64_t distance = kNearby;
+  for (auto it = places_.lower_bound({depth, code - std::min(code, kNearby)});
+       it != places_.end() && it->first.first == depth && it->first.second <= code + kNearby; ++it) {
+    const std::uint64_t there = it->first.second;
+    const std::uint64_t away = there > code ? there - code : code - there;
+    if (it->second.usable().empty() || away >= distance) continue;
+    nearest = &it->second;
+    distance = away;
+  }
+  return nearest;
 }
 
 void FaultMatcher::remember(const RawStack& stack) {
@@ -123,7 +146,7 @@ void FaultMatcher::remember(const RawStack& stack) {
 bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, const RawStack& stack,
                          StackId id, FaultEvidence evidence) {
   if (stack.frames.empty() || stack.bytecode_size <= 0) return false;
-  const std::uint64_t key = place_key(record, stack_base);
+  const FaultPlaces::Key key = place_key(record, stack_base);
   if (!places_.learn(key, record, stack, evidence)) return false;
   remember(stack);
   if (places_.find(key)->blank) {
@@ -143,32 +166,64 @@ FaultMatcher::Code* FaultMatcher::find_code(std::uint64_t instruction, std::uint
 
 std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint64_t stack_base,
                                            const Intern& intern) {
-  const std::uint64_t key = place_key(record, stack_base);
+  const FaultPlaces::Key key = place_key(record, stack_base);
   const auto* place = places_.find(key);
   if (place == nullptr) return std::nullopt;
   if (place->blank) {
     const auto it = last_.find(key);
     return it == last_.end() ? std::nullopt : std::optional(it->second);
   }
-  for (const auto& slot : place->usable()) {
-    if (slot.word >= record.words.size()) continue;
+  return stack_at(find_instruction(place->usable(), place->rivals(), record), place->collecting,
+                  intern);
+}
+
+std::optional<StackId> FaultMatcher::guess(const FaultRecord& record, std::uint64_t stack_base,
+                                           const Intern& intern) {
+  const FaultPlaces::Key key = place_key(record, stack_base);
+  for (const auto* place : {places_.find(key), places_.find_nearby(key)}) {
+    if (place == nullptr) continue;
+    const Found found = find_instruction(place->slots, 1, record);
+    if (found.code != nullptr) return stack_at(found, place->collecting, intern);
+  }
+  return std::nullopt;
+}
+
+std::optional<StackId> FaultMatcher::stack_at(const Found& found, bool collecting,
+                                              const Intern& intern) {
+  if (found.code == nullptr) return std::nullopt;
+  auto& stacks = found.code->stacks;
+  if (stacks.size() >= kMaxStacks) stacks.clear();
+  const auto [it, fresh] = stacks.try_emplace(stack_key(found.offset, collecting));
+  if (fresh) {
+    RawStack stack = found.code->stack;
+    stack.frames.front().instruction = found.offset;
+    stack.collecting = collecting;
+    it->second = intern(stack);
+  }
+  return it->second;
+}
+
+// By how much a word is ahead depends on the instruction's inline caches.
+bool FaultMatcher::same_instruction(const Found& a, const Found& b) {
+  return a.code == b.code && std::abs(a.offset - b.offset) <= static_cast<std::int32_t>(kMaxAhead);
+}
+
+// The likeliest word that points into known code. One that is as likely must not contradict it.
+FaultMatcher::Found FaultMatcher::find_instruction(std::span<const FaultPlaces::Slot> slots,
+                                                   std::size_t rivals, const FaultRecord& record) {
+  Found found;
+  for (std::size_t i = 0; i < slots.size() && (i < rivals || found.code == nullptr); ++i) {
+    if (slots[i].word >= record.words.size()) continue;
     const std::uint64_t instruction =
-        record.words[slot.word] - static_cast<std::uint64_t>(slot.ahead);
+        record.words[slots[i].word] - static_cast<std::uint64_t>(slots[i].ahead);
     std::uint64_t begin = 0;
     Code* code = find_code(instruction, begin);
     if (code == nullptr) continue;
-    const auto offset = static_cast<std::int32_t>(instruction - begin);
-    if (code->stacks.size() >= kMaxStacks) code->stacks.clear();
-    const auto [it, fresh] = code->stacks.try_emplace(stack_key(offset, place->collecting));
-    if (fresh) {
-      RawStack stack = code->stack;
-      stack.frames.front().instruction = offset;
-      stack.collecting = place->collecting;
-      it->second = intern(stack);
-    }
-    return it->second;
+    const Found here{code, static_cast<std::int32_t>(instruction - begin)};
+    if (found.code == nullptr) found = here;
+    if (!same_instruction(found, here)) return {};
   }
-  return std::nullopt;
+  return found;
 }
 
 }  // namespace memspy::sampler

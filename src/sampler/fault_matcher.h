@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "attach/perf_fault_event.h"
@@ -45,17 +46,25 @@ class FaultPlaces {
     bool collecting = false;  // inside the garbage collector
     bool blank = false;       // its records do not hold the instruction: deep inside native code
     std::span<const Slot> usable() const;
+    // Of the usable ones, those that no evidence has told apart from the likeliest.
+    std::size_t rivals() const;
   };
 
-  // `key`: of the place. False: no evidence.
-  bool learn(std::uint64_t key, const attach::FaultRecord& record, const cpython::RawStack& stack,
+  // Where a fault was taken: how deep the stack was, and the instruction.
+  using Key = std::pair<std::uint64_t, std::uint64_t>;
+
+  // False: no evidence.
+  bool learn(Key key, const attach::FaultRecord& record, const cpython::RawStack& stack,
              FaultEvidence evidence);
-  const Place* find(std::uint64_t key) const;
+  const Place* find(Key key) const;
+  // The nearest one that is usable, as deep and some instructions away: of the same C function, as a
+  // loop is that touches memory in several places.
+  const Place* find_nearby(Key key) const;
   // Grows whenever something new was learnt: what did not match may match now.
   std::uint64_t generation() const { return generation_; }
 
  private:
-  std::unordered_map<std::uint64_t, Place> places_;
+  std::map<Key, Place> places_;
   std::uint64_t generation_ = 0;
 };
 
@@ -70,9 +79,14 @@ class FaultMatcher {
   // thread pointer. `id`: of the stack. False: there was no evidence, and nothing was learnt.
   bool learn(const attach::FaultRecord& record, std::uint64_t stack_base,
              const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
-  // nullopt: a place, or a function, that was never seen. A place whose records do not hold the
-  // instruction has the stack that was read there last.
+  // nullopt: a place, or a function, that was never seen, or words that are equally likely and say
+  // different things: one of them is left over from an earlier call. A place whose records do not
+  // hold the instruction has the stack that was read there last.
   std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,
+                               const Intern& intern);
+  // The same with less evidence, for a record that will wait no longer: a place that was seen once,
+  // or one near by.
+  std::optional<StackId> guess(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
   std::uint64_t generation() const { return places_.generation() + generation_; }
 
@@ -83,12 +97,21 @@ class FaultMatcher {
     std::unordered_map<std::int64_t, StackId> stacks;  // by the innermost instruction
   };
 
+  struct Found {
+    Code* code = nullptr;
+    std::int32_t offset = 0;  // of the instruction in it
+  };
+
   void remember(const cpython::RawStack& stack);
+  static bool same_instruction(const Found& a, const Found& b);
+  Found find_instruction(std::span<const FaultPlaces::Slot> slots, std::size_t rivals,
+                         const attach::FaultRecord& record);
+  std::optional<StackId> stack_at(const Found& found, bool collecting, const Intern& intern);
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
 
   FaultPlaces& places_;
   std::map<std::uint64_t, Code> codes_;              // by the address of the bytecode
-  std::unordered_map<std::uint64_t, StackId> last_;  // by place, where it is blank
+  std::map<FaultPlaces::Key, StackId> last_;         // by place, where it is blank
   std::uint64_t generation_ = 0;
 };
 

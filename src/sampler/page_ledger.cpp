@@ -90,8 +90,8 @@ bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t fa
   return false;
 }
 
-// Pages that came with this one, itself included.
-std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page) {
+// Pages of the mapping that came with this one, itself included.
+std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page, const Mapping& mapping) {
   const RemoteAddr block{page.value / (kFaultAroundPages * kPageBytes) *
                          (kFaultAroundPages * kPageBytes)};
   buffer_.assign(kFaultAroundPages, false);
@@ -100,6 +100,7 @@ std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page) {
   for (std::size_t i = 0; i < kFaultAroundPages; ++i) {
     const std::size_t at = page_in_chunk(block) + i;
     if (!buffer_[i] || chunk.baseline[at] || chunk.claimed[at]) continue;
+    if (!mapping.contains(block + i * kPageBytes)) continue;
     chunk.claimed.set(at);
     ++fresh;
   }
@@ -128,7 +129,7 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
   }
   const Mapping* mapping = find_mapping(map, page);
   const bool file = mapping != nullptr && page_cache(*mapping);
-  const std::uint64_t pages = faults * (file ? fault_around(chunk, page) : 1);
+  const std::uint64_t pages = faults * (file ? fault_around(chunk, page, *mapping) : 1);
   chunk.live.push_back(
       {++age_, who, static_cast<std::uint32_t>(std::min<std::uint64_t>(pages, UINT32_MAX)), at});
   ++live_samples_;

@@ -81,8 +81,12 @@ class PageLedger {
   // showed to be claimed twice. Less is: what came up without a fault beside pages that were
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
-  // moved (mremap), and stays with its owner. After audit() only.
-  void settle(std::int64_t limit_pages, const MemoryMap& map);
+  // moved (mremap), and stays with its owner. The rest goes to whoever has touched the same chunks,
+  // once it has been missing for long: claims are always a little behind RSS. `awaited_pages` are
+  // known to be. kLast: no more claims will come. After audit() only.
+  enum class Settling { kGoesOn, kLast };
+  void settle(std::int64_t limit_pages, std::int64_t awaited_pages, const MemoryMap& map,
+              Settling settling);
 
   std::vector<LedgerDelta> drain();
 
@@ -126,7 +130,7 @@ class PageLedger {
   void drop_weightless(Chunk& chunk);
   void mark_huge(Chunk& chunk);
   bool replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults);
-  std::uint64_t fault_around(Chunk& chunk, RemoteAddr page);
+  std::uint64_t fault_around(Chunk& chunk, RemoteAddr page, const Mapping& mapping);
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);
   void weigh_huge(ChunkIndex index, Chunk& chunk);
   void review_huge(ChunkIndex index, Chunk& chunk);
@@ -137,6 +141,7 @@ class PageLedger {
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
+  std::int64_t long_missing(std::int64_t missing);
   std::int64_t adopt_huge(std::int64_t deficit, const MemoryMap& map);
   const Live* nearest_sample(ChunkIndex index, const Mapping& mapping) const;
   Edge edge_of(ChunkIndex index, bool highest, const Mapping& mapping) const;
@@ -157,6 +162,7 @@ class PageLedger {
   std::int64_t net_pages_ = 0;
   std::uint64_t shrink_pages_ = 0, copied_pages_ = 0, huge_pages_ = 0;
   std::size_t live_samples_ = 0;
+  std::vector<std::int64_t> missing_;  // at the last few settle()s
   std::size_t merge_at_ = kMaxLiveSamples;
 };
 

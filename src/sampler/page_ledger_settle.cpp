@@ -9,16 +9,31 @@ namespace {
 // So many pages without a claim for each that has one: it was a huge page, and is split.
 constexpr std::uint64_t kSplitRoom = 16;
 constexpr std::uint64_t kNeighbourChunks = 16;
+constexpr std::size_t kLongMissing = 5;  // settle()s
 constexpr std::uint64_t kMovedRoom =
     16;  // a piece that moved has at least so many pages in a chunk
 
 }  // namespace
 
-void PageLedger::settle(std::int64_t limit_pages, const MemoryMap& map) {
+void PageLedger::settle(std::int64_t limit_pages, std::int64_t awaited_pages, const MemoryMap& map,
+                        Settling settling) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
-  if (surplus < 0) fill_up(follow_moves(adopt_huge(fill_up(-surplus, kSplitRoom), map)), 0);
+  std::int64_t missing = std::max<std::int64_t>(-surplus - awaited_pages, 0);
+  if (missing > 0) missing = follow_moves(adopt_huge(fill_up(missing, kSplitRoom), map));
+  if (settling == Settling::kGoesOn) missing = long_missing(missing);
+  if (missing > 0) fill_up(missing, 0);
   gone_.clear();
+}
+
+// What has been missing at each of the last few times.
+std::int64_t PageLedger::long_missing(std::int64_t missing) {
+  missing_.push_back(missing);
+  if (missing_.size() < kLongMissing) return 0;
+  const std::int64_t least = *std::min_element(missing_.begin(), missing_.end());
+  missing_.erase(missing_.begin());
+  for (std::int64_t& pages : missing_) pages -= least;
+  return least;
 }
 
 void PageLedger::take_back(std::int64_t surplus) {

@@ -64,13 +64,17 @@ std::uint64_t ProcessWindow::rss_when_lost() const {
   return growth_.rss_end_bytes + known - std::min(known, growth_.attributed_bytes);
 }
 
-void ProcessWindow::reconcile(std::uint64_t rss_bytes, bool settle) {
+void ProcessWindow::reconcile(std::uint64_t rss_bytes,
+                              std::optional<PageLedger::Settling> settling) {
   growth_.rss_end_bytes = rss_bytes;
   growth_.rss_peak_bytes = std::max(growth_.rss_peak_bytes, rss_bytes);
   const auto change =
       static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
-  if (settle) ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes), map_);
+  if (settling) {
+    ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes),
+                   std::max<std::int64_t>(awaited_faults_, 0), map_, *settling);
+  }
   const auto attributed = static_cast<std::int64_t>(attributed_now());
   const std::int64_t rest = change + shrink - attributed;
   growth_.attributed_bytes = static_cast<std::uint64_t>(attributed);
@@ -110,7 +114,9 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
     if (const auto seen = (*result.point)[C::kRssBytes]; seen && *seen > 0)
       rss = static_cast<std::uint64_t>(*seen);
   }
-  if (began_) reconcile(rss_at_end_.value_or(rss), audited);
+  std::optional<PageLedger::Settling> settling;
+  if (audited) settling = last ? PageLedger::Settling::kLast : PageLedger::Settling::kGoesOn;
+  if (began_) reconcile(rss_at_end_.value_or(rss), settling);
   const auto signed_bytes = [](std::uint64_t bytes) { return static_cast<std::int64_t>(bytes); };
   const std::int64_t rest =
       signed_bytes(growth_.rss_end_bytes) - signed_bytes(growth_.rss_begin_bytes) +

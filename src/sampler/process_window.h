@@ -41,9 +41,14 @@ class ProcessWindow {
   // Reads what is resident now. Before sampling begins where that can be arranged.
   void take_baseline();
   bool has_baseline() const { return has_baseline_; }
+  void set_share(double share) {
+    share_ = share;
+    series_.set_share(share);
+  }
   // `copied`: the process is a fork that shares its baseline with its parent.
   void begin(std::uint64_t rss_bytes, bool copied);
   void add(const FaultSample& sample);
+  void await(std::int64_t more_faults) { awaited_faults_ += more_faults; }
   // A new batch of samples begins: mappings may have changed since the last one.
   void begin_batch() { map_stale_ = true; }
   void fork() { ledger_.note_fork(); }
@@ -69,7 +74,7 @@ class ProcessWindow {
   bool look(SteadyTime now, bool last);
   std::uint64_t attributed_now() const;
   std::uint64_t rss_when_lost() const;
-  void reconcile(std::uint64_t rss_bytes, bool settle);
+  void reconcile(std::uint64_t rss_bytes, std::optional<PageLedger::Settling> settling);
   void refresh_map();
 
   const procfs::ProcDir& proc_;
@@ -86,6 +91,7 @@ class ProcessWindow {
   SteadyTime next_audit_{};
   WindowGrowth growth_;
   std::int64_t unattributed_bytes_ = 0;
+  std::int64_t awaited_faults_ = 0;  // counted, and not among the samples yet
 };
 
 }  // namespace memspy::sampler

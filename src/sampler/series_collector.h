@@ -20,6 +20,7 @@ class SeriesCollector {
   // `share`: of one core's time, for the dearer figures together.
   SeriesCollector(const procfs::ProcDir& proc, Pid pid, double share);
 
+  void set_share(double share) { share_ = share; }
   void set_interpreter(std::shared_ptr<const cpython::Interpreter> interpreter) {
     interpreter_ = std::move(interpreter);
   }

@@ -10,13 +10,29 @@ constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 4096;  // 2 to 3 Ki
 constexpr std::size_t kMaxPages = 4096;                             // of one of them
 constexpr std::size_t kMuchUnknown = 16;
 // Counts and records are taken one after the other, while the thread runs on.
-constexpr std::int64_t kSkew = 64;
+constexpr std::uint64_t kSkew = 64;
 
 bool same_words(const attach::FaultRecord& a, const attach::FaultRecord& b) {
   return a.code == b.code && a.stack == b.stack && a.words == b.words;
 }
 
 }  // namespace
+
+ThreadFaults::~ThreadFaults() { outlet_.waiting -= waiting_.size(); }
+
+std::int64_t ThreadFaults::faults_of(const Unknown& unknown) {
+  std::int64_t faults = 0;
+  for (const Page& page : unknown.pages) faults += static_cast<std::int64_t>(page.faults);
+  return faults;
+}
+
+void ThreadFaults::tell_awaited() {
+  const std::int64_t owed =
+      std::max<std::int64_t>(user_.owed, 0) + std::max<std::int64_t>(kernel_.owed, 0);
+  const std::int64_t now = owed + waiting_faults_;
+  const std::int64_t before = std::exchange(told_awaited_, now);
+  if (now != before) outlet_.queue.push(FaultsAwaited{process_, now - before});
+}
 
 bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawStack& stack,
                          StackId id, FaultEvidence evidence) {
@@ -26,6 +42,7 @@ bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawSt
 void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
   for (const Unknown& unknown : waiting_) guess(unknown.record, stack, id);
   retry();
+  tell_awaited();
 }
 
 bool ThreadFaults::guess(const attach::FaultRecord& record, const cpython::RawStack& stack,
@@ -39,9 +56,12 @@ bool ThreadFaults::guess(const attach::FaultRecord& record, const cpython::RawSt
 
 std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
   if (reader_ == nullptr) return std::nullopt;
-  return matcher_.match(record, stack_base_, [this](const cpython::RawStack& stack) {
-    return outlet_.interner.python_stack(process_, *reader_, stack);
-  });
+  return matcher_.match(record, stack_base_, intern_);
+}
+
+std::optional<StackId> ThreadFaults::guess_stack(const attach::FaultRecord& record) {
+  if (reader_ == nullptr) return std::nullopt;
+  return matcher_.guess(record, stack_base_, intern_);
 }
 
 void ThreadFaults::add(Mode mode, const attach::FaultRecord& record) {
@@ -55,25 +75,37 @@ void ThreadFaults::add(Mode mode, const attach::FaultRecord& record) {
     const bool again = !to.unknown.empty() && same_words(to.unknown.back().record, record);
     if (!again) to.unknown.push_back({mode, record, {}, {}});
     to.unknown.back().pages.push_back({record.address, 0});
+    to.newest_known = false;
+    return;
   }
+  to.newest_known = true;
 }
 
-void ThreadFaults::settle(Mode mode, std::uint64_t faults, bool every_fault) {
+void ThreadFaults::settle(Mode mode, std::uint64_t faults, std::uint64_t period) {
   Side& from = side(mode);
-  const auto records = static_cast<std::int64_t>(from.records);
   from.owed += static_cast<std::int64_t>(faults);
-  const bool all_there = every_fault && records > 0 && std::abs(from.owed - records) < kSkew;
-  const std::int64_t charged = all_there ? records : std::max<std::int64_t>(from.owed, 0);
-  from.owed -= charged;
-  share(mode, static_cast<std::uint64_t>(charged));
+  if (from.records == 0 && period != kNoTrail) {
+    retry();
+    return tell_awaited();
+  }
+  const auto owed = static_cast<std::uint64_t>(std::max<std::int64_t>(from.owed, 0));
+  const std::uint64_t slack = period <= 1 ? kSkew : period;
+  const std::uint64_t told = from.records * period;
+  std::uint64_t charged = owed, lost = 0;
+  if (period != kNoTrail && owed > told + slack) lost = owed - told;
+  if (period != kNoTrail && owed >= told && lost == 0) charged = told;
+  if (period == 1 && owed < told && told - owed < kSkew) charged = told;  // counted soon
+  from.owed -= static_cast<std::int64_t>(charged);
+  share(mode, charged - lost, lost);
   from.known.clear();
   from.unknown.clear();
   from.records = 0;
   retry();
+  tell_awaited();
 }
 
 // Rounded so that what is lost at one record is found at the next.
-void ThreadFaults::share(Mode mode, std::uint64_t faults) {
+void ThreadFaults::share(Mode mode, std::uint64_t faults, std::uint64_t lost) {
   Side& from = side(mode);
   const bool in_kernel = mode == Mode::kKernel;
   if (from.records == 0) {
@@ -83,14 +115,17 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults) {
     return;
   }
   std::uint64_t seen = 0, given = 0;
-  const auto next = [&] {
+  const auto next = [&](bool newest) {
     const std::uint64_t upto = faults * ++seen / from.records;
-    return upto - std::exchange(given, upto);
+    return upto - std::exchange(given, upto) + (newest ? std::exchange(lost, 0) : 0);
   };
-  for (const Located& located : from.known)
-    push(located.stack, located.address, next(), in_kernel, false);
+  for (const Located& located : from.known) {
+    const bool newest = from.newest_known && &located == &from.known.back();
+    push(located.stack, located.address, next(newest), in_kernel, false);
+  }
   for (Unknown& unknown : from.unknown) {
-    for (Page& page : unknown.pages) page.faults = next();
+    const bool last = !from.newest_known && &unknown == &from.unknown.back();
+    for (Page& page : unknown.pages) page.faults = next(last && &page == &unknown.pages.back());
     unknown.stack = from.stack;
     wait(std::move(unknown));
   }
@@ -110,6 +145,7 @@ void ThreadFaults::push_pages(const Unknown& unknown, StackId stack, bool late) 
 }
 
 void ThreadFaults::wait(Unknown&& unknown) {
+  waiting_faults_ += faults_of(unknown);
   if (!waiting_.empty() && same_words(waiting_.back().record, unknown.record) &&
       waiting_.back().pages.size() < kMaxPages) {
     auto& pages = waiting_.back().pages;
@@ -128,6 +164,8 @@ void ThreadFaults::wait(Unknown&& unknown) {
 }
 
 void ThreadFaults::give_up(const Unknown& unknown) {
+  waiting_faults_ -= faults_of(unknown);
+  if (const auto stack = guess_stack(unknown.record)) return push_pages(unknown, *stack, false);
   if (unknown.stack) push_pages(unknown, *unknown.stack, unknown.mode == Mode::kKernel);
 }
 
@@ -135,6 +173,7 @@ void ThreadFaults::give_up() {
   for (const Unknown& unknown : waiting_) give_up(unknown);
   outlet_.waiting -= waiting_.size();
   waiting_.clear();
+  tell_awaited();
 }
 
 void ThreadFaults::retry() {
@@ -142,8 +181,10 @@ void ThreadFaults::retry() {
   tried_ = matcher_.generation();
   outlet_.waiting -= std::erase_if(waiting_, [this](const Unknown& unknown) {
     const auto stack = match(unknown.record);
-    if (stack) push_pages(unknown, *stack, false);
-    return stack.has_value();
+    if (!stack) return false;
+    waiting_faults_ -= faults_of(unknown);
+    push_pages(unknown, *stack, false);
+    return true;
   });
 }
 

@@ -31,10 +31,11 @@ struct FaultOutlet {
 class ThreadFaults {
  public:
   enum class Mode { kUser, kKernel };  // taken in user mode; inside a system call
+  static constexpr std::uint64_t kNoTrail = 0;
 
   ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process, ThreadIndex thread)
       : outlet_(outlet), process_(process), thread_(thread), matcher_(places) {}
-  ~ThreadFaults() { outlet_.waiting -= waiting_.size(); }
+  ~ThreadFaults();
   ThreadFaults(const ThreadFaults&) = delete;
   ThreadFaults& operator=(const ThreadFaults&) = delete;
 
@@ -61,8 +62,11 @@ class ThreadFaults {
   void add(Mode mode, const attach::FaultRecord& record);
   // Of the newest user fault without a record.
   void set_address(RemoteAddr address) { address_ = address; }
-  // Charges what was counted since the last call. `every_fault`: none was left out on purpose.
-  void settle(Mode mode, std::uint64_t faults, bool every_fault);
+  // Charges what was counted since the last call. `period`: of the trail; each record stands for so
+  // many faults, and what is over waits for the next one. Much more than that was lost when the ring
+  // was full, which is after the last record that it took: it goes where that one goes. kNoTrail:
+  // no record will come; what has none is charged to the stack.
+  void settle(Mode mode, std::uint64_t faults, std::uint64_t period);
   // Waits no longer.
   void give_up();
   bool much_unknown() const;
@@ -88,27 +92,36 @@ class ThreadFaults {
     std::vector<Located> known;
     std::vector<Unknown> unknown;
     std::size_t records = 0;
+    bool newest_known = false;  // the newest record is among the known ones
     std::int64_t owed = 0;  // counted, but not yet charged
   };
 
   Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }
-  void share(Mode mode, std::uint64_t faults);
+  void share(Mode mode, std::uint64_t faults, std::uint64_t lost);
   void push_pages(const Unknown& unknown, StackId stack, bool late);
   void wait(Unknown&& unknown);
   void give_up(const Unknown& unknown);
+  std::optional<StackId> guess_stack(const attach::FaultRecord& record);
+  static std::int64_t faults_of(const Unknown& unknown);
   void retry();
+  void tell_awaited();
   void push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late);
 
   FaultOutlet& outlet_;
   ProcessIndex process_;
   ThreadIndex thread_;
   FaultMatcher matcher_;
+  const FaultMatcher::Intern intern_ = [this](const cpython::RawStack& stack) {
+    return outlet_.interner.python_stack(process_, *reader_, stack);
+  };
   const cpython::StackReader* reader_ = nullptr;
   bool native_ = false;
   std::uint64_t stack_base_ = 0;
   Side user_, kernel_;
   RemoteAddr address_;
   std::deque<Unknown> waiting_;                                   // oldest first
+  std::int64_t waiting_faults_ = 0;                               // theirs
+  std::int64_t told_awaited_ = 0;                                 // to the collector
   std::vector<std::pair<std::uint64_t, std::uint64_t>> guessed_;  // places, at this moment
   std::uint64_t tried_ = 0;  // the matcher's generation they were tried with
 };

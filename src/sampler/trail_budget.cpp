@@ -23,7 +23,8 @@ constexpr double kMaxPeriod = 1U << 16;
 }  // namespace
 
 TrailBudget::TrailBudget(double percent, SteadyTime now)
-    : rate_(std::max(percent, kSmallestBudget) / 100 * kShareForRecords / kRecordPrice),
+    : planned_rate_(std::max(percent, kSmallestBudget) / 100 * kShareForRecords / kRecordPrice),
+      rate_(planned_rate_),
       balance_(rate_ * kSavings),
       window_start_(now) {}
 
@@ -39,12 +40,16 @@ bool TrailBudget::set_period(double wanted) {
 
 bool TrailBudget::add_faults(std::uint64_t faults) {
   window_faults_ += faults;
-  balance_ -= static_cast<double>(faults) / static_cast<double>(period_);
+  const double records = static_cast<double>(faults) / static_cast<double>(period_);
+  balance_ -= records;
+  records_since_raise_ += records;
   if (balance_ >= 0) return false;
   balance_ = std::max(balance_, -kMostDebt * capacity());
-  // Within a window nobody knows how long the burst will be; the next tick does.
-  return static_cast<double>(window_faults_) > rate_ * kWindow &&
-         set_period(static_cast<double>(period_ * kRaise));
+  // Within a window nobody knows how long the burst will be; the next tick does. Until then each
+  // period is given as many records as a whole window may have.
+  if (records_since_raise_ < rate_ * kWindow) return false;
+  records_since_raise_ = 0;
+  return set_period(static_cast<double>(period_ * kRaise));
 }
 
 bool TrailBudget::on_tick(SteadyTime now) {
@@ -53,6 +58,7 @@ bool TrailBudget::on_tick(SteadyTime now) {
   const double observed = static_cast<double>(window_faults_) / elapsed;
   fault_rate_ = observed > fault_rate_ ? observed : fault_rate_ + kFall * (observed - fault_rate_);
   window_faults_ = 0;
+  records_since_raise_ = 0;
   window_start_ = now;
   balance_ = std::min(balance_ + rate_ * elapsed, capacity());
   if (balance_ > capacity() / 2 || (balance_ > 0 && period_ == 1)) return set_period(1);

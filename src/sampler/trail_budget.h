@@ -16,6 +16,7 @@ class TrailBudget {
   // `percent`: of the target's time, as for Budget.
   TrailBudget(double percent, SteadyTime now);
 
+  void set_thrift(double thrift) { rate_ = planned_rate_ * thrift; }
   // Faults that were counted; about one in period() of them left a record. True: the period has
   // changed.
   bool add_faults(std::uint64_t faults);
@@ -28,10 +29,12 @@ class TrailBudget {
   bool set_period(double wanted);
   double capacity() const;
 
-  double rate_;            // records per second
+  double planned_rate_;    // records per second
+  double rate_;            // the same, after thrift
   double balance_;         // records; below zero: to be earned before anything is saved again
   double fault_rate_ = 0;  // per second; rises at once, falls slowly
   std::uint64_t window_faults_ = 0;
+  double records_since_raise_ = 0;
   SteadyTime window_start_;
   std::uint64_t period_ = 1;
 };

@@ -24,7 +24,8 @@ struct EngineOptions {
   bool subprocesses = false;
   std::optional<int> assume_minor;
   std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(10);  // engine poll only
-  std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);  // the deadline of one stop
+  // Of one stop: what was not read by then is not read.
+  std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);
 };
 
 // What an engine counts; read by the collector at any time.
@@ -32,6 +33,7 @@ struct EngineCounters {
   std::atomic<std::uint64_t> samples{0};
   std::atomic<std::uint64_t> rejected{0};         // stacks that could not be read
   std::atomic<std::uint64_t> rejected_faults{0};  // their weight
+  std::atomic<std::uint64_t> partial{0};          // stacks given up at max_pause
   std::atomic<std::uint64_t> late{0};
   std::atomic<std::uint64_t> late_looks{0};     // engine poll: put off to stay inside the budget
   std::atomic<std::uint64_t> blind_threads{0};  // threads whose faults could not be watched
@@ -48,6 +50,7 @@ struct EngineContext {
   WakeFd to_tracer;     // the tracer should look at `ending`
   WakeFd to_collector;  // there is news: a process came or went
   std::atomic<bool> ending{false};
+  std::atomic<double> thrift{1};  // of what the budget plans, this much may be spent: CostWatch
 };
 
 enum class AttachKind {

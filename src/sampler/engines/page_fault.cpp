@@ -26,8 +26,8 @@ constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its 
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
-constexpr std::size_t kKernelRing = 32 << 10;  // 7 records, and few are outstanding
-// 120 records; fewer where many threads grow.
+constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
+// 120 records of faults in user mode, 240 of those in system calls; fewer where many threads grow.
 constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
@@ -98,8 +98,11 @@ std::chrono::nanoseconds PageFaultEngine::pause() { return kTimer; }
 
 void PageFaultEngine::work() {
   const auto now = std::chrono::steady_clock::now();
+  const double thrift = context_.thrift.load(std::memory_order_relaxed);
   for (const auto& [pid, target] : roster_.processes()) {
     Budgets& budgets = budgets_of(*target);
+    budgets.stops.set_thrift(thrift);
+    budgets.kernel_reads.set_thrift(thrift);
     if (budgets.stops.on_tick(now)) follow_all(budgets, *target);
     budgets.kernel_reads.on_tick(now);
   }
@@ -225,10 +228,10 @@ std::size_t PageFaultEngine::trail_bytes() const {
 // --- a fault in user mode: the thread stands still ---
 
 bool PageFaultEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
-  if (stop.code != POLL_IN && stop.code != POLL_HUP && stop.code != SI_SIGIO) return false;
-  const std::pair sent(stop.signal, stop.fd);
-  return sent == std::pair(thread.signal, thread.user->fd()) ||
-         std::find(thread.retired.begin(), thread.retired.end(), sent) != thread.retired.end();
+  const auto sent_by = [&](int signal, int fd) { return stop.signal == signal && stop.is_of(fd); };
+  return sent_by(thread.signal, thread.user->fd()) ||
+         std::any_of(thread.retired.begin(), thread.retired.end(),
+                     [&](const auto& event) { return sent_by(event.first, event.second); });
 }
 
 bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
@@ -263,7 +266,10 @@ void PageFaultEngine::read_stopped(Thread& thread) {
   pending_.python = static_cast<bool>(state);
   if (!state) return;
   recognise(thread, *thread_id);
-  pending_.readable = reader->capture(state, thread.stack).has_value();
+  const auto deadline = pending_.begin + context_.options.max_pause;
+  const auto captured = reader->capture(state, thread.stack, deadline);
+  pending_.readable = captured.has_value();
+  pending_.partial = !captured.has_value() && captured.error().code == Errc::kTimeout;
 }
 
 // Its Python state is known: from here on its fault records can be matched.
@@ -291,6 +297,7 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Thread& thread = *threads_.at(tid);
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
+  if (pending_.partial) budgets.stops.back_off();
   using Mode = ThreadFaults::Mode;
   if (rejected(pending_)) {
     thread.faults.set_stack(Mode::kUser, std::nullopt);
@@ -301,11 +308,11 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
     if (pending_.place.code != 0)
       (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
   }
-  charge(thread, pending_.faults);
+  charge(thread, pending_.faults, Moment::kStop);
 }
 
 // What was counted since the last time; the trail, where there is one, says where.
-void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, bool last) {
+void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, Moment moment) {
   using Mode = ThreadFaults::Mode;
   const auto add = [&](Trail& trail, Mode mode) {
     if (!trail.event) return;
@@ -314,17 +321,23 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, bool las
   add(thread.trail, Mode::kUser);
   add(thread.call_trail, Mode::kKernel);
   const std::uint64_t kernel_faults = thread.kernel ? thread.kernel->take_count() : 0;
-  thread.faults.settle(Mode::kUser, user_faults, !last && thread.trail.every_fault());
-  thread.faults.settle(Mode::kKernel, kernel_faults, !last && thread.call_trail.every_fault());
+  const auto settle = [&](Trail& trail, Mode mode, std::uint64_t faults, bool sampled) {
+    const std::uint64_t weight = trail.record_weight();
+    const bool wait = moment != Moment::kLast && !(sampled && weight > 1);
+    thread.faults.settle(mode, faults, wait ? weight : ThreadFaults::kNoTrail);
+    trail.settled_period = trail.period;
+  };
+  settle(thread.trail, Mode::kUser, user_faults, moment == Moment::kStop);
+  settle(thread.call_trail, Mode::kKernel, kernel_faults, false);
   budgets_of(*thread.target).kernel_reads.add_faults(kernel_faults);
   if (context_.queue.crowded()) context_.to_collector.wake();
 }
 
 // A thread that goes on without a stop: what its trail says so far.
-void PageFaultEngine::drain(Thread& thread, bool last) {
+void PageFaultEngine::drain(Thread& thread, Moment moment) {
   identify(thread);
-  charge(thread, take_user_count(thread), last);
-  if (!last && thread.faults.much_unknown()) learn_beside(thread);
+  charge(thread, take_user_count(thread), moment);
+  if (moment != Moment::kLast && thread.faults.much_unknown()) learn_beside(thread);
 }
 
 // Faults in user mode that no stop has told the budget of.
@@ -337,7 +350,7 @@ std::uint64_t PageFaultEngine::take_user_count(Thread& thread) {
 
 // What is left of a thread that ends, or when sampling does.
 void PageFaultEngine::flush(Thread& thread) {
-  drain(thread, true);
+  drain(thread, Moment::kLast);
   thread.faults.give_up();
 }
 
@@ -359,11 +372,13 @@ StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
   return interner_.python_stack(target.index(), *target.reader(), thread.stack);
 }
 
-// A Python thread whose stack did not hold together: its faults stay unattributed, and are counted.
+// A Python thread whose stack did not hold together, or was not read in time: its faults stay
+// unattributed, and are counted.
 bool PageFaultEngine::rejected(const Pending& sample) {
   if (sample.readable || sample.outside || !sample.python) return false;
-  context_.counters.rejected.fetch_add(1, std::memory_order_relaxed);
-  context_.counters.rejected_faults.fetch_add(sample.faults, std::memory_order_relaxed);
+  auto& counters = context_.counters;
+  (sample.partial ? counters.partial : counters.rejected).fetch_add(1, std::memory_order_relaxed);
+  counters.rejected_faults.fetch_add(sample.faults, std::memory_order_relaxed);
   return true;
 }
 

@@ -8,6 +8,7 @@
 // Why so and not otherwise, with measurements: docs/design/0001-page-fault-engine.md.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -42,7 +43,11 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<attach::PerfFaultEvent> event;
     std::uint64_t period = 1;
     bool refused = false;  // the host locks no more memory
-    bool every_fault() const { return event && period == 1; }
+    std::uint64_t settled_period = 1;  // when its records were last taken
+    // What a record of it stands for. Where that has changed meanwhile nobody knows which are new.
+    std::uint64_t record_weight() const {
+      return event ? std::max(period, settled_period) : ThreadFaults::kNoTrail;
+    }
   };
   struct Thread {
     Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number)
@@ -75,6 +80,7 @@ class PageFaultEngine final : public TracingEngine {
     RemoteAddr address;
     attach::FaultRecord place;  // empty where the stack could not be read
     bool readable = false;      // the stack held together
+    bool partial = false;       // it was given up at max_pause
     bool python = false;        // the thread has a Python state
     bool outside = false;       // no interpreter is known (yet)
   };
@@ -106,8 +112,13 @@ class PageFaultEngine final : public TracingEngine {
   void look_at(Thread& thread, attach::FaultRecord& place) const;
   void learn_call(Thread& thread);
   void learn_beside(Thread& thread);
-  void charge(Thread& thread, std::uint64_t user_faults, bool last = false);
-  void drain(Thread& thread, bool last = false);
+  enum class Moment {
+    kStop,     // the thread stands at a fault of user mode: that is a sample of those before it
+    kRunning,
+    kLast      // no record will come any more
+  };
+  void charge(Thread& thread, std::uint64_t user_faults, Moment moment);
+  void drain(Thread& thread, Moment moment = Moment::kRunning);
   std::uint64_t take_user_count(Thread& thread);
   void flush(Thread& thread);
   void identify(Thread& thread);

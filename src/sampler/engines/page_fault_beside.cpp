@@ -45,7 +45,7 @@ void PageFaultEngine::on_readable(std::uint64_t key) {
   const auto now = std::chrono::steady_clock::now();
   Budgets& budgets = budgets_of(*thread.target);
   budgets.kernel_reads.on_stop(now, now - begin, 0);
-  charge(thread, take_user_count(thread));
+  charge(thread, take_user_count(thread), Moment::kRunning);
   follow_calls(thread);
   // Each change makes the next fault a sample, and its wake-up is soon: no more of them than
   // needed.

@@ -44,7 +44,8 @@ void PollEngine::work() {
 // Uniform in half to one and a half times the interval, so that looks do not beat with the target's
 // own rhythm; slower where looking is dear.
 void PollEngine::schedule(std::chrono::nanoseconds price) {
-  const double share = context_.options.budget_percent / 100;
+  const double share =
+      context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
   const auto affordable = std::chrono::nanoseconds(
       static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
   const auto interval = std::clamp<std::chrono::nanoseconds>(
@@ -114,8 +115,13 @@ void PollEngine::read_stack(Thread& thread) {
   if (reader == nullptr || !thread.thread_id) return;
   const RemoteAddr state = reader->find_thread_state(*thread.thread_id);
   if (!state) return;
-  thread.has_now = reader->capture(state, thread.now).has_value();
-  if (!thread.has_now) context_.counters.rejected.fetch_add(1, std::memory_order_relaxed);
+  const auto deadline = std::chrono::steady_clock::now() + context_.options.max_pause;
+  const auto captured = reader->capture(state, thread.now, deadline);
+  thread.has_now = captured.has_value();
+  if (thread.has_now) return;
+  auto& counters = context_.counters;
+  const bool partial = captured.error().code == Errc::kTimeout;
+  (partial ? counters.partial : counters.rejected).fetch_add(1, std::memory_order_relaxed);
 }
 
 void PollEngine::charge(Target& target, std::uint64_t pages) {

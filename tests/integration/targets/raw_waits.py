@@ -4,6 +4,7 @@ EINTR, and a return before the time is over."""
 import ctypes
 import errno
 import os
+import signal
 import socket
 import struct
 import threading
@@ -77,6 +78,10 @@ class Waiter:
         self.strange = []
 
     def run(self, stop):
+        # The end of a child while another thread forks is told to whichever thread had the last signal
+        # of the process (the kernel's curr_target); a stop of all the others makes it this one for good.
+        # That EINTR is the process' own.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         made = MAKERS[self.name]()
         if made is None:
             self.calls = -1  # not available here

@@ -2,6 +2,7 @@
 #include "attach/seizure.h"
 
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "support/result_matchers.h"
+#include "unit/attach/child.h"
 
 namespace memspy::attach {
 namespace {
@@ -178,6 +180,35 @@ TEST_F(SeizureTest, StopsARunningThreadForOneLook) {
   EXPECT_EQ(state, 't');
   EXPECT_TRUE(fs_base.has_value());
   until(seizure, [&] { return proc.stat(child.pid())->state == 'R'; });
+}
+
+// A thread that is about to enter epoll_wait when it is asked to stop must not be sent out of it. It
+// is called computing every time, as if it had blocked just after the question.
+TEST_F(SeizureTest, NoCallOfAThreadThatComputesIsCut) {
+  CountingChild child([](CountingChild& self) {
+    const int poll = ::epoll_create1(0);
+    self.ready();
+    epoll_event event{};
+    for (;;) {
+      for (int turns = 0; turns < 60000; ++turns) asm volatile("");
+      // A millisecond of waiting is the shortest there is.
+      if (::epoll_wait(poll, &event, 1, 1) != 0) self.counters().cut.fetch_add(1);
+      self.counters().at[0].fetch_add(1);
+    }
+  });
+  Seizure seizure(proc, seen, false);
+  ASSERT_THAT(seizure.seize(child.pid()), IsOk());
+  const auto always = [](Tid) { return Stoppable::kComputing; };
+  std::uint32_t held = 0;
+  for (int i = 0; i < 300; ++i) {
+    const auto report = seizure.with_all_held(child.pid(), 20ms, always, [] {});
+    ASSERT_THAT(report, IsOk());
+    held += report->held;
+    ::usleep(static_cast<useconds_t>(i * 7 % 1000));  // at ever other moments
+  }
+  EXPECT_EQ(child.counters().cut.load(), 0u);
+  EXPECT_GT(child.counters().at[0].load(), 0u);
+  EXPECT_GT(held, 30u);
 }
 
 TEST_F(SeizureTest, AJobStoppedProcessStaysStopped) {

@@ -9,9 +9,11 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/condition.h"
 #include "cli/fd_output.h"
 #include "cli/json_text.h"
 #include "cli/signals.h"
+#include "cli/sinks_live.h"
 #include "cli/target_fate.h"
 #include "recording/recording.h"
 #include "support/fake_proc_dir.h"
@@ -225,6 +227,26 @@ TEST_F(Record, fail_on_and_max_error_have_their_exit_codes) {
   EXPECT_EQ(world_.run({"record", "4242", "-o", path("c.folded")}), 10);
   EXPECT_EQ(world_.run({"record", "4242", "-o", path("d.folded"), "--max-error", "90"}), 0);
   EXPECT_EQ(files(), (Files{"a.folded", "b.folded", "c.folded", "d.folded"}));
+}
+
+TEST_F(Record, fail_on_means_all_processes_together) {
+  std::optional<Condition> over(std::move(parse_condition("rss>100MiB")).value());
+  WatchSink watch(over);
+  const auto tick = [&](int second, std::vector<double> mib) {
+    for (std::uint32_t i = 0; i < mib.size(); ++i) {
+      SeriesPoint point;
+      point.process = ProcessIndex{i + 1};
+      point[SeriesColumn::kRssBytes] = mib[i] * (1 << 20);
+      ASSERT_THAT(watch.on_point(point), memspy::testing::IsOk());
+    }
+    ASSERT_THAT(watch.on_tick_end(std::chrono::seconds(second)), memspy::testing::IsOk());
+  };
+  tick(1, {60});
+  tick(2, {60, 30});
+  EXPECT_FALSE(watch.failed_at().has_value());
+  tick(3, {60, 30, 30});
+  EXPECT_EQ(watch.failed_at(), std::chrono::seconds(3));
+  EXPECT_EQ(watch.first_rss_bytes(), 60.0 * (1 << 20));
 }
 
 TEST_F(Record, checkpoints_write_valid_outputs_on_the_way) {

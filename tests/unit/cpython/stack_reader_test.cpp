@@ -82,6 +82,15 @@ TEST_P(StackReaderTest, AFrameThatHasNotStartedIsAtItsFirstLine) {
   EXPECT_EQ(image_.stack(), "generator:10");
 }
 
+TEST_P(StackReaderTest, WhatIsNotReadInTimeIsGivenUpAndReadTheNextTime) {
+  for (int i = 0; i < 30; ++i) image_.push("f" + std::to_string(i));
+  const auto past = std::chrono::steady_clock::now() - std::chrono::seconds(1);
+  EXPECT_THAT(image_.reader->capture(image_.thread, image_.raw, past), HasErrc(Errc::kTimeout));
+  EXPECT_TRUE(image_.raw.frames.empty());
+  ASSERT_THAT(image_.capture(), IsOk());
+  EXPECT_EQ(image_.raw.frames.size(), 30u);
+}
+
 TEST_P(StackReaderTest, AWarmDeepStackCostsOneBatch) {
   for (int i = 0; i < 30; ++i) image_.push("f" + std::to_string(i));
   ASSERT_THAT(image_.capture(), IsOk());

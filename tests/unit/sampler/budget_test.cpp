@@ -42,6 +42,15 @@ TEST(Budget, HoldsStopsInsideTheBudgetForFastGrowth) {
   EXPECT_GT(stops, 15);
 }
 
+TEST(Budget, ThriftLeavesAPartOfWhatWasPlanned) {
+  SteadyTime now{};
+  Budget planned(2, now), thrifty(2, now);
+  const double usual = stops_per_second(planned, now, 500'000, 10s);
+  thrifty.set_thrift(0.25);
+  const double fewer = stops_per_second(thrifty, now, 500'000, 10s);
+  EXPECT_NEAR(fewer / usual, 0.25, 0.1);
+}
+
 TEST(Budget, TheTrailHasEveryFaultOfSlowGrowthAndAnOddShareOfFastGrowth) {
   SteadyTime now{};
   Budget budget(2, now);
@@ -106,7 +115,14 @@ TEST(Budget, NoBudgetIsAVerySmallOne) {
   Budget budget(0, now);
   const double stops = stops_per_second(budget, now, 10'000, 20s);
   EXPECT_LT(stops, 1);
-  EXPECT_GE(budget.trail_period(), 1000u);
+  TrailBudget trail(0, now);
+  double records = 0;
+  for (int i = 0; i < 1200; ++i) {
+    trail.add_faults(500);  // 10000 a second, for a minute
+    records += 500.0 / static_cast<double>(trail.period());
+    trail.on_tick(now += 50ms);
+  }
+  EXPECT_LT(records / 60, 20);
 }
 
 TEST(Budget, ABurstRaisesThePeriodWithinMilliseconds) {

@@ -95,6 +95,22 @@ TEST_F(FaultMatcherTest, WordsThatHeldTheInstructionByChanceAreDropped) {
             StackId{2030});
 }
 
+TEST_F(FaultMatcherTest, WordsThatContradictEachOtherWaitForEvidence) {
+  // Both held the instruction once; word 3 is left over from an earlier call.
+  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kRowsCode + 22}}),
+        stack_of(kRowsCode, 1, 20));
+  learn(record_at(0x7000, 512, {{5, kBlobsCode + 12}}), stack_of(kBlobsCode, 2, 10));
+  const auto torn = record_at(0x5000, 512, {{3, kRowsCode + 22}, {7, kBlobsCode + 32}});
+  EXPECT_EQ(match(torn), std::nullopt);
+  EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 42}, {7, kRowsCode + 42}})),
+            StackId{1040});
+  EXPECT_EQ(match(record_at(0x5000, 512, {{7, kBlobsCode + 32}})), StackId{2030});
+  const auto before = matcher.generation();
+  learn(torn, stack_of(kBlobsCode, 2, 30));
+  EXPECT_GT(matcher.generation(), before) << "what waits is tried again";
+  EXPECT_EQ(match(torn), StackId{2030});
+}
+
 TEST_F(FaultMatcherTest, AGuessNeedsItsInstructionAndASecondOne) {
   const auto rows = stack_of(kRowsCode, 1, 20);
   EXPECT_FALSE(learn(record_at(0x5000, 512, {{3, kBlobsCode + 22}}), rows, FaultEvidence::kMaybe));
@@ -116,6 +132,24 @@ TEST_F(FaultMatcherTest, AWrongGuessIsOutvoted) {
   }
   EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}, {11, kBlobsCode + 12}})),
             StackId{1020});
+}
+
+TEST_F(FaultMatcherTest, APlaceThatWasNeverLearntIsReadLikeOneNearBy) {
+  learn(record_at(0x5000, 512, {{3, kRowsCode + 22}}), stack_of(kRowsCode, 1, 20));
+  const auto guess = [&](const FaultRecord& record) {
+    return matcher.guess(record, kBase, intern);
+  };
+  const auto near = record_at(0x5080, 512, {{3, kRowsCode + 42}});
+  EXPECT_EQ(match(near), std::nullopt);
+  EXPECT_EQ(guess(near), StackId{1040});
+  EXPECT_EQ(guess(record_at(0x5000 - 0x80, 512, {{3, kRowsCode + 42}})), StackId{1040});
+  EXPECT_EQ(guess(record_at(0x5080, 520, {{3, kRowsCode + 42}})), std::nullopt);
+  EXPECT_EQ(guess(record_at(0x9000, 512, {{3, kRowsCode + 42}})), std::nullopt);
+  EXPECT_EQ(guess(record_at(0x5080, 512, {{3, 0x1234}})), std::nullopt);
+  // Seen once, beside a running thread: too little for a match, enough for a guess.
+  learn(record_at(0x7000, 256, {{9, kRowsCode + 22}}), stack_of(kRowsCode, 1, 20),
+        FaultEvidence::kMaybe);
+  EXPECT_EQ(guess(record_at(0x7000, 256, {{9, kRowsCode + 62}})), StackId{1060});
 }
 
 TEST_F(FaultMatcherTest, DeepInNativeCodeThePlaceHasTheLastStack) {

@@ -9,6 +9,7 @@ namespace {
 
 using attach::FaultRecord;
 using Mode = ThreadFaults::Mode;
+constexpr auto kNoTrail = ThreadFaults::kNoTrail;
 
 class ThreadFaultsTest : public testing::Test {
  protected:
@@ -49,10 +50,40 @@ class ThreadFaultsTest : public testing::Test {
   ThreadFaults faults{outlet, places, ProcessIndex{1}, ThreadIndex{2}};
 };
 
+TEST_F(ThreadFaultsTest, WhatHasNoRecordInAThinnedTrailWaitsForTheNextOne) {
+  faults.set_native(true);
+  faults.set_stack(Mode::kKernel, StackId{7});
+  faults.settle(Mode::kKernel, 5, 9);
+  EXPECT_TRUE(samples().empty());
+  faults.set_stack(Mode::kKernel, StackId{8});
+  faults.add(Mode::kKernel, record(1));
+  faults.settle(Mode::kKernel, 6, 9);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].stack, StackId{8});
+  EXPECT_EQ(found[0].faults, 9u);
+  faults.settle(Mode::kKernel, 3, 9);
+  faults.settle(Mode::kKernel, 0, kNoTrail);  // the end: no record will come
+  EXPECT_EQ(sum(samples()), 5u);
+}
+
+TEST_F(ThreadFaultsTest, WhatAFullRingHasLostGoesWithItsLastRecord) {
+  faults.set_native(true);
+  faults.set_stack(Mode::kKernel, StackId{7});
+  for (std::uint64_t page = 1; page <= 100; ++page) faults.add(Mode::kKernel, record(page));
+  faults.set_stack(Mode::kKernel, StackId{8});
+  for (std::uint64_t page = 101; page <= 120; ++page) faults.add(Mode::kKernel, record(page));
+  faults.settle(Mode::kKernel, 120 * 3 + 700, 3);
+  std::map<std::uint32_t, std::uint64_t> by_stack;
+  for (const auto& sample : samples()) by_stack[sample.stack.value] += sample.faults;
+  EXPECT_EQ(by_stack[7], 300u);
+  EXPECT_EQ(by_stack[8], 60u + 700u);
+}
+
 TEST_F(ThreadFaultsTest, WithoutRecordsAllGoToTheStack) {
   faults.set_stack(Mode::kUser, StackId{7});
   faults.set_address({0x1000});
-  faults.settle(Mode::kUser, 5, false);
+  faults.settle(Mode::kUser, 5, kNoTrail);
   const auto found = samples();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].stack, StackId{7});
@@ -62,7 +93,7 @@ TEST_F(ThreadFaultsTest, WithoutRecordsAllGoToTheStack) {
 }
 
 TEST_F(ThreadFaultsTest, WithoutAStackNothingIsCharged) {
-  faults.settle(Mode::kUser, 5, false);
+  faults.settle(Mode::kUser, 5, kNoTrail);
   EXPECT_TRUE(samples().empty());
 }
 
@@ -70,8 +101,8 @@ TEST_F(ThreadFaultsTest, WithoutAStackNothingIsCharged) {
 TEST_F(ThreadFaultsTest, AnAddressIsUsedOnce) {
   faults.set_stack(Mode::kUser, StackId{7});
   faults.set_address({0x1000});
-  faults.settle(Mode::kUser, 5, false);
-  faults.settle(Mode::kUser, 3, false);
+  faults.settle(Mode::kUser, 5, kNoTrail);
+  faults.settle(Mode::kUser, 3, kNoTrail);
   const auto found = samples();
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[1].address, RemoteAddr{});
@@ -81,14 +112,14 @@ TEST_F(ThreadFaultsTest, AnAddressIsUsedOnce) {
 TEST_F(ThreadFaultsTest, TheLastSettlementOwesNothing) {
   be_native();
   add_pages(1, 39);
-  faults.settle(Mode::kUser, 90, false);
+  faults.settle(Mode::kUser, 90, kNoTrail);
   EXPECT_EQ(sum(samples()), 90u);
 }
 
 TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
   be_native();
   add_pages(1, 4);
-  faults.settle(Mode::kUser, 4, true);
+  faults.settle(Mode::kUser, 4, 1);
   const auto found = samples();
   ASSERT_EQ(found.size(), 4u);
   for (std::uint64_t i = 0; i < 4; ++i) {
@@ -100,7 +131,7 @@ TEST_F(ThreadFaultsTest, EveryRecordIsAWitness) {
 TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
   be_native();
   add_pages(1, 4);
-  faults.settle(Mode::kUser, 11, false);
+  faults.settle(Mode::kUser, 11, kNoTrail);
   const auto found = samples();
   ASSERT_EQ(found.size(), 4u);
   EXPECT_EQ(sum(found), 11u);
@@ -110,9 +141,9 @@ TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
 TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
   be_native();
   faults.add(Mode::kUser, record(1));
-  faults.settle(Mode::kUser, 2, true);
+  faults.settle(Mode::kUser, 2, 1);
   add_pages(2, 3);
-  faults.settle(Mode::kUser, 1, true);
+  faults.settle(Mode::kUser, 1, 1);
   const auto found = samples();
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(sum(found), 3u);
@@ -121,7 +152,7 @@ TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
 TEST_F(ThreadFaultsTest, LostRecordsAreMadeUpForByTheOthers) {
   be_native();
   add_pages(1, 2);
-  faults.settle(Mode::kUser, 1000, true);
+  faults.settle(Mode::kUser, 1000, 1);
   EXPECT_EQ(sum(samples()), 1000u);
 }
 
@@ -130,12 +161,12 @@ TEST_F(ThreadFaultsTest, CallsAndUserModeAreCountedApart) {
   faults.set_stack(Mode::kKernel, StackId{8});
   faults.add(Mode::kUser, record(1));
   faults.add(Mode::kKernel, record(2, 0x6000));
-  faults.settle(Mode::kUser, 3, false);
+  faults.settle(Mode::kUser, 3, kNoTrail);
   auto found = samples();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].stack, StackId{7});
   EXPECT_FALSE(found[0].in_kernel);
-  faults.settle(Mode::kKernel, 2, false);
+  faults.settle(Mode::kKernel, 2, kNoTrail);
   found = samples();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].stack, StackId{8});
@@ -149,8 +180,8 @@ TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
   faults.set_stack(Mode::kKernel, StackId{8});
   add_pages(1, 2);
   faults.add(Mode::kKernel, record(3, 0x6000));
-  faults.settle(Mode::kUser, 2, true);
-  faults.settle(Mode::kKernel, 1, true);
+  faults.settle(Mode::kUser, 2, 1);
+  faults.settle(Mode::kKernel, 1, 1);
   EXPECT_TRUE(samples().empty());
   EXPECT_EQ(outlet.waiting, 2u);  // two of one place wait as one
   faults.give_up();
@@ -168,7 +199,7 @@ TEST_F(ThreadFaultsTest, WaitingIsBounded) {
   faults.set_stack(Mode::kUser, StackId{7});
   constexpr std::uint64_t kRecords = 5000;
   for (std::uint64_t i = 0; i < kRecords; ++i) faults.add(Mode::kUser, record(i, 0x5000 + i));
-  faults.settle(Mode::kUser, kRecords, true);
+  faults.settle(Mode::kUser, kRecords, 1);
   EXPECT_LE(outlet.waiting, 4096u);
   const std::uint64_t early = sum(samples());
   faults.give_up();
