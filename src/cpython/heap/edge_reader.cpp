@@ -79,6 +79,8 @@ bool EdgeReader::read(RemoteAddr object, const TypeFacts& type, std::vector<RawE
   }
   const std::size_t before = out.size();
   for (const EdgePlan::Range& range : plan.scan) {
+    if (budget_spent()) break;
+    pay((range.end - range.begin) / kWord);
     for (std::uint32_t at = range.begin; at < range.end; at += kWord) {
       add(out, word_at(head, at), EdgeKind::kWord, at);
     }

@@ -72,7 +72,9 @@ void EdgeReader::read_values(RemoteAddr values, const EdgePlan& plan, Edges& out
   if (layout_.has(Field::kDictValuesCapacity)) {
     count = std::min(count, others_.load(values + layout_.offset(Field::kDictValuesCapacity), 1));
   }
+  count = affordable(count);
   if (count == 0) return;
+  pay(count);
   const Bytes items =
       others_.bytes(values + layout_.offset(Field::kDictValuesItems), count * kWord);
   for (std::uint64_t i = 0; i < count && !items.empty(); ++i) {

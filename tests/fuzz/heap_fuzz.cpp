@@ -1,0 +1,190 @@
+// Damages the heap of a process in any version and walks it: never a crash, a hang or more edges
+// than there are words to hold them; and once the damage is undone, the walk finds what it found.
+// Input: the version, then edits of four bytes each: where (u16), how, with what.
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "cpython/heap/heap_walker.h"
+#include "cpython/layouts.h"
+#include "require.h"
+#include "support/py_process.h"
+
+namespace {
+
+using memspy::RemoteAddr;
+using memspy::testing::CodeSpec;
+using memspy::testing::FrameSpec;
+using memspy::testing::PyProcess;
+namespace cpython = memspy::cpython;
+using cpython::Field;
+
+constexpr std::size_t kTextCap = 200;
+
+// Counts, and checks that what it is told holds together.
+class Checker final : public memspy::ObjectVisitor {
+ public:
+  void on_name(memspy::NameIndex, std::string_view text) override { name_bytes_ += text.size(); }
+  void on_types(std::span<const memspy::HeapType> types) override { types_ = types.size(); }
+  void on_objects(std::span<const memspy::HeapNode> nodes) override {
+    for (const memspy::HeapNode& node : nodes) MEMSPY_REQUIRE(node.type.value < types_);
+    nodes_.insert(nodes_.end(), nodes.begin(), nodes.end());
+  }
+  void on_edges(memspy::NodeIndex from, std::span<const memspy::HeapEdge> edges) override {
+    MEMSPY_REQUIRE(from.value < nodes_.size());
+    for (const memspy::HeapEdge& edge : edges) MEMSPY_REQUIRE(edge.to.value < nodes_.size());
+    edges_ += edges.size();
+  }
+  void on_roots(std::span<const memspy::HeapRoot> roots) override { roots_ += roots.size(); }
+
+  const std::vector<memspy::HeapNode>& nodes() const { return nodes_; }
+  std::uint64_t edges() const { return edges_; }
+  std::uint64_t name_bytes() const { return name_bytes_; }
+  auto summary() const { return std::tuple(types_, nodes_.size(), edges_, roots_); }
+
+ private:
+  std::vector<memspy::HeapNode> nodes_;
+  std::uint64_t types_ = 0, edges_ = 0, roots_ = 0, name_bytes_ = 0;
+};
+using Summary = decltype(std::declval<Checker>().summary());
+
+class Heap {
+ public:
+  explicit Heap(int minor) : layout_(cpython::layout_for(minor).value()), process_(layout_) {
+    process_.add_pymalloc();
+    begin_ = image().allocate(1);  // what comes before is mostly unused
+    fill();
+    end_ = image().allocate(1);
+    interpreter_.emplace(cpython::Interpreter::open(process_.memory(), process_.map(),
+                                                    process_.symbols(), {}, nullptr)
+                             .value());
+    for (const auto& [start, bytes] : process_.memory().segments()) {
+      pristine_[start] = bytes;
+      bytes_ += bytes.size();
+    }
+    before_ = walk();
+  }
+
+  void run(const std::uint8_t* data, std::size_t size) {
+    for (std::size_t i = 0; i + 4 <= size; i += 4) edit(data + i);
+    walk();
+    for (auto& [start, bytes] : process_.memory().segments()) bytes = pristine_.at(start);
+    MEMSPY_REQUIRE(walk() == before_);
+  }
+
+ private:
+  memspy::testing::PyImageBuilder& image() { return process_.image(); }
+  void fill();
+  void make_type(const char* name, const char* symbol);
+  RemoteAddr pooled(std::size_t block) const {
+    return process_.arena() + layout_.size(cpython::Struct::kPool) +
+           block * memspy::testing::kPoolBlockSize;
+  }
+  void edit(const std::uint8_t* what);
+  std::optional<Summary> walk() const;
+
+  cpython::Layout layout_;
+  PyProcess process_;
+  RemoteAddr begin_, end_;
+  std::optional<cpython::Interpreter> interpreter_;
+  std::map<RemoteAddr, std::vector<std::byte>> pristine_;
+  std::uint64_t bytes_ = 0;
+  std::optional<Summary> before_;
+};
+
+void Heap::make_type(const char* name, const char* symbol) {
+  const RemoteAddr type = image().type(name);
+  image().put(type, Field::kTypeMro, image().add_tuple({}).value);
+  process_.module().symbols[symbol] = type;
+}
+
+// A function's frame whose locals are one of each container, and a float in a pool.
+void Heap::fill() {
+  const RemoteAddr thing = image().add_class("pkg", "Thing");
+  const RemoteAddr inner =
+      image().add_list({image().add_int(-5), image().add_str(U"é😀"), image().none()});
+  CodeSpec spec;
+  spec.name = "main";
+  spec.locals = {"a", "b", "c", "d", "e"};
+  spec.frees = {"f"};
+  FrameSpec frame;
+  frame.code = image().add_code(spec);
+  frame.instruction = 3;
+  frame.values = {image().add_dict({{image().add_str("key"), inner},
+                                    {image().add_int(2), image().add_float(0.5)}}),
+                  image().add_set({image().add_int(1)}),
+                  image().add_tuple({image().add_bool(true), image().add_bytes("bytes"),
+                                     image().add_module("os")}),
+                  image().add_object(thing, 64),
+                  image().add_digits({1, 2, 3, 4}, true),
+                  image().add_cell(image().add_function("in.a.cell"))};
+  image().push_frame(process_.main_thread(), frame);
+  for (const auto& [name, symbol] :
+       {std::pair("type", "PyType_Type"), {"float", "PyFloat_Type"}, {"list", "PyList_Type"},
+        {"dict", "PyDict_Type"}, {"tuple", "PyTuple_Type"}, {"set", "PySet_Type"},
+        {"str", "PyUnicode_Type"}, {"code", "PyCode_Type"}, {"function", "PyFunction_Type"},
+        {"cell", "PyCell_Type"}, {"module", "PyModule_Type"}}) {
+    make_type(name, symbol);
+  }
+  for (std::size_t block = 1; block < 4; ++block) {
+    image().put(pooled(block), Field::kObjectRefcount, 2);
+    image().put(pooled(block), Field::kObjectType, image().type("float").value);
+  }
+}
+
+void Heap::edit(const std::uint8_t* what) {
+  const std::size_t where = what[0] | static_cast<std::size_t>(what[1]) << 8;
+  const bool in_pool = (what[2] & 0x80) != 0;
+  const RemoteAddr start = in_pool ? process_.arena() : begin_;
+  const std::uint64_t length = in_pool ? 4096 : end_.value - begin_.value;
+  const RemoteAddr byte = start + where % (length - 8);
+  const RemoteAddr word{byte.value & ~std::uint64_t{7}};
+  constexpr std::uint64_t kSpecial[] = {
+      0, ~std::uint64_t{0}, std::uint64_t{1} << 63, 0x7fffffff, 1, 0x1000, 1U << 20, 1U << 26};
+  switch (what[2] % 4) {
+    case 0:
+      return process_.memory().write(byte, what[3]);
+    case 1:
+      return process_.memory().write(word, kSpecial[what[3] % std::size(kSpecial)]);
+    case 2:  // a pointer to some other place of the image
+      return process_.memory().write(word, begin_.value + std::uint64_t{what[3]} * 64);
+    default:
+      return process_.memory().write(word, process_.arena().value + std::uint64_t{what[3]} * 16);
+  }
+}
+
+std::optional<Summary> Heap::walk() const {
+  auto& process = const_cast<PyProcess&>(process_);
+  cpython::HeapWalker walker(
+      {*interpreter_, process.memory(), process.map(), process.symbols(), nullptr});
+  Checker heap;
+  const auto stats = walker.walk(heap);
+  if (!stats.has_value()) return std::nullopt;
+  // A word is read a few times at most, whatever the structures claim.
+  MEMSPY_REQUIRE(heap.edges() <= bytes_);
+  MEMSPY_REQUIRE(heap.nodes().size() <= bytes_ / 8);
+  MEMSPY_REQUIRE(heap.name_bytes() <= 64 * bytes_);
+  for (const memspy::HeapNode& node : heap.nodes()) {
+    MEMSPY_REQUIRE(walker.text_of(node.address, kTextCap).size() <= 16 * kTextCap);
+    (void)walker.getsizeof(node.address);
+  }
+  (void)walker.owned_buffers();
+  walker.for_each_pool([](const cpython::HeapWalker::PoolView&) {});
+  return heap.summary();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  constexpr int kFirstMinor = 6, kMinors = 10;
+  static std::map<int, std::unique_ptr<Heap>> heaps;
+  if (size == 0) return 0;
+  const int minor = kFirstMinor + data[0] % kMinors;
+  auto& heap = heaps[minor];
+  if (!heap) heap = std::make_unique<Heap>(minor);
+  heap->run(data + 1, size - 1);
+  return 0;
+}
