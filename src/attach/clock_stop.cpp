@@ -33,6 +33,7 @@ Result<ClockStop> ClockStop::arm(Tid tid, int signal) {
   return ClockStop(std::move(fd), signal);
 }
 
+void ClockStop::rearm() { ::ioctl(fd_.get(), PERF_EVENT_IOC_ENABLE, 0); }
 void ClockStop::disarm() { ::ioctl(fd_.get(), PERF_EVENT_IOC_DISABLE, 0); }
 
 }  // namespace memspy::attach

@@ -26,6 +26,7 @@ class ClockStop {
   int fd() const { return fd_.get(); }
   // A signal that is on its way already still comes.
   void disarm();
+  void rearm();  // after disarm()
 
  private:
   ClockStop(UniqueFd fd, int signal) : fd_(std::move(fd)), signal_(signal) {}

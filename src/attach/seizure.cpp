@@ -30,8 +30,8 @@ constexpr long kMainThreadOptions = kOptions | PTRACE_O_TRACEEXIT;
 constexpr int kMaxSeizePasses = 64;
 
 constexpr std::chrono::nanoseconds kLongestSleep = std::chrono::milliseconds(2);
-// A thread that computes stops within this; then it is looked whether it still does.
-constexpr std::chrono::nanoseconds kClockPatience = std::chrono::microseconds(300);
+
+using SteadyClock = std::chrono::steady_clock;
 
 long options_for(Pid pid, Tid tid) {
   return tid.value == pid.value ? kMainThreadOptions : kOptions;
@@ -203,6 +203,7 @@ void Seizure::handle_exec(Tid tid) {
   }
   for (const Tid other : gone) {
     if (other != tid) tracees_.erase(other);
+    clocks_.erase(other);
     if (other != tid && hold_ != nullptr) hold_->threads.erase(other);
     observer_.on_thread_ended(pid, other);
   }
@@ -231,7 +232,10 @@ void Seizure::handle_signal(Tid tid, int signal) {
     return;
   }
   const SignalStop stop{signal, info.si_code, info.si_fd};
-  if (is_clock(tid, stop)) return stopped_as_asked(tid);
+  if (is_clock(tid, stop)) {
+    clocks_.erase(tid);  // it fires once
+    return stopped_as_asked(tid);
+  }
   if (hold_ != nullptr && ignores(tid, signal) && call_was_cut(tid)) ++cut_calls_;
   const Pid pid = it->second;
   const bool ours = observer_.on_signal(pid, tid, stop);
@@ -256,36 +260,52 @@ void Seizure::await_event(std::chrono::steady_clock::time_point end) {
   ::sigtimedwait(&child_signal, nullptr, &timeout);
 }
 
-bool Seizure::computes(Tid tid) const {
+// Neither on a processor nor waiting for one, nor at a stop that is about to be reported.
+bool Seizure::has_blocked(Tid tid) const {
   const auto tracee = tracees_.find(tid);
   if (tracee == tracees_.end()) return false;
   const auto stat = proc_.stat(tracee->second, tid);
-  return stat.has_value() && stat->state == 'R';
+  return stat.has_value() && stat->state != 'R' && stat->state != 't';
 }
 
-Result<std::chrono::nanoseconds> Seizure::with_stopped(Tid tid, std::chrono::nanoseconds deadline,
-                                                       const std::function<void()>& body) {
-  check_thread();
-  const bool clocked = stop_by_clock(tid);
-  if (!clocked && trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) {
-    const int err = errno;
-    return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " is gone", err);
-  }
-  Interruption interruption{tid, &body, false, false, {}};
-  interruption_ = &interruption;
-  const auto end = std::chrono::steady_clock::now() + deadline;
-  while (!interruption.done && !interruption.gone) {
+// Clocked first; a clock that does not fire although the thread computes is no use here.
+Seizure::Outcome Seizure::await_stop(Interruption& asked, SteadyClock::time_point end) {
+  bool clocked = stop_by_clock(asked.tid);
+  if (!clocked && !interrupt(asked.tid)) return Outcome::kGone;
+  const auto patience = SteadyClock::now() + kClockPatience;
+  for (;;) {
+    if (asked.done) return Outcome::kStopped;
+    if (asked.gone) return Outcome::kGone;
     if (wait_once()) continue;
-    const auto now = std::chrono::steady_clock::now();
-    if (now >= end || (clocked && !computes(tid))) break;
-    await_event(clocked ? std::min(end, now + kClockPatience) : end);
+    const auto now = SteadyClock::now();
+    if (now >= end) return Outcome::kLate;
+    if (clocked && has_blocked(asked.tid)) return Outcome::kBlocked;
+    if (clocked && now >= patience) clocked = !interrupt(asked.tid);
+    await_event(clocked ? std::min(end, now + kClockReview) : end);
   }
+}
+
+Result<std::optional<std::chrono::nanoseconds>> Seizure::with_stopped(
+    Tid tid, std::chrono::nanoseconds deadline, const std::function<void()>& body) {
+  check_thread();
+  Interruption asked{tid, &body, false, false, {}};
+  interruption_ = &asked;
+  const Outcome outcome = await_stop(asked, SteadyClock::now() + deadline);
   interruption_ = nullptr;
-  // Of one that is on its way the stop is passed over.
-  if (const auto clock = clocks_.find(tid); clock != clocks_.end()) clock->second.disarm();
-  if (interruption.done) return interruption.held;
-  if (interruption.gone)
-    return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " has ended");
+  forget_clock(tid, outcome == Outcome::kStopped);
+  // SIGCHLD is told once for all stops since.
+  while (wait_once()) {
+  }
+  switch (outcome) {
+    case Outcome::kStopped:
+      return std::optional(asked.held);
+    case Outcome::kBlocked:
+      return std::optional<std::chrono::nanoseconds>();
+    case Outcome::kGone:
+      return make_error(Errc::kTargetGone, "thread " + std::to_string(tid.value) + " has ended");
+    case Outcome::kLate:
+      break;
+  }
   return make_error(Errc::kTimeout,
                     "thread " + std::to_string(tid.value) + " did not stop in time");
 }

@@ -87,11 +87,13 @@ class Seizure {
   // Handles what has happened since, without blocking. Returns the number of events handled.
   std::size_t dispatch();
 
-  // Stops a thread that computes, calls `body` while it is stopped, resumes it. Other events are
-  // handled meanwhile. kTimeout: it has blocked instead, or did not stop before the deadline; should
-  // it stop later it is resumed at once. kTargetGone: it ended.
-  Result<std::chrono::nanoseconds> with_stopped(Tid tid, std::chrono::nanoseconds deadline,
-                                                const std::function<void()>& body);
+  // Stops a thread that computes, calls `body` while it is stopped, resumes it; how long that took.
+  // nullopt: it has blocked instead, and stands where it is. Other events are handled meanwhile.
+  // kTimeout: it did not stop before the deadline; should it stop later it is resumed at once.
+  // kTargetGone: it ended.
+  Result<std::optional<std::chrono::nanoseconds>> with_stopped(Tid tid,
+                                                               std::chrono::nanoseconds deadline,
+                                                               const std::function<void()>& body);
 
   // Holds every thread of `pid` that `ask` calls stoppable, calls `body`, resumes them. New threads
   // are held from birth on; a job-stopped thread is held, and stays stopped afterwards. One that was
@@ -102,7 +104,7 @@ class Seizure {
   Result<HoldReport> with_all_held(Pid pid, std::chrono::nanoseconds deadline, const Ask& ask,
                                    const std::function<void()>& body);
   // Inside of that body: asks again about the threads that were left alone, and for new ones.
-  // Returns how many more are held now.
+  // Returns how many are held now that were not.
   std::size_t hold_more(std::chrono::nanoseconds deadline);
   std::vector<Tid> left_alone() const;  // inside of that body
 
@@ -116,6 +118,11 @@ class Seizure {
   std::size_t thread_count() const { return tracees_.size(); }
 
  private:
+  // A clock fires within 10 us of user mode; after kClockReview it is asked whether its thread still
+  // computes, and after kClockPatience it is not relied on: the kernel sends its signal to processes
+  // of memspy's own user only, unless that is root.
+  static constexpr std::chrono::microseconds kClockReview{300}, kClockPatience{20'000};
+
   // What with_all_held() knows of the threads that it has asked about.
   enum class Held {
     kAwaited,  // interrupted
@@ -139,13 +146,16 @@ class Seizure {
   void handle_group_stop(Tid tid);
   void resume(Tid tid, int signal = 0) const;
   void check_thread() const;
-  bool computes(Tid tid) const;
+  bool has_blocked(Tid tid) const;
+  bool interrupt(Tid tid);
   void await_event(std::chrono::steady_clock::time_point end);
   bool keep_held(Tid tid, Held how);
   void stopped_as_asked(Tid tid);
   bool stop_by_clock(Tid tid);
+  void forget_clock(Tid tid, bool fired);
   bool is_clock(Tid tid, const SignalStop& stop) const;
-  void review_clocks();
+  void review_clocks(bool late);
+  std::size_t held_count() const;
   Held ask_to_stop(Tid tid);
   Result<std::size_t> hold_pass();
   void await_stops(std::chrono::steady_clock::time_point end);
@@ -159,7 +169,7 @@ class Seizure {
   bool follow_children_;
   std::thread::id owner_ = std::this_thread::get_id();
   std::unordered_map<Tid, Pid> tracees_;
-  std::unordered_map<Tid, ClockStop> clocks_;  // of the stop at hand
+  std::unordered_map<Tid, ClockStop> clocks_;  // that have not fired yet
 
   // The stop that with_stopped() waits for.
   struct Interruption {
@@ -170,6 +180,8 @@ class Seizure {
     std::chrono::nanoseconds held{};
   };
   Interruption* interruption_ = nullptr;
+  enum class Outcome { kStopped, kBlocked, kGone, kLate };
+  Outcome await_stop(Interruption& asked, std::chrono::steady_clock::time_point end);
 
   struct Hold {
     Pid pid;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "attach/ptrace_call.h"
 #include "attach/seizure.h"
@@ -19,8 +20,6 @@ using SteadyClock = std::chrono::steady_clock;
 
 // A process that makes threads faster than they are found: those of threads already held cannot.
 constexpr int kMaxHoldPasses = 64;
-// A clock fires at once where its thread computes; after so long it is asked again what it does.
-constexpr auto kReview = std::chrono::microseconds(300);
 
 }  // namespace
 
@@ -77,21 +76,39 @@ Seizure::Held Seizure::ask_to_stop(Tid tid) {
   const Stoppable how = (*hold_->ask)(tid);
   if (how == Stoppable::kNot) return Held::kLeftAlone;
   if (how == Stoppable::kComputing && stop_by_clock(tid)) return Held::kClocked;
-  // ESRCH: it has ended, which will be reported.
-  return trace(PTRACE_INTERRUPT, tid, 0, 0) == 0 ? Held::kAwaited : Held::kLeftAlone;
+  return interrupt(tid) ? Held::kAwaited : Held::kLeftAlone;
 }
 
-// False: perf is refused, or the thread handles every signal that could be used.
+// False: it has ended, which will be reported.
+bool Seizure::interrupt(Tid tid) { return trace(PTRACE_INTERRUPT, tid, 0, 0) == 0; }
+
+// False: perf is refused, its signals would not arrive, or the thread handles all that could be used.
 bool Seizure::stop_by_clock(Tid tid) {
   const auto tracee = tracees_.find(tid);
   if (tracee == tracees_.end()) return false;
   const auto status = proc_.status(tracee->second, tid);
-  const auto signal = status.has_value() ? choose_signal(*status) : std::nullopt;
+  const auto signal = status.has_value() && perf_signals_reach(*status) ? choose_signal(*status)
+                                                                        : std::nullopt;
   if (!signal) return false;
+  if (const auto armed = clocks_.find(tid); armed != clocks_.end()) {
+    armed->second.rearm();
+    return true;
+  }
   auto clock = ClockStop::arm(tid, *signal);
   if (!clock.has_value()) return false;
-  clocks_.insert_or_assign(tid, std::move(clock).value());
+  clocks_.emplace(tid, std::move(clock).value());
   return true;
+}
+
+// One that has not fired is kept, to know its signal should that be on its way.
+void Seizure::forget_clock(Tid tid, bool fired) {
+  const auto clock = clocks_.find(tid);
+  if (clock == clocks_.end()) return;
+  if (fired) {
+    clocks_.erase(clock);
+  } else {
+    clock->second.disarm();
+  }
 }
 
 bool Seizure::is_clock(Tid tid, const SignalStop& stop) const {
@@ -99,16 +116,23 @@ bool Seizure::is_clock(Tid tid, const SignalStop& stop) const {
   return it != clocks_.end() && it->second.signal() == stop.signal && stop.is_of(it->second.fd());
 }
 
-// Threads that were about to block when their clock was set: they are asked again.
-void Seizure::review_clocks() {
-  for (auto& [tid, held] : hold_->threads) {
-    if (held != Held::kClocked) continue;
+// Threads that were about to block when their clock was set are asked again; `late`: those that
+// compute all the same are interrupted.
+void Seizure::review_clocks(bool late) {
+  std::vector<Tid> clocked;
+  for (const auto& [tid, held] : hold_->threads)
+    if (held == Held::kClocked) clocked.push_back(tid);
+  for (const Tid tid : clocked) {
     const Stoppable how = (*hold_->ask)(tid);
-    if (how == Stoppable::kComputing) continue;
-    clocks_.at(tid).disarm();
-    const bool interrupt =
-        how == Stoppable::kBlocked && trace(PTRACE_INTERRUPT, tid, 0, 0) == 0;
-    held = interrupt ? Held::kAwaited : Held::kLeftAlone;
+    if (how == Stoppable::kComputing && !late) continue;
+    // A thread that has just stopped looks like one that has blocked.
+    while (wait_once()) {
+    }
+    const auto entry = hold_->threads.find(tid);
+    if (entry == hold_->threads.end() || entry->second != Held::kClocked) continue;
+    forget_clock(tid, false);
+    const bool interrupted = how != Stoppable::kNot && interrupt(tid);
+    entry->second = interrupted ? Held::kAwaited : Held::kLeftAlone;
   }
 }
 
@@ -118,19 +142,24 @@ void Seizure::await_stops(SteadyClock::time_point end) {
     return std::any_of(hold_->threads.begin(), hold_->threads.end(),
                        [&](const auto& entry) { return entry.second == how; });
   };
-  auto review = SteadyClock::now() + kReview;
+  auto review = SteadyClock::now() + kClockReview;
+  const auto patience = SteadyClock::now() + kClockPatience;
   while (any(Held::kAwaited) || any(Held::kClocked)) {
     if (wait_once()) continue;
     const auto now = SteadyClock::now();
     if (now >= end) break;
     if (now >= review) {
-      review_clocks();
-      review = SteadyClock::now() + kReview;
+      review_clocks(now >= patience);
+      review = SteadyClock::now() + kClockReview;
     }
     await_event(any(Held::kClocked) ? std::min(end, review) : end);
   }
   // Computing inside the kernel: nothing says that it will not go on with its program.
-  for (auto& [tid, held] : hold_->threads) held = held == Held::kClocked ? Held::kLeftAlone : held;
+  for (auto& [tid, held] : hold_->threads) {
+    if (held != Held::kClocked) continue;
+    forget_clock(tid, false);
+    held = Held::kLeftAlone;
+  }
 }
 
 Result<std::size_t> Seizure::hold_all(SteadyClock::time_point end) {
@@ -158,6 +187,7 @@ Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds dead
   MEMSPY_CHECK(seize(pid));
   Hold hold{pid, &ask, {}};
   hold_ = &hold;
+  cut_calls_ = 0;
   const auto begin = SteadyClock::now();
   const auto all = hold_all(begin + deadline);
   const bool any = all.has_value() && !hold.threads.empty();
@@ -166,11 +196,11 @@ Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds dead
   HoldReport report;
   report.held_for = SteadyClock::now() - begin;
   hold_ = nullptr;
-  clocks_.clear();
   report.threads = static_cast<std::uint32_t>(hold.threads.size());
   for (const auto& [tid, held] : hold.threads) report.held += held == Held::kLeftAlone ? 0 : 1;
-  dispatch();
   report.cut_calls = cut_calls_;
+  dispatch();  // what a clock has sent meanwhile is known as its own
+  clocks_.clear();
   if (!all.has_value()) return all.error();
   if (!any) {
     return make_error(Errc::kTargetGone, "process " + std::to_string(pid.value) + " has ended");
@@ -178,11 +208,20 @@ Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds dead
   return report;
 }
 
+std::size_t Seizure::held_count() const {
+  return static_cast<std::size_t>(
+      std::count_if(hold_->threads.begin(), hold_->threads.end(),
+                    [](const auto& entry) { return entry.second != Held::kLeftAlone; }));
+}
+
 std::size_t Seizure::hold_more(std::chrono::nanoseconds deadline) {
   if (hold_ == nullptr) return 0;
   while (wait_once()) {
   }
-  return hold_all(SteadyClock::now() + deadline).value_or(0);
+  const std::size_t before = held_count();
+  static_cast<void>(hold_all(SteadyClock::now() + deadline));
+  const std::size_t now = held_count();
+  return now - std::min(now, before);
 }
 
 std::vector<Tid> Seizure::left_alone() const {

@@ -1,6 +1,7 @@
 #include "attach/signal_choice.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -11,6 +12,13 @@ namespace {
 constexpr std::array kCandidates = {SIGURG, SIGWINCH, SIGCHLD};
 
 }  // namespace
+
+bool perf_signals_reach(const procfs::Status& thread) {
+  const auto own = ::geteuid(), real = ::getuid();
+  if (own == 0) return true;
+  const auto is = [&](std::uint32_t uid) { return uid == own || uid == real; };
+  return is(thread.uid.real) || is(thread.uid.saved);
+}
 
 bool signal_free(const procfs::Status& thread, int signal) {
   return !thread.sig_caught.contains(signal) && !thread.sig_blocked.contains(signal);

@@ -1,23 +1,20 @@
 // A live process' image: seized, held, copied, let go, on a thread of its own whose end lets go of
 // everything whatever happens.
-#include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "attach/access.h"
 #include "attach/bulk_copy.h"
+#include "attach/bystander.h"
 #include "attach/image_plan.h"
 #include "attach/left_alone.h"
 #include "attach/pieced_image.h"
 #include "attach/process_image.h"
 #include "attach/restarts.h"
-#include "attach/seizure.h"
 #include "base/byte_units.h"
 #include "base/duration.h"
 
@@ -36,19 +33,6 @@ constexpr std::uint64_t kTrialBytes = std::uint64_t{32} << 20;  // copied to lea
 constexpr int kHighestPriority = -20;                           // of setpriority(2)
 constexpr int kTrials = 3;
 constexpr nanoseconds kPerThread = 30us;  // to stop it and let it go
-
-// Nobody is asked to report anything.
-class Bystander final : public TraceeObserver {
- public:
-  void on_thread_started(Pid, Tid, ThreadOrigin) override {}
-  void on_thread_ended(Pid, Tid) override {}
-  void on_forked(Pid, Pid, bool) override {}
-  void on_exec(Pid) override {}
-  void on_exiting(Pid) override {}
-  void on_process_ended(Pid, WaitStatus) override {}
-  bool on_signal(Pid, Tid, const SignalStop&) override { return false; }
-  void on_resumed(Pid, Tid) override {}
-};
 
 nanoseconds seconds_to_ns(double seconds) {
   return nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
@@ -265,19 +249,6 @@ Result<HoldReport> Taker::take() {
   return held;
 }
 
-// `body` on a thread that blocks SIGCHLD and ends before this returns.
-template <typename Body>
-void on_own_thread(const Body& body) {
-  std::thread tracer([&] {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    body();
-  });
-  tracer.join();
-}
-
 }  // namespace
 
 Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
@@ -300,7 +271,7 @@ Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pi
                                                  const ImageOptions& options) {
   std::optional<Taker> taker;
   auto held = Result<HoldReport>(make_error(Errc::kInternal, "the image was not taken"));
-  on_own_thread([&] { held = taker.emplace(proc, pid, options).take(); });
+  on_tracer_thread([&] { held = taker.emplace(proc, pid, options).take(); });
   MEMSPY_CHECK(held);
   return taker->finish(*held);
 }

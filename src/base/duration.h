@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,14 @@ std::string format_duration(std::chrono::nanoseconds duration);
 
 inline double to_seconds(std::chrono::nanoseconds d) {
   return std::chrono::duration<double>(d).count();
+}
+
+// After so long something that took `price` may be done again, where it may take `share` of the time.
+inline std::chrono::nanoseconds earned_by(std::chrono::nanoseconds price, double share) {
+  constexpr double kSmallestShare = 1e-7, kLongest = 24 * 3600;
+  const double seconds = to_seconds(price) / (share > kSmallestShare ? share : kSmallestShare);
+  return std::chrono::nanoseconds(
+      static_cast<std::int64_t>(1e9 * (seconds < kLongest ? seconds : kLongest)));
 }
 
 }  // namespace memspy

@@ -1,32 +1,15 @@
 #include "sampler/one_look.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
-#include <thread>
 
 #include "attach/access.h"
-#include "attach/seizure.h"
+#include "attach/bystander.h"
 #include "sampler/target.h"
 
 namespace memspy::sampler {
 namespace {
 
 constexpr int kTornReads = 5;  // attempts at the stack of a thread that wakes up while it is read
-
-// Nobody is asked to report anything: a look ends before anything can happen that matters.
-class Bystander final : public attach::TraceeObserver {
- public:
-  void on_thread_started(Pid, Tid, attach::ThreadOrigin) override {}
-  void on_thread_ended(Pid, Tid) override {}
-  void on_forked(Pid, Pid, bool) override {}
-  void on_exec(Pid) override {}
-  void on_exiting(Pid) override {}
-  void on_process_ended(Pid, attach::WaitStatus) override {}
-  bool on_signal(Pid, Tid, const attach::SignalStop&) override { return false; }
-  void on_resumed(Pid, Tid) override {}
-};
 
 class Look {
  public:
@@ -43,7 +26,7 @@ class Look {
   procfs::ProcDir proc_;
   LookOptions options_;
   Target target_;
-  Bystander bystander_;
+  attach::Bystander bystander_;
   attach::Seizure seizure_{proc_, bystander_, false};
   ProcessLook look_;
 };
@@ -86,8 +69,9 @@ void Look::take_thread(Tid tid, bool running) {
   if (running && !steady && still_runs(tid)) {
     const auto held = seizure_.with_stopped(tid, options_.deadline,
                                             [&] { read(look, seizure_.fs_base(tid), true); });
-    if (held.has_value()) look_.paused = std::max(look_.paused, *held);
     if (!held.has_value()) look.error = describe(held.error());
+    if (held.has_value() && held->has_value()) look_.paused = std::max(look_.paused, **held);
+    if (held.has_value() && !held->has_value()) read(look, thread_id, false);
   } else {
     read(look, thread_id, false);
   }
@@ -139,14 +123,7 @@ void Look::read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::ui
 // On a thread of its own: its end lets go of whatever was seized, without stopping it.
 Result<ProcessLook> look_at(Pid pid, const LookOptions& options) {
   auto result = Result<ProcessLook>(make_error(Errc::kInternal, "the look did not happen"));
-  std::thread tracer([&] {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    result = Look(pid, options).take();
-  });
-  tracer.join();
+  attach::on_tracer_thread([&] { result = Look(pid, options).take(); });
   return result;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/duration.h"
+
 namespace memspy::sampler {
 namespace {
 
@@ -46,8 +48,7 @@ void PollEngine::work() {
 void PollEngine::schedule(std::chrono::nanoseconds price) {
   const double share =
       context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
-  const auto affordable = std::chrono::nanoseconds(
-      static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
+  const auto affordable = earned_by(price, share);
   const auto interval = std::clamp<std::chrono::nanoseconds>(
       affordable, context_.options.poll_interval, kLongestInterval);
   if (interval > context_.options.poll_interval) context_.counters.late_looks.fetch_add(1);
@@ -92,9 +93,10 @@ void PollEngine::look_at_thread(Thread& thread) {
   const auto stat = context_.proc.stat(thread.target->pid(), tid);
   if (!stat.has_value()) return;
   thread.faults = stat->minor_faults;
-  thread.has_now = false;
+  thread.has_now = thread.unreadable = false;
   if (!thread.thread_id) thread.thread_id = thread.target->find_thread_id(tid);
-  if (stat->state != 'R') return read_stack(thread);
+  const auto no_hurry = SteadyTime::max();
+  if (stat->state != 'R') return read_stack(thread, no_hurry);
   // Beside its running where two reads agree; a stop only where they do not, and only if it still
   // runs: whoever blocks in between would see an interrupted call.
   thread.has_now = thread.thread_id && thread.target->read_running(*thread.thread_id, thread.now);
@@ -105,19 +107,21 @@ void PollEngine::look_at_thread(Thread& thread) {
     const auto it = threads_.find(tid);
     if (it == threads_.end()) return;
     if (!it->second.thread_id) it->second.thread_id = seizure_.fs_base(tid);
-    read_stack(it->second);
+    read_stack(it->second, std::chrono::steady_clock::now() + context_.options.max_pause);
   });
-  if (held.has_value()) context_.counters.pauses.add(*held);
+  if (!held.has_value()) return;
+  if (*held) return context_.counters.pauses.add(**held);
+  if (const auto it = threads_.find(tid); it != threads_.end()) read_stack(it->second, no_hurry);
 }
 
-void PollEngine::read_stack(Thread& thread) {
+void PollEngine::read_stack(Thread& thread, SteadyTime deadline) {
   auto* reader = thread.target->reader();
   if (reader == nullptr || !thread.thread_id) return;
   const RemoteAddr state = reader->find_thread_state(*thread.thread_id);
   if (!state) return;
-  const auto deadline = std::chrono::steady_clock::now() + context_.options.max_pause;
   const auto captured = reader->capture(state, thread.now, deadline);
   thread.has_now = captured.has_value();
+  thread.unreadable = !thread.has_now;
   if (thread.has_now) return;
   auto& counters = context_.counters;
   const bool partial = captured.error().code == Errc::kTimeout;
@@ -139,6 +143,7 @@ void PollEngine::charge(Target& target, std::uint64_t pages) {
         static_cast<double>(left) * static_cast<double>(own) / static_cast<double>(faults_left));
     left -= part;
     faults_left -= own;
+    if (thread.unreadable) continue;  // counted, and unattributed
     const StackId stack = common_stack(thread);
     context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
     if (part > 0)

@@ -26,6 +26,7 @@ class PollEngine final : public TracingEngine {
     std::uint64_t faults = 0, last_faults = 0;  // minor faults, as /proc counts them
     cpython::RawStack now, before;
     bool has_now = false, has_before = false;
+    bool unreadable = false;  // it has a Python state, whose stack could not be read
   };
 
   void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
@@ -40,7 +41,7 @@ class PollEngine final : public TracingEngine {
 
   void look(Target& target);
   void look_at_thread(Thread& thread);
-  void read_stack(Thread& thread);
+  void read_stack(Thread& thread, SteadyTime deadline);
   void charge(Target& target, std::uint64_t pages);
   StackId common_stack(Thread& thread);
   void schedule(std::chrono::nanoseconds price);

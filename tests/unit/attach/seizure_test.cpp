@@ -177,6 +177,7 @@ TEST_F(SeizureTest, StopsARunningThreadForOneLook) {
     fs_base = seizure.fs_base(tid);
   });
   ASSERT_THAT(held, IsOk());
+  EXPECT_TRUE(held->has_value());
   EXPECT_EQ(state, 't');
   EXPECT_TRUE(fs_base.has_value());
   until(seizure, [&] { return proc.stat(child.pid())->state == 'R'; });
@@ -209,6 +210,34 @@ TEST_F(SeizureTest, NoCallOfAThreadThatComputesIsCut) {
   EXPECT_EQ(child.counters().cut.load(), 0u);
   EXPECT_GT(child.counters().at[0].load(), 0u);
   EXPECT_GT(held, 30u);
+}
+
+// It is stopped while it computes, or has blocked: never neither, and never late.
+TEST_F(SeizureTest, AThreadThatComesAndGoesIsStoppedOrStandsStill) {
+  CountingChild child([](CountingChild& self) {
+    const int poll = ::epoll_create1(0);
+    self.ready();
+    epoll_event event{};
+    for (;;) {
+      for (int turns = 0; turns < 300'000; ++turns) asm volatile("");
+      if (::epoll_wait(poll, &event, 1, 1) != 0) self.counters().cut.fetch_add(1);
+    }
+  });
+  Seizure seizure(proc, seen, false);
+  ASSERT_THAT(seizure.seize(child.pid()), IsOk());
+  const Tid tid{child.pid().value};
+  int stopped = 0, blocked = 0;
+  for (int i = 0; i < 300; ++i) {
+    char state = 0;
+    const auto held = seizure.with_stopped(tid, 5s, [&] { state = proc.stat(child.pid())->state; });
+    ASSERT_THAT(held, IsOk());
+    (held->has_value() ? stopped : blocked) += 1;
+    EXPECT_EQ(held->has_value(), state == 't');
+    ::usleep(static_cast<useconds_t>(i * 37 % 1000));
+  }
+  EXPECT_GT(stopped, 0);
+  EXPECT_GT(blocked, 0);
+  EXPECT_EQ(child.counters().cut.load(), 0u);
 }
 
 TEST_F(SeizureTest, AJobStoppedProcessStaysStopped) {
