@@ -148,14 +148,17 @@ void PerfFaultEvent::take_records(const std::function<void(const FaultRecord&)>&
     perf_event_header header;  // 8 bytes, aligned: never wraps
     std::memcpy(&header, data + tail % data_bytes_, sizeof(header));
     if (header.size < sizeof(header) || tail + header.size > head) break;
-    if (header.type == PERF_RECORD_SAMPLE) {
-      copy_out(tail + sizeof(header), header.size - sizeof(header));
-      decode();
-      visit(record_);
-    }
+    const bool sample = header.type == PERF_RECORD_SAMPLE;
+    if (sample) copy_out(tail + sizeof(header), header.size - sizeof(header));
     tail += header.size;
+    // At once: a burst goes on while its records are looked at, and needs the room.
+    std::atomic_ref(control->data_tail).store(tail, std::memory_order_release);
+    if (!sample) continue;
+    decode();
+    visit(record_);
   }
-  std::atomic_ref(control->data_tail).store(head, std::memory_order_release);
+  // Behind a header that makes no sense nothing can be read.
+  if (tail < head) std::atomic_ref(control->data_tail).store(head, std::memory_order_release);
 }
 
 }  // namespace memspy::attach

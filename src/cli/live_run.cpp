@@ -66,17 +66,22 @@ std::uint64_t rss_of_descendants(const procfs::ProcDir& proc, Pid pid) {
   return bytes;
 }
 
+// Stacks that were not read within --max-pause.
+double given_up(const RunSummary& summary) {
+  for (const auto& [name, count] : summary.counters)
+    if (name == "partial_samples") return count;
+  return 0;
+}
+
 void remark(const RunSummary& summary, const WatchSink& watch, Env& env) {
-  if (watch.gaps() > 0) {
-    const std::string times = watch.gaps() > 1 ? fmt::format(" ({} times)", watch.gaps()) : "";
-    say(env, watch.last_gap() + times);
+  for (const auto& [kind, gaps] : watch.gaps()) {
+    const std::string times = gaps.count > 1 ? fmt::format(" ({} times)", gaps.count) : "";
+    say(env, gaps.last + times);
   }
-  for (const auto& [name, count] : summary.counters) {
-    if (name == "partial_samples" && count > 0)
-      say(env, fmt::format("{:.0f} stacks were given up at --max-pause; what they stood for is in "
-                           "[unattributed]",
-                           count));
-  }
+  if (const double count = given_up(summary); count > 0)
+    say(env, fmt::format("{:.0f} stacks were given up at --max-pause; what they stood for is in "
+                         "[unattributed] unless a record of the fault told where it was",
+                         count));
 }
 
 }  // namespace
@@ -150,8 +155,9 @@ ExitCode judge(const RunSummary& summary, const WatchSink& watch, const Sampling
         fmt::format("--fail-on {} was met after {}", sampling.fail_on->text, format_duration(*at)));
     return ExitCode::kFailOn;
   }
-  const double all = static_cast<double>(summary.samples + summary.rejected);
-  const double share = all > 0 ? 100 * static_cast<double>(summary.rejected) / all : 0;
+  const double rejected = static_cast<double>(summary.rejected) + given_up(summary);
+  const double all = static_cast<double>(summary.samples) + rejected;
+  const double share = all > 0 ? 100 * rejected / all : 0;
   if (share <= sampling.max_error_percent) return ExitCode::kOk;
   say(env, fmt::format("{:.1f} % of the samples were rejected; --max-error allows {:g} %", share,
                        sampling.max_error_percent));

@@ -115,8 +115,10 @@ Result<Unit> WatchSink::on_growth(const GrowthRecord& growth) {
 }
 
 Result<Unit> WatchSink::on_gap(const Gap& gap) {
-  ++gaps_;
-  last_gap_ = gap.reason;
+  const std::size_t kind = gap.reason.find_first_of(" :");
+  Gaps& gaps = gaps_[gap.reason.substr(0, kind)];
+  gaps.last = gap.reason;
+  ++gaps.count;
   return Unit{};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -76,9 +77,12 @@ class WatchSink final : public SampleSink {
   // Of all processes of the run.
   const std::optional<double>& rss_bytes() const { return rss_; }
   const std::optional<double>& first_rss_bytes() const { return first_rss_; }
-  // What went less well than planned: the last words on it, and how often there were any.
-  const std::string& last_gap() const { return last_gap_; }
-  std::uint64_t gaps() const { return gaps_; }
+  // What went less well than planned, by the first words of its reason.
+  struct Gaps {
+    std::string last;  // the reason, whole
+    std::uint64_t count = 0;
+  };
+  const std::map<std::string, Gaps>& gaps() const { return gaps_; }
   bool measured() const { return points_ > 0 || growth_; }
   // When the condition first held.
   const std::optional<std::chrono::nanoseconds>& failed_at() const { return failed_at_; }
@@ -89,8 +93,8 @@ class WatchSink final : public SampleSink {
   TickCall on_tick_;
   std::optional<double> tick_rss_;  // of the tick that is not over yet
   std::optional<double> rss_, first_rss_;
-  std::string last_gap_;
-  std::uint64_t points_ = 0, gaps_ = 0;
+  std::map<std::string, Gaps> gaps_;
+  std::uint64_t points_ = 0;
   bool growth_ = false;
 };
 

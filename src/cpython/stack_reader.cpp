@@ -242,6 +242,8 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   ThreadMemory& last = memory_of(state);
   speculate(state, last);
   const auto view = current_view(state);
+  // Nothing was read: that says nothing about the thread.
+  if (!view && memory.overdue()) return make_error(Errc::kTimeout, "nothing was read in time");
   if (!view && !again) return capture_again(state, out);
   if (!view)
     return make_error(Errc::kCorrupt, fmt::format("{:#x} is no thread state", state.value));
@@ -276,10 +278,11 @@ Result<Unit> StackReader::capture(RemoteAddr thread_state, RawStack& out, Steady
   const bool overdue = impl_->memory.overdue();
   impl_->memory.set_deadline(SteadyTime::max());
   if (!result.has_value()) {
-    if (overdue) result = make_error(Errc::kTimeout, "the stack was not read in time");
+    out.frames.clear();
+    // Where the last sample was is still the best guess for the next one.
+    if (overdue) return make_error(Errc::kTimeout, "the stack was not read in time");
     ++impl_->stats.rejected;
     impl_->last_samples.erase(thread_state);
-    out.frames.clear();
   }
   impl_->stats.codes = impl_->codes.size();
   return result;

@@ -142,9 +142,10 @@ Result<Unit> Collector::watch_cost(SteadyTime now) {
   Gap gap;
   gap.time = now - context_.start;
   gap.reason = fmt::format(
-      "rate lowered: memspy's CPU was {:.1f} %, stops {:.1f} % of {}, over the budget of {:g} %",
-      over->own_cpu_percent, over->stopped_percent, format_duration(over->window),
-      over->allowed_percent);
+      "over the budget of {:.3g} %, so looking less often: memspy's CPU was {:.1f} %, stops {:.1f} % "
+      "of {}",
+      over->allowed_percent,
+      over->own_cpu_percent, over->stopped_percent, format_duration(over->window));
   return sink_.on_gap(gap);
 }
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -77,6 +78,10 @@ class EventQueue {
  public:
   void push(Event event) {
     const std::lock_guard lock(mutex_);
+    if (const auto* awaited = std::get_if<FaultsAwaited>(&event)) {  // a sum is all that matters
+      awaited_[awaited->process] += awaited->more;
+      return;
+    }
     if (events_.size() >= kMaxEvents && std::holds_alternative<FaultSample>(event)) {
       ++dropped_;
       return;
@@ -88,6 +93,8 @@ class EventQueue {
     std::vector<Event> events;
     const std::lock_guard lock(mutex_);
     events.swap(events_);
+    for (const auto& [process, more] : awaited_) events.push_back(FaultsAwaited{process, more});
+    awaited_.clear();
     return events;
   }
   // It should be drained soon.
@@ -105,6 +112,7 @@ class EventQueue {
   static constexpr std::size_t kMaxEvents = 50'000;
   mutable std::mutex mutex_;
   std::vector<Event> events_;
+  std::map<ProcessIndex, std::int64_t> awaited_;
   std::uint64_t dropped_ = 0;
 };
 

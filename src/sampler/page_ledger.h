@@ -81,9 +81,10 @@ class PageLedger {
   // showed to be claimed twice. Less is: what came up without a fault beside pages that were
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
-  // moved (mremap), and stays with its owner. The rest goes to whoever has touched the same chunks,
-  // once it has been missing for long: claims are always a little behind RSS. `awaited_pages` are
-  // known to be. kLast: no more claims will come. After audit() only.
+  // moved (mremap), and stays with its owner. The rest goes to whoever has touched the same chunks.
+  // Claims are always a little behind RSS, `awaited_pages` are known to be: while sampling goes on
+  // only what was without a claim at the settle() before is looked at, and the rest only once it has
+  // been missing for long. kLast: no more claims will come. After audit() only.
   enum class Settling { kGoesOn, kLast };
   void settle(std::int64_t limit_pages, std::int64_t awaited_pages, const MemoryMap& map,
               Settling settling);
@@ -106,6 +107,7 @@ class PageLedger {
   struct Chunk {
     std::bitset<kChunkPages> baseline, present, claimed;
     std::vector<Live> live;
+    std::uint16_t unclaimed = 0;   // pages that came and had no claim at the last settle()
     bool dirty = false;
     bool huge = false;             // one page: its live samples stand for all of it…
     std::uint64_t huge_age = 0;    // …those up to this age
@@ -140,12 +142,16 @@ class PageLedger {
   bool scan(const MemoryMap& map, bool baseline);
   void take_back(std::int64_t surplus);
   void take_back_unplaced(std::int64_t surplus);
+  std::uint64_t open_room(const Chunk& chunk) const;
+  void note_unclaimed();
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
   std::int64_t long_missing(std::int64_t missing);
   std::int64_t adopt_huge(std::int64_t deficit, const MemoryMap& map);
   const Live* nearest_sample(ChunkIndex index, const Mapping& mapping) const;
   Edge edge_of(ChunkIndex index, bool highest, const Mapping& mapping) const;
   std::int64_t follow_moves(std::int64_t deficit);
+  std::int64_t follow_moves(std::int64_t deficit,
+                            std::unordered_map<std::uint32_t, std::uint64_t>& from);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
   void merge_pairs();
 
@@ -156,7 +162,9 @@ class PageLedger {
   std::unordered_map<std::uint64_t, std::uint32_t> owner_index_;
   std::vector<std::uint32_t> changed_;
   std::unordered_map<std::uint32_t, std::uint64_t> unplaced_;  // owner -> pages without an address
-  std::unordered_map<std::uint32_t, std::uint64_t> gone_;      // owner -> pages gone since settle()
+  // owner -> pages gone since the last settle(), and since the one before it
+  std::unordered_map<std::uint32_t, std::uint64_t> gone_, gone_before_;
+  Settling settling_ = Settling::kLast;  // of the settle() at hand
   std::vector<bool> buffer_;
   std::uint64_t age_ = 0, fork_age_ = 0;
   std::int64_t net_pages_ = 0;

@@ -1,5 +1,6 @@
 // The part of the ledger that brings claims and RSS together.
 #include <algorithm>
+#include <utility>
 
 #include "sampler/page_ledger.h"
 
@@ -19,11 +20,27 @@ void PageLedger::settle(std::int64_t limit_pages, std::int64_t awaited_pages, co
                         Settling settling) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
+  settling_ = settling;
   std::int64_t missing = std::max<std::int64_t>(-surplus - awaited_pages, 0);
   if (missing > 0) missing = follow_moves(adopt_huge(fill_up(missing, kSplitRoom), map));
   if (settling == Settling::kGoesOn) missing = long_missing(missing);
   if (missing > 0) fill_up(missing, 0);
-  gone_.clear();
+  gone_before_ = std::exchange(gone_, {});
+  note_unclaimed();
+}
+
+// Pages without a claim that no record on its way will claim.
+std::uint64_t PageLedger::open_room(const Chunk& chunk) const {
+  const std::uint64_t held = chunk.held();
+  const std::uint64_t room = held - std::min(held, chunk.weight());
+  return settling_ == Settling::kLast ? room : std::min<std::uint64_t>(room, chunk.unclaimed);
+}
+
+void PageLedger::note_unclaimed() {
+  for (auto& [index, chunk] : chunks_) {
+    const std::uint64_t held = chunk.held();
+    chunk.unclaimed = static_cast<std::uint16_t>(held - std::min(held, chunk.weight()));
+  }
 }
 
 // What has been missing at each of the last few times.
@@ -82,9 +99,9 @@ void PageLedger::take_back_unplaced(std::int64_t surplus) {
 std::int64_t PageLedger::fill_up(std::int64_t deficit, std::uint64_t room) {
   for (auto& [index, chunk] : chunks_) {
     if (deficit <= 0) break;
-    const std::uint64_t held = chunk.held(), weight = chunk.weight();
-    if (weight == 0 || held < weight + std::max(weight * room, kHugeShortfall)) continue;
-    const std::uint64_t pages = std::min(held - weight, static_cast<std::uint64_t>(deficit));
+    const std::uint64_t open = open_room(chunk), weight = chunk.weight();
+    if (weight == 0 || open < std::max(weight * room, kHugeShortfall)) continue;
+    const std::uint64_t pages = std::min(open, static_cast<std::uint64_t>(deficit));
     grow(chunk, pages);
     deficit -= static_cast<std::int64_t>(pages);
   }
@@ -124,7 +141,7 @@ PageLedger::Edge PageLedger::edge_of(ChunkIndex index, bool highest, const Mappi
 std::int64_t PageLedger::adopt_huge(std::int64_t deficit, const MemoryMap& map) {
   std::vector<ChunkIndex> orphans;
   for (const auto& [index, chunk] : chunks_) {
-    if (chunk.live.empty() && chunk.present.all() && chunk.baseline.none())
+    if (chunk.live.empty() && chunk.present.all() && open_room(chunk) == kChunkPages)
       orphans.push_back(index);
   }
   std::sort(orphans.begin(), orphans.end());
@@ -145,12 +162,18 @@ std::int64_t PageLedger::adopt_huge(std::int64_t deficit, const MemoryMap& map) 
 }
 
 std::int64_t PageLedger::follow_moves(std::int64_t deficit) {
-  auto gone = gone_.begin();
+  deficit = follow_moves(deficit, gone_before_);
+  return settling_ == Settling::kLast ? follow_moves(deficit, gone_) : deficit;
+}
+
+std::int64_t PageLedger::follow_moves(std::int64_t deficit,
+                                      std::unordered_map<std::uint32_t, std::uint64_t>& from) {
+  auto gone = from.begin();
   for (auto& [index, chunk] : chunks_) {
-    std::uint64_t room = chunk.held() - std::min(chunk.held(), chunk.weight());
+    std::uint64_t room = open_room(chunk);
     // Less than that is what thinned records leave open anywhere.
     if (room < chunk.held() / 2 || room < kMovedRoom) continue;
-    while (room > 0 && deficit > 0 && gone != gone_.end()) {
+    while (room > 0 && deficit > 0 && gone != from.end()) {
       const auto pages = std::min({room, static_cast<std::uint64_t>(deficit), gone->second});
       const std::uint64_t placed = place_moved(chunk, gone->first, pages);
       if (placed == 0) break;
@@ -159,7 +182,7 @@ std::int64_t PageLedger::follow_moves(std::int64_t deficit) {
       gone->second -= placed;
       if (gone->second == 0) ++gone;
     }
-    if (deficit <= 0 || gone == gone_.end()) break;
+    if (deficit <= 0 || gone == from.end()) break;
   }
   return deficit;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/duration.h"
 #include "sampler/proc_page_tables.h"
 
 namespace memspy::sampler {
@@ -95,8 +96,7 @@ bool ProcessWindow::look(SteadyTime now, bool last) {
   refresh_map();
   const bool audited = began_ && ledger_.audit(map_);
   const auto price = std::chrono::steady_clock::now() - begin;
-  const auto pause = std::chrono::nanoseconds(
-      static_cast<std::int64_t>(static_cast<double>(price.count()) / share_));
+  const auto pause = earned_by(price, share_);
   next_audit_ = now + std::min<std::chrono::nanoseconds>(pause, kLongestAuditPause);
   return audited;
 }
@@ -115,7 +115,8 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
       rss = static_cast<std::uint64_t>(*seen);
   }
   std::optional<PageLedger::Settling> settling;
-  if (audited) settling = last ? PageLedger::Settling::kLast : PageLedger::Settling::kGoesOn;
+  const bool closing = last || lost_;
+  if (audited) settling = closing ? PageLedger::Settling::kLast : PageLedger::Settling::kGoesOn;
   if (began_) reconcile(rss_at_end_.value_or(rss), settling);
   const auto signed_bytes = [](std::uint64_t bytes) { return static_cast<std::int64_t>(bytes); };
   const std::int64_t rest =
@@ -128,7 +129,7 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
     (*result.point)[C::kAttributedBytes] = static_cast<double>(growth_.attributed_bytes);
     (*result.point)[C::kUnattributedBytes] = static_cast<double>(growth_.unattributed_bytes);
   }
-  closed_ = lost_ || last;
+  closed_ = closing;
   return result;
 }
 

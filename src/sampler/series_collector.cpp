@@ -26,9 +26,8 @@ SeriesCollector::SeriesCollector(const procfs::ProcDir& proc, Pid pid, double sh
     : proc_(proc), pid_(pid), memory_(pid), share_(share) {}
 
 void SeriesCollector::Paced::paid(SteadyTime now, std::chrono::nanoseconds price, double share) {
-  const auto earned = std::chrono::nanoseconds(
-      static_cast<std::int64_t>(static_cast<double>(price.count()) / share));
-  next = now + std::clamp<std::chrono::nanoseconds>(earned, kDearestPause, kLongestPause);
+  next = now + std::clamp<std::chrono::nanoseconds>(earned_by(price, share), kDearestPause,
+                                                    kLongestPause);
 }
 
 template <typename Body>

@@ -114,6 +114,7 @@ void ThreadFaults::share(Mode mode, std::uint64_t faults, std::uint64_t lost) {
            in_kernel);
     return;
   }
+  if (!in_kernel) address_ = {};  // its fault has a record
   std::uint64_t seen = 0, given = 0;
   const auto next = [&](bool newest) {
     const std::uint64_t upto = faults * ++seen / from.records;

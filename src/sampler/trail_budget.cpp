@@ -10,9 +10,9 @@ namespace {
 
 // Of the target's time: the kernel copies registers and the top of the stack.
 constexpr double kRecordPrice = 1e-6;
-constexpr double kShareForRecords = 0.25;  // of the budget
+constexpr double kShareForRecords = 0.2;  // of the budget
 constexpr double kSmallestBudget = 1e-3;   // percent
-constexpr double kSavings = 2;             // seconds
+constexpr double kSavings = 4;             // seconds
 constexpr double kMostDebt = 10;           // times the savings
 constexpr double kWindow = 0.1;            // seconds between adjustments
 constexpr double kThriftyShare = 0.8;      // of the rate while savings are low: the rest is saved

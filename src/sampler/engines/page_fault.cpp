@@ -27,8 +27,9 @@ constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
-// 120 records of faults in user mode, 240 of those in system calls; fewer where many threads grow.
-constexpr std::size_t kTrailRing = 512 << 10, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
+// 480 records of faults in user mode, 960 of those in system calls; fewer where many threads grow,
+// or the host locks no more memory.
+constexpr std::size_t kTrailRing = 2 << 20, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
 
@@ -37,6 +38,11 @@ Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
   if (!attach::choose_signal(status)) {
     return make_error(Errc::kUnsupported,
                       "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
+  }
+  if (!attach::perf_signals_reach(status)) {
+    return make_error(Errc::kUnsupported,
+                      "the kernel sends perf's signals to processes of memspy's own user only, "
+                      "unless it runs as root");
   }
   MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod,
                                          SIGURG, kSignalRing));
@@ -207,6 +213,10 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
   }
   if (trail.refused || !sampling()) return;
   auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, trail_bytes());
+  for (std::size_t bytes = trail_bytes() / 2;
+       event.has_value() && !event->has_ring() && bytes >= kSmallestTrailRing; bytes /= 2) {
+    event = PerfFaultEvent::open(thread.tid, kind, period, 0, bytes);
+  }
   trail.refused = !event.has_value() || !event->has_ring();
   if (trail.refused) return;
   trail.event = std::move(event).value();
@@ -297,7 +307,11 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   Thread& thread = *threads_.at(tid);
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
-  if (pending_.partial) budgets.stops.back_off();
+  if (pending_.partial) {
+    budgets.stops.back_off();
+    // Beside the thread there is time for what a first look at its code takes.
+    (void)thread.target->read_running(*thread.thread_id, thread.stack);
+  }
   using Mode = ThreadFaults::Mode;
   if (rejected(pending_)) {
     thread.faults.set_stack(Mode::kUser, std::nullopt);

@@ -87,6 +87,10 @@ TEST_P(StackReaderTest, WhatIsNotReadInTimeIsGivenUpAndReadTheNextTime) {
   const auto past = std::chrono::steady_clock::now() - std::chrono::seconds(1);
   EXPECT_THAT(image_.reader->capture(image_.thread, image_.raw, past), HasErrc(Errc::kTimeout));
   EXPECT_TRUE(image_.raw.frames.empty());
+  // Nor is a thread that was found before thought to have no state any more.
+  const RemoteAddr found = image_.reader->find_thread_state(StackImage::kThreadId);
+  ASSERT_EQ(found, image_.thread);
+  EXPECT_THAT(image_.reader->capture(found, image_.raw, past), HasErrc(Errc::kTimeout));
   ASSERT_THAT(image_.capture(), IsOk());
   EXPECT_EQ(image_.raw.frames.size(), 30u);
 }

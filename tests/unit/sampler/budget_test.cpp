@@ -26,7 +26,7 @@ double stops_per_second(Budget& budget, SteadyTime& now, double rate,
   return counted / (to_seconds(time) / 2);
 }
 
-// A stop costs 240 µs in all; 2 % of which 0.6 are for stops.
+// A stop costs 240 µs in all; 2 % of which 0.4 are for stops.
 TEST(Budget, StopsAtEveryFaultWhileThatIsCheap) {
   SteadyTime now{};
   Budget budget(2, now);
@@ -39,15 +39,15 @@ TEST(Budget, HoldsStopsInsideTheBudgetForFastGrowth) {
   Budget budget(2, now);
   const double stops = stops_per_second(budget, now, 500'000, 5s);
   EXPECT_LT(stops * 220e-6, 0.02);
-  EXPECT_GT(stops, 15);
+  EXPECT_GT(stops, 10);
 }
 
 TEST(Budget, ThriftLeavesAPartOfWhatWasPlanned) {
   SteadyTime now{};
   Budget planned(2, now), thrifty(2, now);
-  const double usual = stops_per_second(planned, now, 500'000, 10s);
+  const double usual = stops_per_second(planned, now, 100'000, 20s);
   thrifty.set_thrift(0.25);
-  const double fewer = stops_per_second(thrifty, now, 500'000, 10s);
+  const double fewer = stops_per_second(thrifty, now, 100'000, 20s);
   EXPECT_NEAR(fewer / usual, 0.25, 0.1);
 }
 
@@ -59,10 +59,10 @@ TEST(Budget, TheTrailHasEveryFaultOfSlowGrowthAndAnOddShareOfFastGrowth) {
   EXPECT_EQ(budget.trail_period(), 1u);
   stops_per_second(budget, now, 100'000, 2s);
   EXPECT_EQ(budget.trail_period() % 2, 1u);
-  EXPECT_NEAR(static_cast<double>(budget.trail_period()), 20, 8);
+  EXPECT_NEAR(static_cast<double>(budget.trail_period()), 31, 10);
 }
 
-// 5000 records a second, two seconds of which can be saved.
+// 4000 records a second, four seconds of which can be saved.
 TEST(TrailBudget, ABurstIsRecordedFaultByFault) {
   SteadyTime now{};
   TrailBudget budget(2, now);
@@ -85,8 +85,8 @@ TEST(TrailBudget, WhatGoesOnIsThinnedOut) {
     records += 1000.0 / static_cast<double>(budget.period());
     budget.on_tick(now += 20ms);
   }
-  EXPECT_LT(records / 20, 5600);
-  EXPECT_GT(records / 20, 3500);
+  EXPECT_LT(records / 20, 5200);
+  EXPECT_GT(records / 20, 2800);
 }
 
 TEST(TrailBudget, ALongBurstIsThinnedOutBeforeTheWindowEnds) {
@@ -165,7 +165,7 @@ TEST(Budget, ASmallerBudgetStopsLess) {
   SteadyTime now{};
   Budget two(2, now), half(0.5, now);
   SteadyTime a = now, b = now;
-  EXPECT_GT(stops_per_second(two, a, 500'000, 5s), 3 * stops_per_second(half, b, 500'000, 5s));
+  EXPECT_GT(stops_per_second(two, a, 100'000, 5s), 3 * stops_per_second(half, b, 100'000, 5s));
 }
 
 }  // namespace

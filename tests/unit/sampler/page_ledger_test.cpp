@@ -342,6 +342,22 @@ TEST_F(PageLedgerTest, OnlyWhatIsMissingForLongIsGivenToTheNeighbours) {
   EXPECT_EQ(ledger.net_pages(), 460);
 }
 
+// Its record may be on its way.
+TEST_F(PageLedgerTest, AHugePageThatHasJustComeIsNobodysYet) {
+  using Settling = PageLedger::Settling;
+  ledger.take_baseline(map);
+  grow(kRows, kBase, kChunkPages);
+  tables.map(kBase + kChunk, kChunkPages);
+  tables.huge.insert(kBase + kChunk);
+  ledger.audit(map);
+  ledger.settle(2 * kChunkPages, 0, map, Settling::kGoesOn);
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(kChunkPages));
+  // Nobody has claimed it since.
+  ledger.audit(map);
+  ledger.settle(2 * kChunkPages, 0, map, Settling::kGoesOn);
+  EXPECT_EQ(ledger.net_pages(), static_cast<std::int64_t>(2 * kChunkPages));
+}
+
 TEST_F(PageLedgerTest, SamplesWithoutAddressAreSettledInProportion) {
   ledger.touch(kRows, {}, 300, map);
   ledger.touch(kBlobs, {}, 100, map);
