@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpython/heap/heap_walker.h"
+#include "cpython/heap/type_rules.h"
 #include "cpython/layouts.h"
 #include "require.h"
 #include "support/py_process.h"
@@ -63,9 +64,18 @@ class Heap {
                              .value());
     for (const auto& [start, bytes] : process_.memory().segments()) {
       pristine_[start] = bytes;
+      memspy::Mapping mapping;
+      mapping.start = start;
+      mapping.end = start + bytes.size();
+      mapping.readable = mapping.writable = true;
+      map_.push_back(mapping);
       bytes_ += bytes.size();
     }
     before_ = walk();
+    MEMSPY_REQUIRE(before_.has_value());
+    const auto [types, nodes, edges, roots] = *before_;
+    std::fprintf(stderr,"%d: %lu %zu %lu %lu\n",minor,types,nodes,edges,roots);
+    MEMSPY_REQUIRE(types >= 1 && nodes >= 1);
   }
 
   void run(const std::uint8_t* data, std::size_t size) {
@@ -78,27 +88,34 @@ class Heap {
  private:
   memspy::testing::PyImageBuilder& image() { return process_.image(); }
   void fill();
-  void make_type(const char* name, const char* symbol);
+  void complete_types();
   RemoteAddr pooled(std::size_t block) const {
     return process_.arena() + layout_.size(cpython::Struct::kPool) +
            block * memspy::testing::kPoolBlockSize;
   }
   void edit(const std::uint8_t* what);
-  std::optional<Summary> walk() const;
+  std::optional<Summary> walk();
 
   cpython::Layout layout_;
   PyProcess process_;
   RemoteAddr begin_, end_;
   std::optional<cpython::Interpreter> interpreter_;
+  memspy::MemoryMap map_;  // of the image: everything that is there
   std::map<RemoteAddr, std::vector<std::byte>> pristine_;
   std::uint64_t bytes_ = 0;
   std::optional<Summary> before_;
 };
 
-void Heap::make_type(const char* name, const char* symbol) {
-  const RemoteAddr type = image().type(name);
-  image().put(type, Field::kTypeMro, image().add_tuple({}).value);
-  process_.module().symbols[symbol] = type;
+// As the walker knows it: by symbol and size.
+void Heap::complete_types() {
+  for (const cpython::KnownType& known : cpython::known_types()) {
+    const RemoteAddr type = image().type(known.name);
+    if (!type) continue;
+    image().put(type, Field::kTypeMro, image().add_tuple({}).value);
+    if (known.structure != cpython::Struct::kObject)
+      image().put(type, Field::kTypeBasicSize, layout_.size(known.structure));
+    if (!known.symbol.empty()) process_.module().symbols[std::string(known.symbol)] = type;
+  }
 }
 
 // A function's frame whose locals are one of each container, and a float in a pool.
@@ -122,13 +139,7 @@ void Heap::fill() {
                   image().add_digits({1, 2, 3, 4}, true),
                   image().add_cell(image().add_function("in.a.cell"))};
   image().push_frame(process_.main_thread(), frame);
-  for (const auto& [name, symbol] :
-       {std::pair("type", "PyType_Type"), {"float", "PyFloat_Type"}, {"list", "PyList_Type"},
-        {"dict", "PyDict_Type"}, {"tuple", "PyTuple_Type"}, {"set", "PySet_Type"},
-        {"str", "PyUnicode_Type"}, {"code", "PyCode_Type"}, {"function", "PyFunction_Type"},
-        {"cell", "PyCell_Type"}, {"module", "PyModule_Type"}}) {
-    make_type(name, symbol);
-  }
+  complete_types();
   for (std::size_t block = 1; block < 4; ++block) {
     image().put(pooled(block), Field::kObjectRefcount, 2);
     image().put(pooled(block), Field::kObjectType, image().type("float").value);
@@ -140,7 +151,8 @@ void Heap::edit(const std::uint8_t* what) {
   const bool in_pool = (what[2] & 0x80) != 0;
   const RemoteAddr start = in_pool ? process_.arena() : begin_;
   const std::uint64_t length = in_pool ? 4096 : end_.value - begin_.value;
-  const RemoteAddr byte = start + where % (length - 8);
+  // Any place of the image, however long that is.
+  const RemoteAddr byte = start + where * length / 65536 % (length - 8);
   const RemoteAddr word{byte.value & ~std::uint64_t{7}};
   constexpr std::uint64_t kSpecial[] = {
       0, ~std::uint64_t{0}, std::uint64_t{1} << 63, 0x7fffffff, 1, 0x1000, 1U << 20, 1U << 26};
@@ -150,16 +162,16 @@ void Heap::edit(const std::uint8_t* what) {
     case 1:
       return process_.memory().write(word, kSpecial[what[3] % std::size(kSpecial)]);
     case 2:  // a pointer to some other place of the image
-      return process_.memory().write(word, begin_.value + std::uint64_t{what[3]} * 64);
+      return process_.memory().write(
+          word, begin_.value + std::uint64_t{what[3]} * (end_.value - begin_.value) / 256 / 8 * 8);
     default:
       return process_.memory().write(word, process_.arena().value + std::uint64_t{what[3]} * 16);
   }
 }
 
-std::optional<Summary> Heap::walk() const {
-  auto& process = const_cast<PyProcess&>(process_);
+std::optional<Summary> Heap::walk() {
   cpython::HeapWalker walker(
-      {*interpreter_, process.memory(), process.map(), process.symbols(), nullptr});
+      {*interpreter_, process_.memory(), map_, process_.symbols(), nullptr});
   Checker heap;
   const auto stats = walker.walk(heap);
   if (!stats.has_value()) return std::nullopt;

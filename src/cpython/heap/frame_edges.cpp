@@ -18,10 +18,14 @@ constexpr std::int8_t kFrameCleared = 4;  // gi_frame_state: nothing is left of 
 void EdgeReader::append_variables(RemoteAddr tuple, Variables& out) {
   if (!is_plausible(tuple)) return;
   const std::uint64_t count = others_.word(tuple + layout_.offset(Field::kVarObjectSize));
-  if (count > kMaxVariables || out.size() + count > kMaxVariables || count > budget_) return;
+  if (count == 0 || count > kMaxVariables || out.size() + count > kMaxVariables) return;
+  // A copy: names are read with the same reader.
+  const Bytes seen = bodies_.bytes(tuple + layout_.offset(Field::kTupleItems), count * kWord);
+  const std::vector<std::byte> items(seen.begin(), seen.end());
+  if (items.empty()) return;
   pay(count);
   for (std::uint64_t i = 0; i < count; ++i) {
-    const RemoteAddr name{others_.word(tuple + layout_.offset(Field::kTupleItems) + i * kWord)};
+    const RemoteAddr name{word_at(items, i * kWord)};
     const auto text = strings_.read_str(name, kMaxNameBytes);
     out.push_back(plans_.intern(text.has_value() ? *text : "?"));
   }
@@ -47,9 +51,9 @@ void EdgeReader::read_closure(Bytes head, Edges& out) {
   if (!is_plausible(closure) || !is_plausible(code)) return;
   const std::uint64_t count = others_.word(closure + layout_.offset(Field::kVarObjectSize));
   const Variables& names = variables_of(code);
-  if (count > names.size() || count > budget_) return;
-  pay(count);
+  if (count > names.size()) return;
   const Bytes cells = bodies_.bytes(closure + layout_.offset(Field::kTupleItems), count * kWord);
+  pay(cells.empty() ? 0 : count);
   for (std::uint64_t i = 0; i < count && !cells.empty(); ++i) {
     add(out, word_at(cells, i * kWord), EdgeKind::kClosure, names[names.size() - count + i].value);
   }
@@ -128,8 +132,8 @@ void EdgeReader::read_operands(RemoteAddr frame, std::uint64_t limit, std::vecto
   const Slot size = layout_.slots[static_cast<std::size_t>(Field::kCodeStackSize)];
   const std::uint64_t count =
       affordable(std::min(limit, others_.load(code + size.offset, size.width)));
-  pay(count);
   const Bytes words = bodies_.bytes(first, count * kWord);
+  pay(words.empty() ? 0 : count);
   for (std::uint64_t i = 0; i < count && !words.empty(); ++i) {
     add(out, word_at(words, i * kWord) & reference_mask_, EdgeKind::kWord, i);
   }

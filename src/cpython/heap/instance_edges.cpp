@@ -74,9 +74,9 @@ void EdgeReader::read_values(RemoteAddr values, const EdgePlan& plan, Edges& out
   }
   count = affordable(count);
   if (count == 0) return;
-  pay(count);
   const Bytes items =
       others_.bytes(values + layout_.offset(Field::kDictValuesItems), count * kWord);
+  pay(items.empty() ? 0 : count);
   for (std::uint64_t i = 0; i < count && !items.empty(); ++i) {
     add(out, word_at(items, i * kWord), EdgeKind::kAttribute, plan.attribute_names[i].value);
   }
