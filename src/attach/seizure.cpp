@@ -100,12 +100,22 @@ std::size_t Seizure::dispatch() {
   return handled;
 }
 
+// A signal on its way to the program is only looked at (WNOWAIT). To wait for its stop would take it
+// out of the thread's hands until PTRACE_CONT gives it back, and were memspy killed in between the
+// program would never see it.
 bool Seizure::wait_once() {
-  int raw = 0;
+  siginfo_t info{};
   // __WNOTHREAD: what other threads of memspy have started is theirs to wait for.
-  const pid_t tid = ::waitpid(-1, &raw, __WALL | WNOHANG | __WNOTHREAD);
-  if (tid <= 0) return false;
-  handle(Tid{tid}, WaitStatus(raw));
+  constexpr int kAll = WEXITED | WSTOPPED | WNOHANG | __WALL | __WNOTHREAD;
+  if (::waitid(P_ALL, 0, &info, kAll | WNOWAIT) != 0 || info.si_pid == 0) return false;
+  const Tid tid{info.si_pid};
+  const bool event = (info.si_status >> 8) != 0;
+  if (info.si_code == CLD_TRAPPED && !event) {
+    handle_signal(tid, info.si_status);
+    return true;
+  }
+  int raw = 0;
+  if (::waitpid(tid.value, &raw, __WALL | WNOHANG | __WNOTHREAD) > 0) handle(tid, WaitStatus(raw));
   return true;
 }
 
@@ -224,6 +234,7 @@ void Seizure::handle_end(Tid tid, WaitStatus status) {
   if (tid.value == pid.value) observer_.on_process_ended(pid, status);
 }
 
+// The signal is still the thread's: whatever happens to memspy now, it is delivered.
 void Seizure::handle_signal(Tid tid, int signal) {
   siginfo_t info{};
   const auto it = tracees_.find(tid);
@@ -234,6 +245,9 @@ void Seizure::handle_signal(Tid tid, int signal) {
   const SignalStop stop{signal, info.si_code, info.si_fd};
   if (is_clock(tid, stop)) {
     clocks_.erase(tid);  // it fires once
+    // Ours to take away; it may stay stopped for long, and is not to be seen again.
+    int raw = 0;
+    ::waitpid(tid.value, &raw, __WALL | WNOHANG | __WNOTHREAD);
     return stopped_as_asked(tid);
   }
   if (hold_ != nullptr && ignores(tid, signal) && call_was_cut(tid)) ++cut_calls_;

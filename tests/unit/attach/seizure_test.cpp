@@ -55,7 +55,7 @@ class Child {
   pid_t pid_ = -1;
 };
 
-struct Recorder final : TraceeObserver {
+struct Recorder : TraceeObserver {
   void on_thread_started(Pid, Tid tid, ThreadOrigin origin) override {
     started.emplace_back(tid, origin);
   }
@@ -238,6 +238,38 @@ TEST_F(SeizureTest, AThreadThatComesAndGoesIsStoppedOrStandsStill) {
   EXPECT_GT(stopped, 0);
   EXPECT_GT(blocked, 0);
   EXPECT_EQ(child.counters().cut.load(), 0u);
+}
+
+// Killed with a signal of the target in its hands, a tracer has to leave it to the target.
+TEST_F(SeizureTest, ASignalInHandOutlivesTheTracer) {
+  CountingChild child([](CountingChild& self) {
+    static std::atomic<std::uint64_t>* handled = &self.counters().at[0];
+    ::signal(SIGUSR1, [](int) { handled->fetch_add(1); });
+    self.ready();
+    for (;;) ::pause();
+  });
+  struct Killed final : Recorder {
+    bool on_signal(Pid, Tid, const SignalStop&) override {
+      ::kill(::getpid(), SIGKILL);
+      return false;
+    }
+  };
+  for (std::uint64_t round = 1; round <= 20; ++round) {
+    CountingChild tracer([&](CountingChild& self) {
+      Killed observer;
+      Seizure seizure(proc, observer, false);
+      const bool seized = seizure.seize(child.pid()).has_value();
+      self.counters().at[0].store(seized ? 1 : 2);
+      self.ready();
+      for (;;) seizure.dispatch();
+    });
+    ASSERT_EQ(tracer.counters().at[0].load(), 1u);
+    ::kill(child.pid().value, SIGUSR1);
+    const auto end = std::chrono::steady_clock::now() + 10s;
+    while (child.counters().at[0].load() < round && std::chrono::steady_clock::now() < end)
+      ::usleep(100);
+    ASSERT_EQ(child.counters().at[0].load(), round);
+  }
 }
 
 TEST_F(SeizureTest, AJobStoppedProcessStaysStopped) {
