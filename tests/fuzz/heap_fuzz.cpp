@@ -8,6 +8,9 @@
 #include <tuple>
 #include <vector>
 
+#include "cpython/heap/edge_plans.h"
+#include "cpython/heap/edge_reader.h"
+#include "cpython/heap/heap_bytes.h"
 #include "cpython/heap/heap_walker.h"
 #include "cpython/heap/type_rules.h"
 #include "cpython/layouts.h"
@@ -73,16 +76,18 @@ class Heap {
     }
     before_ = walk();
     MEMSPY_REQUIRE(before_.has_value());
-    const auto [types, nodes, edges, roots] = *before_;
-    std::fprintf(stderr,"%d: %lu %zu %lu %lu\n",minor,types,nodes,edges,roots);
-    MEMSPY_REQUIRE(types >= 1 && nodes >= 1);
+    MEMSPY_REQUIRE(std::get<1>(*before_) >= 20);  // objects
+    edges_before_ = read_edges();
+    MEMSPY_REQUIRE(edges_before_ >= 19);
   }
 
   void run(const std::uint8_t* data, std::size_t size) {
     for (std::size_t i = 0; i + 4 <= size; i += 4) edit(data + i);
     walk();
+    read_edges();
     for (auto& [start, bytes] : process_.memory().segments()) bytes = pristine_.at(start);
     MEMSPY_REQUIRE(walk() == before_);
+    MEMSPY_REQUIRE(read_edges() == edges_before_);
   }
 
  private:
@@ -95,6 +100,8 @@ class Heap {
   }
   void edit(const std::uint8_t* what);
   std::optional<Summary> walk();
+  std::size_t read_edges();
+  void add(RemoteAddr object, cpython::TypeRule rule, cpython::Struct structure);
 
   cpython::Layout layout_;
   PyProcess process_;
@@ -104,7 +111,37 @@ class Heap {
   std::map<RemoteAddr, std::vector<std::byte>> pristine_;
   std::uint64_t bytes_ = 0;
   std::optional<Summary> before_;
+  // What the edges' reader is asked about directly, whatever leads to it in a damaged heap.
+  std::vector<std::pair<RemoteAddr, cpython::TypeFacts>> objects_;
+  std::size_t edges_before_ = 0;
 };
+
+void Heap::add(RemoteAddr object, cpython::TypeRule rule, cpython::Struct structure) {
+  cpython::TypeFacts facts;
+  facts.index = {static_cast<std::uint32_t>(objects_.size())};
+  facts.address = image().type("float");
+  facts.name = facts.c_name = "test";
+  facts.rule = rule;
+  facts.basic_size = static_cast<std::int64_t>(layout_.size(structure));
+  objects_.emplace_back(object, std::move(facts));
+}
+
+std::size_t Heap::read_edges() {
+  cpython::HeapBytes bytes(process_.memory());
+  cpython::TypeTable types(*interpreter_, bytes, process_.symbols(), nullptr);
+  cpython::EdgePlans plans(*interpreter_, process_.memory(), types);
+  cpython::EdgeReader reader(*interpreter_, process_.memory(), plans);
+  reader.set_budget(bytes_ / 2);
+  std::size_t edges = 0;
+  std::vector<cpython::RawEdge> raw;
+  for (const auto& [object, facts] : objects_) {
+    raw.clear();
+    reader.read(object, facts, raw);
+    edges += raw.size();
+  }
+  MEMSPY_REQUIRE(edges <= 2 * bytes_);
+  return edges;
+}
 
 // As the walker knows it: by symbol and size.
 void Heap::complete_types() {
@@ -120,9 +157,18 @@ void Heap::complete_types() {
 
 // A function's frame whose locals are one of each container, and a float in a pool.
 void Heap::fill() {
+  using cpython::Struct;
+  using cpython::TypeRule;
   const RemoteAddr thing = image().add_class("pkg", "Thing");
-  const RemoteAddr inner =
+  const RemoteAddr list =
       image().add_list({image().add_int(-5), image().add_str(U"é😀"), image().none()});
+  const RemoteAddr dict = image().add_dict(
+      {{image().add_str("key"), list}, {image().add_int(2), image().add_float(0.5)}});
+  const RemoteAddr set = image().add_set({image().add_int(1)});
+  const RemoteAddr tuple = image().add_tuple(
+      {image().add_bool(true), image().add_bytes("bytes"), image().add_module("os")});
+  const RemoteAddr function = image().add_function("in.a.cell");
+  const RemoteAddr cell = image().add_cell(function);
   CodeSpec spec;
   spec.name = "main";
   spec.locals = {"a", "b", "c", "d", "e"};
@@ -130,15 +176,16 @@ void Heap::fill() {
   FrameSpec frame;
   frame.code = image().add_code(spec);
   frame.instruction = 3;
-  frame.values = {image().add_dict({{image().add_str("key"), inner},
-                                    {image().add_int(2), image().add_float(0.5)}}),
-                  image().add_set({image().add_int(1)}),
-                  image().add_tuple({image().add_bool(true), image().add_bytes("bytes"),
-                                     image().add_module("os")}),
-                  image().add_object(thing, 64),
-                  image().add_digits({1, 2, 3, 4}, true),
-                  image().add_cell(image().add_function("in.a.cell"))};
+  frame.values = {dict, set, tuple, image().add_object(thing, 64),
+                  image().add_digits({1, 2, 3, 4}, true), cell};
   image().push_frame(process_.main_thread(), frame);
+  add(list, TypeRule::kList, Struct::kList);
+  add(dict, TypeRule::kDict, Struct::kDict);
+  add(set, TypeRule::kSet, Struct::kSet);
+  add(tuple, TypeRule::kTuple, Struct::kTuple);
+  add(function, TypeRule::kFunction, Struct::kFunction);
+  add(frame.code, TypeRule::kCode, Struct::kCode);
+  add(cell, TypeRule::kCell, Struct::kCell);
   complete_types();
   for (std::size_t block = 1; block < 4; ++block) {
     image().put(pooled(block), Field::kObjectRefcount, 2);
