@@ -80,13 +80,19 @@ bool Budget::adjust(SteadyTime now) {
   return set_period(fault_rate_ / affordable);
 }
 
-std::uint64_t Budget::jittered_period() {
-  if (period_ <= 1) return 1;
+std::uint64_t Budget::random() {
   random_ ^= random_ << 13;
   random_ ^= random_ >> 7;
   random_ ^= random_ << 17;
-  return period_ / 2 + random_ % (period_ + 1);
+  return random_;
 }
+
+std::uint64_t Budget::jittered_period() {
+  if (period_ <= 1) return 1;
+  return period_ / 2 + random() % (period_ + 1);
+}
+
+std::uint64_t Budget::phase() { return 1 + random() % period_; }
 
 std::uint64_t Budget::eager_period() {
   constexpr std::uint64_t kEagerness = 8;

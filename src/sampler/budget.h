@@ -39,12 +39,15 @@ class Budget {
   std::uint64_t period() const { return period_; }
   // Uniform in [period/2, period*3/2], so that samples do not beat with blocks of 2^n pages.
   std::uint64_t jittered_period();
+  // Where in a period a thread begins, so that its first stop is as likely at any of its faults.
+  std::uint64_t phase();
   // The same while much is to be learnt from stops, as far as the savings go.
   std::uint64_t eager_period();
   // Faults for each record of the trails.
   std::uint64_t trail_period() const { return trail_.period(); }
 
  private:
+  std::uint64_t random();
   bool set_period(double wanted);
   bool adjust(SteadyTime now);
   double planned_rate_;         // seconds of stop per second

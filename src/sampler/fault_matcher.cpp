@@ -128,6 +128,23 @@ const FaultPlaces::Place* FaultPlaces::find_nearby(Key key) const {
   return nearest;
 }
 
+void FaultPlaces::remember(const Code& code) {
+  if (codes_.size() >= kMaxCodes && !codes_.contains(code.begin)) codes_.clear();
+  // Code that was freed, and whose memory is used again.
+  auto next = codes_.upper_bound(code.begin);
+  while (next != codes_.end() && next->first < code.end) next = codes_.erase(next);
+  Code& known = codes_[code.begin];
+  if (known.end != code.end) ++generation_;
+  known = code;
+}
+
+const FaultPlaces::Code* FaultPlaces::find_code(std::uint64_t instruction) const {
+  auto it = codes_.upper_bound(instruction);
+  if (it == codes_.begin()) return nullptr;
+  --it;
+  return instruction < it->second.end ? &it->second : nullptr;
+}
+
 void FaultMatcher::remember(const RawStack& stack) {
   const std::uint64_t begin = stack.bytecode.value;
   if (codes_.size() >= kMaxCodes && !codes_.contains(begin)) codes_.clear();
@@ -141,6 +158,7 @@ void FaultMatcher::remember(const RawStack& stack) {
   code.end = end;
   code.stack = stack;
   code.stacks.clear();
+  places_.remember({begin, end, stack});
 }
 
 bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, const RawStack& stack,
@@ -156,12 +174,22 @@ bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, co
   return true;
 }
 
+// This thread's own knowledge first: its callers are its own.
 FaultMatcher::Code* FaultMatcher::find_code(std::uint64_t instruction, std::uint64_t& begin) {
   auto it = codes_.upper_bound(instruction);
-  if (it == codes_.begin()) return nullptr;
-  --it;
-  begin = it->first;
-  return instruction < it->second.end ? &it->second : nullptr;
+  if (it != codes_.begin()) {
+    --it;
+    begin = it->first;
+    if (instruction < it->second.end) return &it->second;
+  }
+  const FaultPlaces::Code* shared = places_.find_code(instruction);
+  if (shared == nullptr) return nullptr;
+  begin = shared->begin;
+  Code& code = codes_[begin];
+  code.end = shared->end;
+  code.stack = shared->stack;
+  code.stacks.clear();
+  return &code;
 }
 
 std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint64_t stack_base,

@@ -60,11 +60,21 @@ class FaultPlaces {
   // The nearest one that is usable, as deep and some instructions away: of the same C function, as a
   // loop is that touches memory in several places.
   const Place* find_nearby(Key key) const;
+
+  // Functions that any thread was seen in, with the callers they had: for threads that are over
+  // before a stack of theirs is read, as those of a server that starts one for each request.
+  struct Code {
+    std::uint64_t begin = 0, end = 0;  // of its bytecode
+    cpython::RawStack stack;
+  };
+  void remember(const Code& code);
+  const Code* find_code(std::uint64_t instruction) const;
   // Grows whenever something new was learnt: what did not match may match now.
   std::uint64_t generation() const { return generation_; }
 
  private:
   std::map<Key, Place> places_;
+  std::map<std::uint64_t, Code> codes_;  // by where they begin
   std::uint64_t generation_ = 0;
 };
 
@@ -79,7 +89,7 @@ class FaultMatcher {
   // thread pointer. `id`: of the stack. False: there was no evidence, and nothing was learnt.
   bool learn(const attach::FaultRecord& record, std::uint64_t stack_base,
              const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
-  // nullopt: a place, or a function, that was never seen, or words that are equally likely and say
+  // nullopt: a place, or a function, that no thread was seen in, or words that are equally likely and say
   // different things: one of them is left over from an earlier call. A place whose records do not
   // hold the instruction has the stack that was read there last.
   std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,

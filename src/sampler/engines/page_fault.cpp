@@ -29,6 +29,7 @@ constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
 // 480 records of faults in user mode, 960 of those in system calls; fewer where many threads grow,
 // or the host locks no more memory.
+constexpr std::size_t kNewbornRing = 128 << 10;  // 30: most threads live short, and a ring costs time
 constexpr std::size_t kTrailRing = 2 << 20, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
@@ -70,7 +71,11 @@ void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin
   const bool newborn = origin == Origin::kCloned || origin == Origin::kForked;
   if (newborn) added.born_with = seizure_.fs_base(tid);
   arm(added, newborn);
-  if (sampling()) enable(added);
+  if (!sampling()) return;
+  enable(added);
+  // It is stopped at its birth anyway. Many threads are over before a stop: the records tell.
+  if (newborn)
+    follow(added, added.trail, FaultKind::kUserTrail, budgets_of(target).stops, kNewbornRing);
 }
 
 // Closing its descriptors also takes them out of epoll.
@@ -131,13 +136,18 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   const auto signal =
       status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
-  auto event = PerfFaultEvent::open(thread.tid, kind, kFirstPeriod, signal.value_or(0),
+  // Not each thread's first fault: a server that starts one for each request would stop in all of
+  // them, before their first Python frame.
+  const std::uint64_t period =
+      newborn && signal ? budgets_of(*thread.target).stops.phase() : kFirstPeriod;
+  auto event = PerfFaultEvent::open(thread.tid, kind, period, signal.value_or(0),
                                     signal ? kSignalRing : kKernelRing);
   if (!event.has_value()) {
     if (event.error().code != Errc::kNoSuchProcess) note_blind(thread);
     return;
   }
   thread.signal = signal.value_or(0);
+  thread.period = period;
   thread.kernel_period = kFirstPeriod;
   if (kind == FaultKind::kSilentAll) {
     if (!event->has_ring()) return note_blind(thread);
@@ -196,7 +206,7 @@ void PageFaultEngine::check_signal(Thread& thread) {
 void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
     if (thread->target != &target || !thread->trail.event) continue;
-    follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops);
+    follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops, trail_bytes());
     if (!thread->user || thread->period <= kLeftBehind * budgets.stops.period()) continue;
     thread->period = budgets.stops.jittered_period();
     thread->user->set_period(thread->period);
@@ -204,7 +214,8 @@ void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
 }
 
 // Between two stops the trail tells where the faults were taken.
-void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const Budget& budget) {
+void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const Budget& budget,
+                             std::size_t ring_bytes) {
   const std::uint64_t period = budget.trail_period();
   if (trail.event) {
     if (period != trail.period) trail.event->set_period(period);
@@ -212,8 +223,8 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
     return;
   }
   if (trail.refused || !sampling()) return;
-  auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, trail_bytes());
-  for (std::size_t bytes = trail_bytes() / 2;
+  auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, ring_bytes);
+  for (std::size_t bytes = ring_bytes / 2;
        event.has_value() && !event->has_ring() && bytes >= kSmallestTrailRing; bytes /= 2) {
     event = PerfFaultEvent::open(thread.tid, kind, period, 0, bytes);
   }
@@ -227,7 +238,7 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
 
 void PageFaultEngine::follow_calls(Thread& thread) {
   const auto kind = thread.user ? FaultKind::kCallTrail : FaultKind::kTrailAll;
-  follow(thread, thread.call_trail, kind, budgets_of(*thread.target).kernel_reads);
+  follow(thread, thread.call_trail, kind, budgets_of(*thread.target).kernel_reads, trail_bytes());
 }
 
 std::size_t PageFaultEngine::trail_bytes() const {
@@ -259,7 +270,8 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
       [this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
   // Nothing may be missed between this stop and the trail's beginning.
-  if (!thread.trail.event) follow(thread, thread.trail, FaultKind::kUserTrail, stops);
+  if (!thread.trail.event)
+    follow(thread, thread.trail, FaultKind::kUserTrail, stops, trail_bytes());
   thread.period = thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period();
   thread.user->set_period(thread.period);
   return true;

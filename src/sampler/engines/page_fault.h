@@ -106,7 +106,8 @@ class PageFaultEngine final : public TracingEngine {
   void read_stopped(Thread& thread);
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
-  void follow(Thread& thread, Trail& trail, attach::FaultKind kind, const Budget& budget);
+  void follow(Thread& thread, Trail& trail, attach::FaultKind kind, const Budget& budget,
+              std::size_t ring_bytes);
   void follow_calls(Thread& thread);
   std::size_t trail_bytes() const;
   void look_at(Thread& thread, attach::FaultRecord& place) const;
