@@ -118,6 +118,8 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
   recording::TimeWindow window;
   if (options.from) window.from = *options.from;
   if (options.to) window.to = *options.to;
+  if (options.from && options.to && *options.from >= *options.to)
+    return usage_error("--from is not before --to");
   MEMSPY_TRY(profile, Profile::load(reader, window));
   MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
   MEMSPY_CHECK(write(profile, options, json, file, env));

@@ -10,7 +10,6 @@ namespace memspy::cli {
 namespace {
 
 constexpr std::chrono::seconds kRateWindow{60};
-constexpr std::chrono::seconds kRateWarmUp{10};
 
 struct RateUnit {
   std::string_view name;
@@ -70,7 +69,7 @@ std::optional<double> ConditionWatch::measure(std::chrono::nanoseconds time,
   if (condition_.metric == Condition::Metric::kRss) return rss_bytes;
   if (!condition_.per_seconds) return rss_bytes - *first_rss_;
   const auto& [since, rss_then] = window_.front();
-  if (time - since < kRateWarmUp) return std::nullopt;
+  if (time - since < kShortestRate) return std::nullopt;
   return (rss_bytes - rss_then) / to_seconds(time - since) * *condition_.per_seconds;
 }
 

@@ -25,6 +25,9 @@ struct Condition {
 
 Result<Condition> parse_condition(std::string_view text);
 
+// A rate over less than this says nothing.
+inline constexpr std::chrono::seconds kShortestRate{10};
+
 // Watches one process' RSS for a condition. A rate is taken over the last minute; the first ten
 // seconds say nothing about a rate yet.
 class ConditionWatch {

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -132,6 +133,9 @@ Result<std::vector<std::string>> read_config(const std::string& path, const CLI:
                                              const CLI::App& verb,
                                              const std::vector<std::string>& typed) {
   std::ifstream file(path);
+  std::error_code none;
+  if (std::filesystem::is_directory(path, none))
+    return usage_error("the configuration " + path + " is a folder");
   if (!file) {
     Error error = usage_error("cannot read the configuration " + path);
     error.sys = errno;

@@ -3,6 +3,9 @@
 #include <signal.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "cli/process_facts.h"
@@ -64,6 +67,16 @@ std::uint64_t rss_of_descendants(const procfs::ProcDir& proc, Pid pid) {
     if (statm.has_value()) bytes += statm->rss_bytes();
   }
   return bytes;
+}
+
+std::vector<Pid> python_children(const procfs::ProcDir& proc, Pid pid) {
+  std::vector<Pid> found = procfs::descendants(proc, pid);
+  const auto pythons = procfs::find_python_processes(proc);
+  std::erase_if(found, [&](Pid child) {
+    return std::none_of(pythons.begin(), pythons.end(),
+                        [&](const auto& python) { return python.identity.pid == child; });
+  });
+  return found;
 }
 
 // Stacks that were not read within --max-pause.
@@ -133,6 +146,9 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   if (started) started(*session);
   auto summary = session->run();
   signals.unwatch();
+  const auto unwatched = request.sampling.subprocesses
+                             ? std::vector<Pid>()
+                             : python_children(env.proc, session->target().identity.pid);
   const auto launched = session->launched();
   if (launched && !request.keep_running) end_launched(*launched, env);
   if (!summary) return summary.error();
@@ -142,6 +158,9 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
     if (SignalScope::stop_reason() != nullptr)
       return stopped_waiting("the signal came before the first look");
   }
+  if (const std::size_t left_out = unwatched.size(); left_out > 0)
+    say(env, fmt::format("{} of its children {} Python too and {} not watched: -s does",
+                         left_out, left_out == 1 ? "is" : "are", left_out == 1 ? "was" : "were"));
   if (const std::string end = fate->at_end(result.summary.ended_by); !end.empty())
     say(env, fmt::format("PID {} ended: {}", result.target.identity.pid.value, end));
   return result;
@@ -150,6 +169,11 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
 ExitCode judge(const RunSummary& summary, const WatchSink& watch, const SamplingOptions& sampling,
                Env& env) {
   remark(summary, watch, env);
+  if (const auto& wanted = sampling.fail_on;
+      wanted && wanted->per_seconds && summary.duration < kShortestRate) {
+    say(env, fmt::format("--fail-on {}: {} were too short for a rate, which takes {}", wanted->text,
+                         format_duration(summary.duration), format_duration(kShortestRate)));
+  }
   if (const auto& at = watch.failed_at()) {
     say(env,
         fmt::format("--fail-on {} was met after {}", sampling.fail_on->text, format_duration(*at)));

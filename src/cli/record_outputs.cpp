@@ -100,6 +100,8 @@ Result<Unit> RecordOutputs::choose_formats() {
                        "--timeseries writes .csv or .jsonl");
   if (output == "-" && request_.timeseries == "-")
     return usage_error("the output and the time series cannot both go to standard output");
+  if (output == request_.timeseries)
+    return usage_error("the output and the time series cannot both go to " + output);
   return Unit{};
 }
 

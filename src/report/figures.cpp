@@ -125,9 +125,10 @@ std::string evidence_line(const RunFigures& f) {
   const auto all = static_cast<double>(f.samples + f.rejected);
   text +=
       fmt::format(", {} rejected ({})", f.rejected, percent(static_cast<double>(f.rejected), all));
-  text += fmt::format(", stopped {} of the time (p99 {}, max {})",
-                      percent(to_seconds(f.stopped), to_seconds(f.duration)),
-                      format_duration(f.pause_p99), format_duration(f.pause_max));
+  text += fmt::format(", stopped {} of the time", percent(to_seconds(f.stopped), to_seconds(f.duration)));
+  // A run that was killed has told its stops, but not how they spread.
+  if (f.pause_max.count() > 0 || f.stopped.count() == 0)
+    text += fmt::format(" (p99 {}, max {})", format_duration(f.pause_p99), format_duration(f.pause_max));
   if (f.growth_bytes == 0) return text + ", no growth";
   return text + fmt::format(", {} of {} growth attributed",
                             percent(static_cast<double>(f.attributed_bytes),

@@ -183,7 +183,8 @@ FaultMatcher::Code* FaultMatcher::find_code(std::uint64_t instruction, std::uint
     if (instruction < it->second.end) return &it->second;
   }
   const FaultPlaces::Code* shared = places_.find_code(instruction);
-  if (shared == nullptr) return nullptr;
+  // The next stop clears what is too much; until then pointers to what is there must stay good.
+  if (shared == nullptr || codes_.size() >= 2 * kMaxCodes) return nullptr;
   begin = shared->begin;
   Code& code = codes_[begin];
   code.end = shared->end;

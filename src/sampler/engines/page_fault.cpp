@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,7 @@ using attach::PerfFaultEvent;
 constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxRetired = 8;
+constexpr int kPassingBlocks = 5;
 constexpr std::uint64_t kLeftBehind = 4;   // times the usual period
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
@@ -36,6 +38,12 @@ constexpr std::size_t kTrailRing = 2 << 20, kTrailRings = 8 << 20, kSmallestTrai
 
 Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
   MEMSPY_TRY(status, proc.status(pid));
+  // A thread that starts another blocks every signal for some microseconds.
+  for (int attempt = 0; attempt < kPassingBlocks && !attach::choose_signal(status); ++attempt) {
+    std::this_thread::sleep_for(1ms);
+    MEMSPY_TRY(again, proc.status(pid));
+    status = again;
+  }
   if (!attach::choose_signal(status)) {
     return make_error(Errc::kUnsupported,
                       "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
@@ -188,7 +196,11 @@ void PageFaultEngine::check_signal(Thread& thread) {
   if (!status.has_value()) return;
   const bool fits =
       thread.user ? attach::signal_free(*status, thread.signal) : !attach::choose_signal(*status);
-  if (fits) return;
+  const bool caught = thread.user && status->sig_caught.contains(thread.signal);
+  // A block may be that of a thread which just starts another; the next check tells.
+  const bool again = std::exchange(thread.misfit, !fits);
+  if (fits || (!caught && !again)) return;
+  thread.misfit = false;
   flush(thread);
   if (thread.user) thread.retired.emplace_back(thread.signal, thread.user->fd());
   if (thread.retired.size() > kMaxRetired) thread.retired.erase(thread.retired.begin());

@@ -57,6 +57,7 @@ class PageFaultEngine final : public TracingEngine {
     int signal = 0;
     std::uint64_t period = 1;  // of its stops
     bool blind = false;        // its faults cannot be watched
+    bool misfit = false;       // its signal was blocked at the last check
     // Signals and their descriptors that may still be on their way.
     std::vector<std::pair<int, int>> retired;
     std::optional<attach::PerfFaultEvent> user, kernel;

@@ -98,6 +98,22 @@ TEST(TrailBudget, ALongBurstIsThinnedOutBeforeTheWindowEnds) {
   EXPECT_EQ(budget.period(), 1u);
 }
 
+TEST(Budget, ANewThreadBeginsAnywhereInAPeriod) {
+  SteadyTime now{};
+  Budget budget(2, now);
+  stops_per_second(budget, now, 50'000, 5s);
+  const std::uint64_t period = budget.period();
+  ASSERT_GT(period, 64u);
+  double sum = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const std::uint64_t phase = budget.phase();
+    EXPECT_GE(phase, 1u);
+    EXPECT_LE(phase, period);
+    sum += static_cast<double>(phase);
+  }
+  EXPECT_NEAR(sum / 2000 / static_cast<double>(period), 0.5, 0.05);
+}
+
 TEST(Budget, EagerStopsComeFromTheSavings) {
   SteadyTime now{};
   Budget budget(2, now);

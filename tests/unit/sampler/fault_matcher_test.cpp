@@ -77,11 +77,25 @@ TEST_F(FaultMatcherTest, APlaceIsTheSameInEveryThread) {
   const std::uint64_t base = kBase + 0x800000;
   FaultRecord record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
   record.stack = base - 512;
-  EXPECT_EQ(other.match(record, base, intern),
-            std::nullopt);  // it has not seen the function, nor its callers
-  FaultRecord first = record_at(0x7000, 512, {{5, kRowsCode + 12}});
-  other.learn(first, base, stack_of(kRowsCode, 1, 10), StackId{1010}, FaultEvidence::kStopped);
+  // It has not been seen in the function itself: another thread has.
   EXPECT_EQ(other.match(record, base, intern), StackId{1020});
+}
+
+TEST_F(FaultMatcherTest, AThreadsOwnCallersComeBeforeThoseOfOthers) {
+  const FaultMatcher::Intern by_caller = [](const RawStack& stack) {
+    return StackId{static_cast<std::uint32_t>(stack.frames.back().instruction)};
+  };
+  const auto record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
+  RawStack mine = stack_of(kRowsCode, 1, 20), theirs = mine;
+  mine.frames.back().instruction = 70;
+  theirs.frames.back().instruction = 80;
+  FaultMatcher other(places);
+  matcher.learn(record, kBase, mine, by_caller(mine), FaultEvidence::kStopped);
+  other.learn(record, kBase, theirs, by_caller(theirs), FaultEvidence::kStopped);
+  EXPECT_EQ(matcher.match(record, kBase, by_caller), StackId{70});
+  EXPECT_EQ(other.match(record, kBase, by_caller), StackId{80});
+  FaultMatcher third(places);
+  EXPECT_EQ(third.match(record, kBase, by_caller), StackId{80}) << "as seen last";
 }
 
 TEST_F(FaultMatcherTest, WordsThatHeldTheInstructionByChanceAreDropped) {
