@@ -229,10 +229,20 @@ Result<ExitCode> run_top_batch(const TopOptions& options, Env& env) {
   MEMSPY_TRY(session, TopSession::start(*options.target.pid, options.sampling, env));
   if (const std::string note = session->start_note(); !note.empty()) say(env, note);
   const TopState state = initial_state(options);
+  std::chrono::nanoseconds shown{0};
   for (std::uint64_t i = 0; options.repeats == 0 || i < options.repeats; ++i) {
-    const bool on = wait_refresh(
+    bool on = wait_refresh(
         state.refresh_seconds, [&] { return session->ended(); }, env);
+    // The session's ticks are not this loop's: a refresh shows what the last one did not.
+    if (on && i > 0 && session->last_tick() == shown)
+      on = wait_refresh(
+          state.refresh_seconds,
+          [&] { return session->ended() || session->last_tick() != shown; }, env) ||
+           !session->ended();
     if (!env.out.good()) break;
+    const auto tick = session->last_tick();
+    if (i > 0 && tick == shown && !on) break;
+    shown = tick;
     print(*session, options, state, env);
     if (!on) break;
   }

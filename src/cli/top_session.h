@@ -34,6 +34,8 @@ class TopSession {
     TopModel& model;
   };
   View view() { return {std::unique_lock(mutex_), model_}; }
+  // The time of the last tick that the model holds.
+  std::chrono::nanoseconds last_tick() { return view().model.profile().last_time; }
   TopHead head() const;
   bool ended() const { return ended_; }
   // What ended it, once it has ended: the summary's word, or the error.
