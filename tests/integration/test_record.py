@@ -72,6 +72,18 @@ class Record(harness.PythonCase):
         self.assertEqual(times, sorted(times))
         self.assert_close(points[-1]["rss_bytes"] - points[0]["rss_bytes"], grown, "series", run)
 
+    def test_a_thread_for_each_request_is_no_hiding_place(self):
+        target = self.script(self.python, "growing.py", "--mb", 20, "--mbps", 8, "--thread-each")
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        grown = target.ask("grow")["grown"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        folded = profiles.Folded(out)
+        self.assert_top_line(target.ready, folded, run)
+        self.assertGreater(folded.by_leaf()[folded.top()], 0.9 * grown, f"{folded.by_leaf()}\n{run}")
+
     def test_polling_charges_the_common_path(self):
         """Between two looks only the common prefix of both stacks is known: the growing function, or
         one of its callers."""

@@ -1,6 +1,6 @@
 """Grows on one line, for some seconds, with a thread that computes and one that waits beside it.
 
-    growing.py [--mb N] [--mbps N] [--idle N] [--alone] [--exit CODE]
+    growing.py [--mb N] [--mbps N] [--idle N] [--alone] [--exit CODE] [--thread-each]
 """
 import argparse
 import os
@@ -28,10 +28,17 @@ def compute():
         STOP.wait(0.001)
 
 
-def grow(megabytes, rate):
+def in_a_thread(number):
+    """As a server does that starts one for each request."""
+    thread = threading.Thread(target=handle_request, args=(number,))
+    thread.start()
+    thread.join()
+
+
+def grow(megabytes, rate, handle=handle_request):
     start = time.monotonic()
     for number in range(int(megabytes * 20)):  # 50 kB each
-        handle_request(number)
+        handle(number)
         ahead = number / 20.0 / rate - (time.monotonic() - start)
         if ahead > 0:
             time.sleep(ahead)
@@ -47,6 +54,7 @@ def main():
     parser.add_argument("--idle", type=int, default=1, help="threads that wait")
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--exit", type=int, default=0)
+    parser.add_argument("--thread-each", action="store_true", help="a thread for each 50 kB")
     options = parser.parse_args()
     threading.Thread(target=compute, name="compute", daemon=True).start()
     for _ in range(options.idle):
@@ -62,7 +70,7 @@ def main():
         command = talk.hear()
         if command == "grow":
             before = meter.rss()
-            grow(options.mb, options.mbps)
+            grow(options.mb, options.mbps, in_a_thread if options.thread_each else handle_request)
             talk.say("grow", grown=meter.rss() - before)
         elif command == "forget":
             before = meter.rss()
