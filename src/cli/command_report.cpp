@@ -56,6 +56,9 @@ Result<std::string> text_of(const std::string& format, const Profile& profile,
   if (format == "tree") return report::report_tree(profile, shape);
   if (format == "source") return report::report_annotated(profile, shape, options.annotate);
   if (format == "table-csv") return report::report_csv(profile, shape);
+  if (sinks::find_snapshot_format(format) != nullptr)
+    return usage_error("a recording has no format \"" + format + "\"",
+                       "it is one of snapshots; " + options.recording + " is a recording");
   return usage_error("there is no format \"" + format + "\"", "formats are " + format_type());
 }
 
@@ -121,6 +124,9 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
   if (options.from && options.to && *options.from >= *options.to)
     return usage_error("--from is not before --to");
   MEMSPY_TRY(profile, Profile::load(reader, window));
+  if (options.from && *options.from > profile.last_time)
+    return usage_error("--from " + format_duration(*options.from) +
+                       ": the recording has no tick in that time");
   MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
   MEMSPY_CHECK(write(profile, options, json, file, env));
   MEMSPY_TRY(path, file.commit({}));

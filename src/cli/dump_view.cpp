@@ -2,6 +2,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "base/duration.h"
 
 namespace memspy::cli {
@@ -91,6 +93,9 @@ std::string dump_text(const DumpModel& model, const DumpStyle& style) {
     text += '\n';
     append_thread(text, model, thread, style);
   }
+  const auto holds = [](const ThreadLook& thread) { return thread.gil; };
+  if (style.gil_only && std::none_of(look.threads.begin(), look.threads.end(), holds))
+    text += "\nNo thread held the GIL in that moment.\n";
   return text;
 }
 
