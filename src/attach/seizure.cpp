@@ -250,7 +250,7 @@ void Seizure::handle_signal(Tid tid, int signal) {
     ::waitpid(tid.value, &raw, __WALL | WNOHANG | __WNOTHREAD);
     return stopped_as_asked(tid);
   }
-  if (hold_ != nullptr && ignores(tid, signal) && call_was_cut(tid)) ++cut_calls_;
+  if (hold_ != nullptr && ignores(tid, signal) && call_was_cut(tid)) ++hold_->cut_calls;
   const Pid pid = it->second;
   const bool ours = observer_.on_signal(pid, tid, stop);
   resume(tid, ours ? 0 : signal);

@@ -187,9 +187,9 @@ class Seizure {
     Pid pid;
     const Ask* ask;
     std::unordered_map<Tid, Held> threads;
+    std::uint32_t cut_calls = 0;
   };
   Hold* hold_ = nullptr;
-  std::uint32_t cut_calls_ = 0;
 };
 
 }  // namespace memspy::attach

@@ -27,7 +27,7 @@ constexpr int kMaxHoldPasses = 64;
 bool Seizure::keep_held(Tid tid, Held how) {
   if (hold_ == nullptr || tracees_.at(tid) != hold_->pid) return false;
   auto [it, fresh] = hold_->threads.try_emplace(tid, how);
-  if (!fresh && it->second == Held::kAwaited && call_was_cut(tid)) ++cut_calls_;
+  if (!fresh && it->second == Held::kAwaited && call_was_cut(tid)) ++hold_->cut_calls;
   it->second = how;
   return true;
 }
@@ -185,9 +185,8 @@ void Seizure::release_all() {
 Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds deadline,
                                           const Ask& ask, const std::function<void()>& body) {
   MEMSPY_CHECK(seize(pid));
-  Hold hold{pid, &ask, {}};
+  Hold hold{pid, &ask, {}, 0};
   hold_ = &hold;
-  cut_calls_ = 0;
   const auto begin = SteadyClock::now();
   const auto all = hold_all(begin + deadline);
   const bool any = all.has_value() && !hold.threads.empty();
@@ -198,7 +197,7 @@ Result<HoldReport> Seizure::with_all_held(Pid pid, std::chrono::nanoseconds dead
   hold_ = nullptr;
   report.threads = static_cast<std::uint32_t>(hold.threads.size());
   for (const auto& [tid, held] : hold.threads) report.held += held == Held::kLeftAlone ? 0 : 1;
-  report.cut_calls = cut_calls_;
+  report.cut_calls = hold.cut_calls;
   dispatch();  // what a clock has sent meanwhile is known as its own
   clocks_.clear();
   if (!all.has_value()) return all.error();

@@ -3,9 +3,6 @@
 #include <signal.h>
 #include <spdlog/fmt/fmt.h>
 
-#include <algorithm>
-#include <vector>
-
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "cli/process_facts.h"
@@ -67,16 +64,6 @@ std::uint64_t rss_of_descendants(const procfs::ProcDir& proc, Pid pid) {
     if (statm.has_value()) bytes += statm->rss_bytes();
   }
   return bytes;
-}
-
-std::vector<Pid> python_children(const procfs::ProcDir& proc, Pid pid) {
-  std::vector<Pid> found = procfs::descendants(proc, pid);
-  const auto pythons = procfs::find_python_processes(proc);
-  std::erase_if(found, [&](Pid child) {
-    return std::none_of(pythons.begin(), pythons.end(),
-                        [&](const auto& python) { return python.identity.pid == child; });
-  });
-  return found;
 }
 
 // Stacks that were not read within --max-pause.
@@ -146,9 +133,10 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   if (started) started(*session);
   auto summary = session->run();
   signals.unwatch();
-  const auto unwatched = request.sampling.subprocesses
-                             ? std::vector<Pid>()
-                             : python_children(env.proc, session->target().identity.pid);
+  const std::size_t unwatched =
+      request.sampling.subprocesses
+          ? 0
+          : procfs::python_descendants(env.proc, session->target().identity.pid).size();
   const auto launched = session->launched();
   if (launched && !request.keep_running) end_launched(*launched, env);
   if (!summary) return summary.error();
@@ -158,9 +146,9 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
     if (SignalScope::stop_reason() != nullptr)
       return stopped_waiting("the signal came before the first look");
   }
-  if (const std::size_t left_out = unwatched.size(); left_out > 0)
-    say(env, fmt::format("{} of its children {} Python too and {} not watched: -s does",
-                         left_out, left_out == 1 ? "is" : "are", left_out == 1 ? "was" : "were"));
+  if (unwatched > 0)
+    say(env, fmt::format("{} of its children {} Python too and {} not watched: -s does", unwatched,
+                         unwatched == 1 ? "is" : "are", unwatched == 1 ? "was" : "were"));
   if (const std::string end = fate->at_end(result.summary.ended_by); !end.empty())
     say(env, fmt::format("PID {} ended: {}", result.target.identity.pid.value, end));
   return result;

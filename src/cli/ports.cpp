@@ -31,10 +31,8 @@ ProcessRow row_of(const procfs::PythonProcess& process, const procfs::ProcDir& p
 // A shell or a supervisor in front of Python is named by mistake: say whom it stands before.
 Error name_python_children(Error error, Pid pid, const procfs::ProcDir& proc) {
   if (error.code != Errc::kUnsupported) return error;
-  const auto family = procfs::descendants(proc, pid);
   std::string children;
-  for (const auto& process : procfs::find_python_processes(proc)) {
-    if (std::find(family.begin(), family.end(), process.identity.pid) == family.end()) continue;
+  for (const auto& process : procfs::python_descendants(proc, pid)) {
     children += fmt::format("{}{} ({})", children.empty() ? "" : ", ", process.identity.pid.value,
                             one_line_command(process.command_line, process.name));
   }

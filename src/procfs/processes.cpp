@@ -103,6 +103,17 @@ class Candidate {
   std::optional<std::string> maps_;
 };
 
+std::vector<PythonProcess> pythons_among(const ProcDir& proc, const std::vector<Pid>& pids) {
+  std::vector<PythonProcess> found;
+  if (pids.empty()) return found;
+  const UserNames users(proc);
+  for (const Pid pid : pids) {
+    Candidate candidate(proc, pid);
+    if (candidate.is_python()) found.push_back(candidate.describe(users));
+  }
+  return found;
+}
+
 }  // namespace
 
 bool is_python_name(std::string_view name) {
@@ -130,13 +141,13 @@ std::string python_version_in(std::string_view input) {
 }
 
 std::vector<PythonProcess> find_python_processes(const ProcDir& proc) {
-  const UserNames users(proc);
-  std::vector<PythonProcess> found;
-  for (const Pid pid : proc.processes()) {
-    Candidate candidate(proc, pid);
-    if (candidate.is_python()) found.push_back(candidate.describe(users));
-  }
-  return found;
+  return pythons_among(proc, proc.processes());
+}
+
+std::vector<PythonProcess> python_descendants(const ProcDir& proc, Pid pid) {
+  auto family = descendants(proc, pid);
+  std::sort(family.begin(), family.end());
+  return pythons_among(proc, family);
 }
 
 std::vector<Pid> descendants(const ProcDir& proc, Pid root) {

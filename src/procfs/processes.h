@@ -34,6 +34,10 @@ std::vector<PythonProcess> find_python_processes(const ProcDir& proc);
 // zombies of the tree are included.
 std::vector<Pid> descendants(const ProcDir& proc, Pid pid);
 
+// Those of its descendants that are Python, ascending by pid; as find_python_processes, but without
+// looking at the rest of the host.
+std::vector<PythonProcess> python_descendants(const ProcDir& proc, Pid pid);
+
 // True for "python", "python3", "python3.11", "python3.13t", "python3.8-dbg"; not for
 // "python3-config".
 bool is_python_name(std::string_view base_name);

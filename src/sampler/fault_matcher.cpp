@@ -48,6 +48,23 @@ std::vector<FaultPlaces::Slot> slots_with(const FaultRecord& record, std::uint64
   return found;
 }
 
+// Tables of code by where it begins. The entry that holds `at`; the end when there is none.
+template <typename Codes>
+auto holding(Codes& codes, std::uint64_t at) {
+  auto it = codes.upper_bound(at);
+  if (it == codes.begin() || at >= (--it)->second.end) return codes.end();
+  return it;
+}
+
+// The entry of code from `begin` to `end`, new or known. What it reaches into was freed.
+template <typename Codes>
+auto& make_room(Codes& codes, std::uint64_t begin, std::uint64_t end) {
+  if (codes.size() >= kMaxCodes && !codes.contains(begin)) codes.clear();
+  auto next = codes.upper_bound(begin);
+  while (next != codes.end() && next->first < end) next = codes.erase(next);
+  return codes[begin];
+}
+
 // What was found again gains, what was not loses half.
 void merge_slots(std::vector<FaultPlaces::Slot>& slots,
                  const std::vector<FaultPlaces::Slot>& found) {
@@ -129,30 +146,20 @@ const FaultPlaces::Place* FaultPlaces::find_nearby(Key key) const {
 }
 
 void FaultPlaces::remember(const Code& code) {
-  if (codes_.size() >= kMaxCodes && !codes_.contains(code.begin)) codes_.clear();
-  // Code that was freed, and whose memory is used again.
-  auto next = codes_.upper_bound(code.begin);
-  while (next != codes_.end() && next->first < code.end) next = codes_.erase(next);
-  Code& known = codes_[code.begin];
+  Code& known = make_room(codes_, code.begin, code.end);
   if (known.end != code.end) ++generation_;
   known = code;
 }
 
 const FaultPlaces::Code* FaultPlaces::find_code(std::uint64_t instruction) const {
-  auto it = codes_.upper_bound(instruction);
-  if (it == codes_.begin()) return nullptr;
-  --it;
-  return instruction < it->second.end ? &it->second : nullptr;
+  const auto it = holding(codes_, instruction);
+  return it == codes_.end() ? nullptr : &it->second;
 }
 
 void FaultMatcher::remember(const RawStack& stack) {
   const std::uint64_t begin = stack.bytecode.value;
-  if (codes_.size() >= kMaxCodes && !codes_.contains(begin)) codes_.clear();
   const std::uint64_t end = begin + static_cast<std::uint64_t>(stack.bytecode_size);
-  // Code that was freed, and whose memory is used again.
-  auto next = codes_.upper_bound(begin);
-  while (next != codes_.end() && next->first < end) next = codes_.erase(next);
-  Code& code = codes_[begin];
+  Code& code = make_room(codes_, begin, end);
   if (code.end == end && same_callers(code.stack, stack)) return;
   if (code.end != end) ++generation_;
   code.end = end;
@@ -176,11 +183,9 @@ bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, co
 
 // This thread's own knowledge first: its callers are its own.
 FaultMatcher::Code* FaultMatcher::find_code(std::uint64_t instruction, std::uint64_t& begin) {
-  auto it = codes_.upper_bound(instruction);
-  if (it != codes_.begin()) {
-    --it;
+  if (const auto it = holding(codes_, instruction); it != codes_.end()) {
     begin = it->first;
-    if (instruction < it->second.end) return &it->second;
+    return &it->second;
   }
   const FaultPlaces::Code* shared = places_.find_code(instruction);
   // The next stop clears what is too much; until then pointers to what is there must stay good.

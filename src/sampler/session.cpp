@@ -197,11 +197,7 @@ Result<Unit> RunningSession::await_launch() {
 // A shell or a supervisor that is no Python is followed when its children are to be, and one is.
 bool RunningSession::stands_before_python(const Error& error, Pid pid) const {
   if (error.code != Errc::kUnsupported || !options_.subprocesses) return false;
-  const auto family = procfs::descendants(proc_, pid);
-  const auto pythons = procfs::find_python_processes(proc_);
-  return std::any_of(pythons.begin(), pythons.end(), [&](const auto& python) {
-    return std::find(family.begin(), family.end(), python.identity.pid) != family.end();
-  });
+  return !procfs::python_descendants(proc_, pid).empty();
 }
 
 // The tracer thread, whole: ptrace belongs to the thread that seized.

@@ -3,11 +3,11 @@
 // Input: the version, then edits of four bytes each: where (u16), how, with what.
 #include <algorithm>
 #include <map>
-#include <memory>
 #include <optional>
 #include <tuple>
 #include <vector>
 
+#include "by_version.h"
 #include "cpython/heap/edge_plans.h"
 #include "cpython/heap/edge_reader.h"
 #include "cpython/heap/heap_bytes.h"
@@ -238,12 +238,5 @@ std::optional<Summary> Heap::walk() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr int kFirstMinor = 6, kMinors = 10;
-  static std::map<int, std::unique_ptr<Heap>> heaps;
-  if (size == 0) return 0;
-  const int minor = kFirstMinor + data[0] % kMinors;
-  auto& heap = heaps[minor];
-  if (!heap) heap = std::make_unique<Heap>(minor);
-  heap->run(data + 1, size - 1);
-  return 0;
+  return memspy::fuzz::run_by_version<Heap>(data, size);
 }

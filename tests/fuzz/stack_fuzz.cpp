@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "by_version.h"
 #include "cpython/layouts.h"
 #include "cpython/stack_reader.h"
 #include "support/py_image_builder.h"
@@ -158,12 +159,5 @@ std::string Image::look(cpython::StackReader& reader) const {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr int kFirstMinor = 6, kMinors = 10;
-  static std::map<int, std::unique_ptr<Image>> images;
-  if (size == 0) return 0;
-  const int minor = kFirstMinor + data[0] % kMinors;
-  auto& image = images[minor];
-  if (!image) image = std::make_unique<Image>(minor);
-  image->run(data + 1, size - 1);
-  return 0;
+  return memspy::fuzz::run_by_version<Image>(data, size);
 }

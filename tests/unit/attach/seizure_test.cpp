@@ -22,6 +22,19 @@ using testing::IsOk;
   for (volatile int turns = 0;;) (void)turns;
 }
 
+// Computes and waits in turn, for ever; counts the turns, and what was cut of the waiting.
+[[noreturn]] void compute_and_wait(CountingChild& self, int turns) {
+  const int poll = ::epoll_create1(0);
+  self.ready();
+  epoll_event event{};
+  for (;;) {
+    for (int turn = 0; turn < turns; ++turn) asm volatile("");
+    // A millisecond of waiting is the shortest there is.
+    if (::epoll_wait(poll, &event, 1, 1) != 0) self.counters().cut.fetch_add(1);
+    self.counters().at[0].fetch_add(1);
+  }
+}
+
 // A child that runs `body` when told to, and says when it is there.
 class Child {
  public:
@@ -186,17 +199,7 @@ TEST_F(SeizureTest, StopsARunningThreadForOneLook) {
 // A thread that is about to enter epoll_wait when it is asked to stop must not be sent out of it. It
 // is called computing every time, as if it had blocked just after the question.
 TEST_F(SeizureTest, NoCallOfAThreadThatComputesIsCut) {
-  CountingChild child([](CountingChild& self) {
-    const int poll = ::epoll_create1(0);
-    self.ready();
-    epoll_event event{};
-    for (;;) {
-      for (int turns = 0; turns < 60000; ++turns) asm volatile("");
-      // A millisecond of waiting is the shortest there is.
-      if (::epoll_wait(poll, &event, 1, 1) != 0) self.counters().cut.fetch_add(1);
-      self.counters().at[0].fetch_add(1);
-    }
-  });
+  CountingChild child([](CountingChild& self) { compute_and_wait(self, 60'000); });
   Seizure seizure(proc, seen, false);
   ASSERT_THAT(seizure.seize(child.pid()), IsOk());
   const auto always = [](Tid) { return Stoppable::kComputing; };
@@ -214,15 +217,7 @@ TEST_F(SeizureTest, NoCallOfAThreadThatComputesIsCut) {
 
 // It is stopped while it computes, or has blocked: never neither, and never late.
 TEST_F(SeizureTest, AThreadThatComesAndGoesIsStoppedOrStandsStill) {
-  CountingChild child([](CountingChild& self) {
-    const int poll = ::epoll_create1(0);
-    self.ready();
-    epoll_event event{};
-    for (;;) {
-      for (int turns = 0; turns < 300'000; ++turns) asm volatile("");
-      if (::epoll_wait(poll, &event, 1, 1) != 0) self.counters().cut.fetch_add(1);
-    }
-  });
+  CountingChild child([](CountingChild& self) { compute_and_wait(self, 300'000); });
   Seizure seizure(proc, seen, false);
   ASSERT_THAT(seizure.seize(child.pid()), IsOk());
   const Tid tid{child.pid().value};

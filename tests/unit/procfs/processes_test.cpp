@@ -96,6 +96,18 @@ TEST(Processes, DescendantsParentsFirst) {
   EXPECT_THAT(descendants(proc, Pid{777}), IsEmpty());
 }
 
+TEST(Processes, ThePythonsOfAFamily) {
+  FakeProcDir fake;
+  fake.add(5, {.comm = "bash", .ppid = 1, .cmdline = "bash"});
+  fake.add(9, {.ppid = 5});
+  fake.add(7, {.ppid = 9});
+  fake.add(8, {.comm = "sleep", .ppid = 5, .cmdline = "sleep"});
+  fake.add(20, {.ppid = 1});  // Python too, of another family
+  const ProcDir proc(fake.root());
+  EXPECT_THAT(pids(python_descendants(proc, Pid{5})), ElementsAre(7, 9));
+  EXPECT_THAT(python_descendants(proc, Pid{8}), IsEmpty());
+}
+
 TEST(ProcessesLive, OnePassIsCheap) {
   const ProcDir proc;
   const auto count = std::max<std::size_t>(proc.processes().size(), 1);
