@@ -12,7 +12,6 @@
 #include "cpython/heap/edge_reader.h"
 #include "cpython/heap/heap_bytes.h"
 #include "cpython/heap/heap_walker.h"
-#include "cpython/heap/type_rules.h"
 #include "cpython/layouts.h"
 #include "require.h"
 #include "support/py_process.h"
@@ -39,7 +38,12 @@ class Checker final : public memspy::ObjectVisitor {
   }
   void on_edges(memspy::NodeIndex from, std::span<const memspy::HeapEdge> edges) override {
     MEMSPY_REQUIRE(from.value < nodes_.size());
-    for (const memspy::HeapEdge& edge : edges) MEMSPY_REQUIRE(edge.to.value < nodes_.size());
+    for (const memspy::HeapEdge& edge : edges) {
+      const bool by_key =
+          edge.kind == memspy::EdgeKind::kKey || edge.kind == memspy::EdgeKind::kKeyItself;
+      MEMSPY_REQUIRE(edge.to.value < nodes_.size());
+      MEMSPY_REQUIRE(!by_key || edge.value < nodes_.size());
+    }
     edges_ += edges.size();
   }
   void on_roots(std::span<const memspy::HeapRoot> roots) override { roots_ += roots.size(); }
@@ -67,16 +71,13 @@ class Heap {
                              .value());
     for (const auto& [start, bytes] : process_.memory().segments()) {
       pristine_[start] = bytes;
-      memspy::Mapping mapping;
-      mapping.start = start;
-      mapping.end = start + bytes.size();
-      mapping.readable = mapping.writable = true;
-      map_.push_back(mapping);
       bytes_ += bytes.size();
     }
+    map_ = process_.map_of_everything();
     before_ = walk();
     MEMSPY_REQUIRE(before_.has_value());
     MEMSPY_REQUIRE(std::get<1>(*before_) >= 20);  // objects
+    MEMSPY_REQUIRE(std::get<2>(*before_) >= 15);  // edges
     edges_before_ = read_edges();
     MEMSPY_REQUIRE(edges_before_ >= 19);
   }
@@ -93,7 +94,6 @@ class Heap {
  private:
   memspy::testing::PyImageBuilder& image() { return process_.image(); }
   void fill();
-  void complete_types();
   RemoteAddr pooled(std::size_t block) const {
     return process_.arena() + layout_.size(cpython::Struct::kPool) +
            block * memspy::testing::kPoolBlockSize;
@@ -107,7 +107,7 @@ class Heap {
   PyProcess process_;
   RemoteAddr begin_, end_;
   std::optional<cpython::Interpreter> interpreter_;
-  memspy::MemoryMap map_;  // of the image: everything that is there
+  memspy::MemoryMap map_;
   std::map<RemoteAddr, std::vector<std::byte>> pristine_;
   std::uint64_t bytes_ = 0;
   std::optional<Summary> before_;
@@ -143,18 +143,6 @@ std::size_t Heap::read_edges() {
   return edges;
 }
 
-// As the walker knows it: by symbol and size.
-void Heap::complete_types() {
-  for (const cpython::KnownType& known : cpython::known_types()) {
-    const RemoteAddr type = image().type(known.name);
-    if (!type) continue;
-    image().put(type, Field::kTypeMro, image().add_tuple({}).value);
-    if (known.structure != cpython::Struct::kObject)
-      image().put(type, Field::kTypeBasicSize, layout_.size(known.structure));
-    if (!known.symbol.empty()) process_.module().symbols[std::string(known.symbol)] = type;
-  }
-}
-
 // A function's frame whose locals are one of each container, and a float in a pool.
 void Heap::fill() {
   using cpython::Struct;
@@ -186,7 +174,7 @@ void Heap::fill() {
   add(function, TypeRule::kFunction, Struct::kFunction);
   add(frame.code, TypeRule::kCode, Struct::kCode);
   add(cell, TypeRule::kCell, Struct::kCell);
-  complete_types();
+  process_.complete_types();
   for (std::size_t block = 1; block < 4; ++block) {
     image().put(pooled(block), Field::kObjectRefcount, 2);
     image().put(pooled(block), Field::kObjectType, image().type("float").value);

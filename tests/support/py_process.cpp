@@ -1,5 +1,6 @@
 #include "support/py_process.h"
 
+#include "cpython/heap/type_rules.h"
 #include "cpython/layouts.h"
 
 namespace memspy::testing {
@@ -13,6 +14,12 @@ using cpython::ObmallocPlace;
 using cpython::Struct;
 
 constexpr RemoteAddr kArena{0x7f2000000000};
+// tp_basicsize of types whose size is not what they are known by: without it nothing of them is
+// read.
+constexpr std::pair<std::string_view, Struct> kSizes[] = {
+    {"dict", Struct::kDict},         {"list", Struct::kList},   {"tuple", Struct::kTuple},
+    {"set", Struct::kSet},           {"float", Struct::kFloat}, {"cell", Struct::kCell},
+    {"function", Struct::kFunction}, {"code", Struct::kCode}};
 constexpr std::uint64_t kPoolsInUse = 3, kBlocksInUse = 5, kPoolHeader = 0x30;
 
 }  // namespace
@@ -180,6 +187,32 @@ void PyProcess::write_debug_offsets(std::uint32_t hex, bool free_threaded) {
     memory().write(at + entry.at, std::uint64_t{layout.offset(entry.field)});
   for (const auto& entry : table.sizes)
     memory().write(at + entry.size, std::uint64_t{layout.size(entry.of)});
+}
+
+void PyProcess::complete_types() {
+  for (const cpython::KnownType& known : cpython::known_types()) {
+    const RemoteAddr type = image_.type(known.name);
+    if (!type) continue;
+    image_.put(type, Field::kTypeMro, image_.add_tuple({}).value);
+    if (known.structure != Struct::kObject)
+      image_.put(type, Field::kTypeBasicSize, image_.layout().size(known.structure));
+    if (!known.symbol.empty()) module_.symbols[std::string(known.symbol)] = type;
+  }
+  for (const auto& [name, structure] : kSizes) {
+    if (const RemoteAddr type = image_.type(name))
+      image_.put(type, Field::kTypeBasicSize, image_.layout().size(structure));
+  }
+}
+
+MemoryMap PyProcess::map_of_everything() {
+  MemoryMap map;
+  for (const auto& [start, bytes] : memory().segments()) {
+    Mapping mapping;
+    mapping.start = start, mapping.end = start + bytes.size();
+    mapping.readable = mapping.writable = true;
+    map.push_back(mapping);
+  }
+  return map;
 }
 
 void PyProcess::add_pymalloc() {

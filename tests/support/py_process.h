@@ -52,7 +52,8 @@ class PyProcess {
   FakeMemory& memory() { return image_.memory(); }
   FakeModule& module() { return module_; }
   const FakeSymbols& symbols() const { return symbols_; }
-  const MemoryMap& map() const { return map_; }
+  const MemoryMap& map() const { return map_; }  // of the arenas alone
+  MemoryMap map_of_everything();                 // with the objects outside of them
   RemoteAddr interpreter() const { return interpreter_; }
   RemoteAddr main_thread() const { return main_thread_; }
   RemoteAddr worker() const { return worker_; }
@@ -63,6 +64,8 @@ class PyProcess {
   // What the target would publish at `runtime` (3.13+).
   void write_debug_offsets(std::uint32_t hex, bool free_threaded = false);
   void add_pymalloc();
+  // The types made so far as a heap's walk knows them: by symbol and size.
+  void complete_types();
   void push_frame(RemoteAddr thread, RemoteAddr code);
   void drop_arena_table();  // arenas stay, the way to them is lost
 

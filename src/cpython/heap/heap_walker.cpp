@@ -32,6 +32,7 @@ struct HeapWalker::Impl {
   void read_edges(std::size_t node, EdgeReader& reader);
   void resolve(std::size_t node, std::vector<HeapEdge>& out);
   void mark_own_dicts();
+  void refer_to_key(HeapEdge& edge, RemoteAddr key, bool own_dict);
   void name_key(HeapEdge& edge, RemoteAddr key);
   HeapNode node_at(std::size_t node, BlockCosts& costs);
   void count_coverage();
@@ -49,7 +50,7 @@ struct HeapWalker::Impl {
   std::vector<RemoteAddr> own_dicts;  // while references are followed
   std::vector<bool> is_own_dict;      // of a module, a type or an instance: its keys are names
   std::unique_ptr<ObjectNames> names;
-  NameIndex keys_name;
+  NameIndex keys_name, unknown_key_name;
   std::vector<RawEdge> raw;
   std::vector<OwnedMemory> owned;
 };
@@ -146,6 +147,19 @@ void HeapWalker::Impl::name_key(HeapEdge& edge, RemoteAddr key) {
   edge.value = name->value;
 }
 
+// A key that is no object, of a dict that was being changed or is damaged, takes only the name from
+// the reference to its value. It is counted where the key itself is referred to.
+void HeapWalker::Impl::refer_to_key(HeapEdge& edge, RemoteAddr key, bool own_dict) {
+  const NodeIndex node = census->find(key);
+  if (node == kNoNode) {
+    edge.kind = EdgeKind::kInternal;
+    edge.value = unknown_key_name.value;
+    return;
+  }
+  edge.value = node.value;
+  if (own_dict && edge.kind == EdgeKind::kKey) name_key(edge, key);
+}
+
 void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
   const bool own_dict = is_own_dict[node];
   for (const RawEdge& edge : raw) {
@@ -156,8 +170,7 @@ void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
     }
     HeapEdge told{to, edge.kind, edge.weak, static_cast<std::uint32_t>(edge.value)};
     if (edge.kind == EdgeKind::kKey || edge.kind == EdgeKind::kKeyItself) {
-      told.value = census->find({edge.value}).value;
-      if (own_dict && edge.kind == EdgeKind::kKey) name_key(told, {edge.value});
+      refer_to_key(told, {edge.value}, own_dict);
     }
     out.push_back(told);
   }
@@ -224,6 +237,7 @@ Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
   w.census = std::make_unique<HeapCensus>(w.input, w.bytes, *w.types, w.stats);
   w.roots = std::make_unique<HeapRoots>(w.input, *w.types, *w.plans);
   w.keys_name = w.types->intern("keys");
+  w.unknown_key_name = w.types->intern("unknown key");
   w.names = std::make_unique<ObjectNames>(w.input.interpreter.layout(), w.input.memory, *w.types);
   w.census->sweep_pools();
   w.census->walk_lists();

@@ -40,12 +40,14 @@ TEST(AddressIndex, FindsEveryAddressAndNoOther) {
 
 class Nodes final : public ObjectVisitor {
  public:
-  void on_name(NameIndex, std::string_view) override {}
+  void on_name(NameIndex index, std::string_view text) override { names[index.value] = text; }
   void on_types(std::span<const HeapType> told) override { types.assign(told.begin(), told.end()); }
   void on_objects(std::span<const HeapNode> told) override {
     nodes.insert(nodes.end(), told.begin(), told.end());
   }
-  void on_edges(NodeIndex, std::span<const HeapEdge>) override {}
+  void on_edges(NodeIndex from, std::span<const HeapEdge> told) override {
+    edges[from.value].assign(told.begin(), told.end());
+  }
   void on_roots(std::span<const HeapRoot>) override {}
   const HeapNode* at(RemoteAddr address) const {
     for (const HeapNode& node : nodes) {
@@ -55,6 +57,8 @@ class Nodes final : public ObjectVisitor {
   }
   std::vector<HeapType> types;
   std::vector<HeapNode> nodes;
+  std::map<std::uint32_t, std::vector<HeapEdge>> edges;
+  std::map<std::uint32_t, std::string> names;
 };
 
 class EveryCensus : public ::testing::TestWithParam<int> {
@@ -62,13 +66,9 @@ class EveryCensus : public ::testing::TestWithParam<int> {
   EveryCensus() {
     process_.add_pymalloc();
     image().add_float(0);
-    for (const char* name : {"type", "float"}) {
-      const RemoteAddr type = image().type(name);
-      image().put(type, Field::kTypeMro, image().add_tuple({}).value);
-    }
-    image().put(image().type("float"), Field::kTypeBasicSize, layout().size(Struct::kFloat));
+    process_.complete_types();
+    image().put(image().type("type"), Field::kTypeMro, image().add_tuple({}).value);
     process_.module().symbols["PyType_Type"] = image().type("type");
-    process_.module().symbols["PyFloat_Type"] = image().type("float");
   }
   testing::PyImageBuilder& image() { return process_.image(); }
   const Layout& layout() const { return layout_; }
@@ -149,6 +149,39 @@ TEST_P(EveryCensus, LeavesOutADeadObject) {
   ASSERT_THAT(stats, IsOk());
   EXPECT_EQ(stats->from_pools, 0u);
   EXPECT_EQ(walker.find(object), kNoNode);
+}
+
+// As of a dict that was stopped while it changed: its value stays reachable, by no name.
+TEST_P(EveryCensus, AnItemWhoseKeyIsNoObjectKeepsItsValue) {
+  const RemoteAddr known = image().add_str("known"), lost = image().add_str("lost");
+  const RemoteAddr value = image().add_float(1), kept = image().add_float(2);
+  testing::CodeSpec code;
+  code.name = "main";
+  code.locals = {"cache"};
+  testing::FrameSpec frame;
+  frame.code = image().add_code(code);
+  frame.values = {image().add_dict({{known, value}, {lost, kept}})};
+  image().push_frame(process_.main_thread(), frame);
+  process_.complete_types();
+  image().put(lost, Field::kObjectType, 0);
+  const Interpreter interpreter = open();
+  const MemoryMap map = process_.map_of_everything();
+  HeapWalker walker({interpreter, process_.memory(), map, process_.symbols(), nullptr});
+  Nodes heap;
+  const auto stats = walker.walk(heap);
+  ASSERT_THAT(stats, IsOk());
+  EXPECT_GE(stats->dangling, 1u);
+  ASSERT_NE(walker.find(kept), kNoNode);
+  std::vector<std::string> told;
+  for (const HeapEdge& edge : heap.edges[walker.find(frame.values[0]).value]) {
+    if (edge.kind == EdgeKind::kKey) {
+      EXPECT_EQ(edge.to, walker.find(value));
+      EXPECT_EQ(edge.value, walker.find(known).value);
+      told.push_back("key");
+    }
+    if (edge.to == walker.find(kept)) told.push_back(heap.names[edge.value]);
+  }
+  EXPECT_EQ(told, (std::vector<std::string>{"key", "unknown key"}));
 }
 
 TEST_P(EveryCensus, ReadsTheShapeOfATableOfKeys) {
