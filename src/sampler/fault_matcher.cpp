@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 namespace memspy::sampler {
 namespace {
@@ -109,13 +110,16 @@ std::size_t FaultPlaces::Place::rivals() const {
 bool FaultPlaces::learn(Key key, const FaultRecord& record, const RawStack& stack,
                         FaultEvidence evidence) {
   const bool sure = evidence == FaultEvidence::kStopped;
-  const auto instruction =
+  const std::uint64_t instruction =
+      stack.bytecode.value +
       static_cast<std::uint64_t>(std::max(stack.frames.front().instruction, 0));
-  const auto found =
-      slots_with(record, stack.bytecode.value + instruction, sure ? kSureScore : kGuessScore);
+  const auto found = slots_with(record, instruction, sure ? kSureScore : kGuessScore);
   if (found.empty() && !sure) return false;
   if (places_.size() >= kMaxPlaces && !places_.contains(key)) places_.clear();
   Place& place = places_[key];
+  if (evidence == FaultEvidence::kWaited &&
+      std::exchange(place.waited_for, instruction) == instruction)
+    return false;
   place.collecting = stack.collecting;
   const bool was_blank = place.blank;
   const std::size_t rivals = place.rivals();
@@ -135,7 +139,8 @@ const FaultPlaces::Place* FaultPlaces::find_nearby(Key key) const {
   const Place* nearest = nullptr;
   std::uint64_t distance = kNearby;
   for (auto it = places_.lower_bound({depth, code - std::min(code, kNearby)});
-       it != places_.end() && it->first.first == depth && it->first.second <= code + kNearby; ++it) {
+       it != places_.end() && it->first.first == depth && it->first.second <= code + kNearby;
+       ++it) {
     const std::uint64_t there = it->first.second;
     const std::uint64_t away = there > code ? there - code : code - there;
     if (it->second.usable().empty() || away >= distance) continue;

@@ -30,6 +30,9 @@ namespace memspy::sampler {
 enum class FaultEvidence {
   kStopped,  // it was read at the very fault
   kMaybe,    // the thread ran on meanwhile: believed if the record holds the stack's instruction
+  kWaited,   // as kMaybe, of a record that has waited. The thread may be blocked where it was
+            // blocked before the fault, and that call has left its instruction on the stack: the
+            // same one again is no more evidence
 };
 
 // Where records hold the instruction, by place; one for each process, as its threads run the same
@@ -45,6 +48,7 @@ class FaultPlaces {
     std::vector<Slot> slots;  // the likeliest first
     bool collecting = false;  // inside the garbage collector
     bool blank = false;       // its records do not hold the instruction: deep inside native code
+    std::uint64_t waited_for = 0;  // the last instruction that was kWaited evidence
     std::span<const Slot> usable() const;
     // Of the usable ones, those that no evidence has told apart from the likeliest.
     std::size_t rivals() const;
@@ -57,8 +61,8 @@ class FaultPlaces {
   bool learn(Key key, const attach::FaultRecord& record, const cpython::RawStack& stack,
              FaultEvidence evidence);
   const Place* find(Key key) const;
-  // The nearest one that is usable, as deep and some instructions away: of the same C function, as a
-  // loop is that touches memory in several places.
+  // The nearest one that is usable, as deep and some instructions away: of the same C function, as
+  // a loop is that touches memory in several places.
   const Place* find_nearby(Key key) const;
 
   // Functions that any thread was seen in, with the callers they had: for threads that are over
@@ -89,9 +93,9 @@ class FaultMatcher {
   // thread pointer. `id`: of the stack. False: there was no evidence, and nothing was learnt.
   bool learn(const attach::FaultRecord& record, std::uint64_t stack_base,
              const cpython::RawStack& stack, StackId id, FaultEvidence evidence);
-  // nullopt: a place, or a function, that no thread was seen in, or words that are equally likely and say
-  // different things: one of them is left over from an earlier call. A place whose records do not
-  // hold the instruction has the stack that was read there last.
+  // nullopt: a place, or a function, that no thread was seen in, or words that are equally likely
+  // and say different things: one of them is left over from an earlier call. A place whose records
+  // do not hold the instruction has the stack that was read there last.
   std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
   // The same with less evidence, for a record that will wait no longer: a place that was seen once,
@@ -120,8 +124,8 @@ class FaultMatcher {
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
 
   FaultPlaces& places_;
-  std::map<std::uint64_t, Code> codes_;              // by the address of the bytecode
-  std::map<FaultPlaces::Key, StackId> last_;         // by place, where it is blank
+  std::map<std::uint64_t, Code> codes_;       // by the address of the bytecode
+  std::map<FaultPlaces::Key, StackId> last_;  // by place, where it is blank
   std::uint64_t generation_ = 0;
 };
 

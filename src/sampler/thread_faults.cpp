@@ -40,16 +40,16 @@ bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawSt
 }
 
 void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
-  for (const Unknown& unknown : waiting_) guess(unknown.record, stack, id);
+  for (const Unknown& unknown : waiting_) guess(unknown.record, stack, id, FaultEvidence::kWaited);
   retry();
   tell_awaited();
 }
 
 bool ThreadFaults::guess(const attach::FaultRecord& record, const cpython::RawStack& stack,
-                         StackId id) {
+                         StackId id, FaultEvidence evidence) {
   const auto place = std::pair(record.code, record.stack);
   if (std::find(guessed_.begin(), guessed_.end(), place) != guessed_.end()) return true;
-  if (!learn(record, stack, id, FaultEvidence::kMaybe)) return false;
+  if (!learn(record, stack, id, evidence)) return false;
   guessed_.push_back(place);
   return true;
 }

@@ -54,7 +54,8 @@ class ThreadFaults {
   // however many of its records hold the instruction: new_moment() begins another. guess(): false
   // where the record does not hold it.
   void new_moment() { guessed_.clear(); }
-  bool guess(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id);
+  bool guess(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id,
+             FaultEvidence evidence = FaultEvidence::kMaybe);
   // The same for all records that wait.
   void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
@@ -63,9 +64,9 @@ class ThreadFaults {
   // Of the newest user fault without a record.
   void set_address(RemoteAddr address) { address_ = address; }
   // Charges what was counted since the last call. `period`: of the trail; each record stands for so
-  // many faults, and what is over waits for the next one. Much more than that was lost when the ring
-  // was full, which is after the last record that it took: it goes where that one goes. kNoTrail:
-  // no record will come; what has none is charged to the stack.
+  // many faults, and what is over waits for the next one. Much more than that was lost when the
+  // ring was full, which is after the last record that it took: it goes where that one goes.
+  // kNoTrail: no record will come; what has none is charged to the stack.
   void settle(Mode mode, std::uint64_t faults, std::uint64_t period);
   // Waits no longer.
   void give_up();
@@ -93,7 +94,7 @@ class ThreadFaults {
     std::vector<Unknown> unknown;
     std::size_t records = 0;
     bool newest_known = false;  // the newest record is among the known ones
-    std::int64_t owed = 0;  // counted, but not yet charged
+    std::int64_t owed = 0;      // counted, but not yet charged
   };
 
   Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }

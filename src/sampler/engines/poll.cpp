@@ -93,16 +93,24 @@ void PollEngine::look_at_thread(Thread& thread) {
   const auto stat = context_.proc.stat(thread.target->pid(), tid);
   if (!stat.has_value()) return;
   thread.faults = stat->minor_faults;
-  thread.has_now = thread.unreadable = false;
+  thread.has_now = false;
+  thread.missed = Missed::kNothing;
   if (!thread.thread_id) thread.thread_id = thread.target->find_thread_id(tid);
   const auto no_hurry = SteadyTime::max();
-  if (stat->state != 'R') return read_stack(thread, no_hurry);
+  if (stat->state != 'R') {
+    read_stack(thread, no_hurry);
+    if (thread.missed == Missed::kNothing) return;  // else it has just been woken
+  }
   // Beside its running where two reads agree; a stop only where they do not, and only if it still
   // runs: whoever blocks in between would see an interrupted call.
   thread.has_now = thread.thread_id && thread.target->read_running(*thread.thread_id, thread.now);
-  if (thread.has_now) return;
+  if (thread.has_now) {
+    thread.missed = Missed::kNothing;
+    return;
+  }
   const auto again = context_.proc.stat(thread.target->pid(), tid);
-  if (!again.has_value() || again->state != 'R') return;
+  if (!again.has_value()) return;
+  if (again->state != 'R') return read_stack(thread, no_hurry);
   const auto held = seizure_.with_stopped(tid, context_.options.max_pause, [&] {
     const auto it = threads_.find(tid);
     if (it == threads_.end()) return;
@@ -121,11 +129,12 @@ void PollEngine::read_stack(Thread& thread, SteadyTime deadline) {
   if (!state) return;
   const auto captured = reader->capture(state, thread.now, deadline);
   thread.has_now = captured.has_value();
-  thread.unreadable = !thread.has_now;
-  if (thread.has_now) return;
-  auto& counters = context_.counters;
-  const bool partial = captured.error().code == Errc::kTimeout;
-  (partial ? counters.partial : counters.rejected).fetch_add(1, std::memory_order_relaxed);
+  if (thread.has_now) {
+    thread.missed = Missed::kNothing;
+  } else {
+    const bool late = captured.error().code == Errc::kTimeout;
+    thread.missed = late ? Missed::kLate : Missed::kUnreadable;
+  }
 }
 
 void PollEngine::charge(Target& target, std::uint64_t pages) {
@@ -143,7 +152,11 @@ void PollEngine::charge(Target& target, std::uint64_t pages) {
         static_cast<double>(left) * static_cast<double>(own) / static_cast<double>(faults_left));
     left -= part;
     faults_left -= own;
-    if (thread.unreadable) continue;  // counted, and unattributed
+    if (thread.missed != Missed::kNothing) {  // counted, and unattributed
+      auto& counters = context_.counters;
+      (thread.missed == Missed::kLate ? counters.partial : counters.rejected).fetch_add(1);
+      continue;
+    }
     const StackId stack = common_stack(thread);
     context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
     if (part > 0)

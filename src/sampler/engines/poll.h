@@ -18,6 +18,9 @@ class PollEngine final : public TracingEngine {
   std::string_view name() const override { return "poll"; }
 
  private:
+  // Why a thread that has a Python state has no stack at this look. Only a look that would have
+  // been a sample is a rejected one: most looks are at threads that took no fault since the last.
+  enum class Missed { kNothing, kUnreadable, kLate };
   struct Thread {
     Tid tid;
     Target* target = nullptr;
@@ -26,7 +29,7 @@ class PollEngine final : public TracingEngine {
     std::uint64_t faults = 0, last_faults = 0;  // minor faults, as /proc counts them
     cpython::RawStack now, before;
     bool has_now = false, has_before = false;
-    bool unreadable = false;  // it has a Python state, whose stack could not be read
+    Missed missed = Missed::kNothing;
   };
 
   void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;

@@ -134,6 +134,24 @@ TEST_F(FaultMatcherTest, AGuessNeedsItsInstructionAndASecondOne) {
   EXPECT_EQ(match(record_at(0x5000, 512, {{3, kRowsCode + 22}})), StackId{1020});
 }
 
+// A loop that allocates and then sleeps: whenever its stack is read it sleeps, and the sleep before
+// has left its instruction where the allocation's frames are now.
+TEST_F(FaultMatcherTest, ASleeperDoesNotBecomeTheToucherOfWhatWaits) {
+  const auto asleep = stack_of(kRowsCode, 1, 20);
+  const auto record = record_at(0x5000, 512, {{3, kBlobsCode + 52}, {9, kRowsCode + 20}});
+  learn(record, asleep, FaultEvidence::kWaited);
+  for (int look = 0; look < 5; ++look)
+    EXPECT_FALSE(learn(record, asleep, FaultEvidence::kWaited)) << look;
+  EXPECT_EQ(match(record), std::nullopt);
+  learn(record, stack_of(kBlobsCode, 2, 50));
+  EXPECT_EQ(match(record), StackId{2050});
+  // Two instructions that the record held are evidence.
+  learn(record_at(0x7000, 512, {{4, kRowsCode + 20}}), asleep, FaultEvidence::kWaited);
+  learn(record_at(0x7000, 512, {{4, kRowsCode + 40}}), stack_of(kRowsCode, 1, 40),
+        FaultEvidence::kWaited);
+  EXPECT_EQ(match(record_at(0x7000, 512, {{4, kRowsCode + 20}})), StackId{1020});
+}
+
 TEST_F(FaultMatcherTest, AWrongGuessIsOutvoted) {
   // The thread was in blobs by the time it was read, and word 11 had a stale pointer into it.
   for (int i = 0; i < 2; ++i) {
