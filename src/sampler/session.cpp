@@ -112,7 +112,7 @@ class RunningSession final : public Session {
   std::optional<Launch> launch_;
   EngineChoice engine_ = EngineChoice::kRss;
   std::thread tracer_;
-  std::promise<void> go_;
+  std::promise<void> go_, began_;
   bool went_ = false;
   std::atomic<bool> tracer_done_{false};
   std::atomic<const char*> stop_reason_{nullptr};
@@ -176,6 +176,8 @@ Result<Unit> RunningSession::open_traced(Pid pid) {
   collector_.take_baselines();
   went_ = true;
   go_.set_value();
+  // Whoever is told that sampling goes on may let the target grow at once.
+  began_.get_future().wait();
   if (launch_) MEMSPY_CHECK(await_launch());
   if (const ProcessRecord* first = collector_.first()) target_ = *first;
   return Unit{};
@@ -216,7 +218,7 @@ void RunningSession::trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> 
   attached.set_value(std::move(result));
   if (ok) {
     go.wait();
-    engine->run();
+    engine->run([this] { began_.set_value(); });
   }
   tracer_done_ = true;
   context_.to_collector.wake();

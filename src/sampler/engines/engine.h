@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,8 +67,9 @@ class Engine {
   // Attaches to a process that exists. Nothing is sampled yet.
   virtual Result<Unit> attach(Pid pid, AttachKind kind) = 0;
   // Samples until `ending` or until no process is left, then stops sampling and lets go of all
-  // signals on their way. Tracees themselves are released by the end of the thread.
-  virtual void run() = 0;
+  // signals on their way. Tracees themselves are released by the end of the thread. `began` is
+  // called once, when whatever grows from here on is seen.
+  virtual void run(const std::function<void()>& began) = 0;
 };
 
 }  // namespace memspy::sampler

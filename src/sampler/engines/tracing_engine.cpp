@@ -90,12 +90,13 @@ Result<Unit> TracingEngine::find_interpreter(Pid pid) {
 
 // --- the loop ---
 
-void TracingEngine::run() {
+void TracingEngine::run(const std::function<void()>& began) {
   ask_for_priority();
   sampling_ = true;
   for (const auto& [pid, target] : roster_.processes())
     push_edge(*target, WindowEdge::Kind::kBegins);
   begin();
+  began();
   context_.to_collector.wake();
   while (!context_.ending.load(std::memory_order_acquire) && seizure_.thread_count() > 0) {
     wait();

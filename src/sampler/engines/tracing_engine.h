@@ -22,7 +22,7 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
   ~TracingEngine() override;
 
   Result<Unit> attach(Pid pid, AttachKind kind) final;
-  void run() final;
+  void run(const std::function<void()>& began) final;
 
  protected:
   // A thread of an observed process; stopped unless `origin` is kSeized.
