@@ -28,7 +28,8 @@ bool is_trail(FaultKind kind) {
          kind == FaultKind::kTrailAll;
 }
 
-perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes) {
+perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t ring_bytes,
+                           std::size_t stack_bytes) {
   perf_event_attr attr{};
   attr.type = PERF_TYPE_SOFTWARE;
   attr.config = PERF_COUNT_SW_PAGE_FAULTS;
@@ -42,13 +43,13 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t rin
   attr.wakeup_events = 1;
   if (is_trail(kind)) {
     attr.watermark = 1;
-    attr.wakeup_watermark = static_cast<std::uint32_t>(ring_bytes / 2);
+    attr.wakeup_watermark =
+        static_cast<std::uint32_t>(std::min(ring_bytes / 2, kTrailWake * stack_bytes));
   }
   if (kind != FaultKind::kSignalled) {
     attr.sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
     attr.sample_regs_user = bits(kBx, kDi, kBp, kSp, kIp, kR12, kR13, kR14, kR15);
-    const bool calls = kind == FaultKind::kSilent || kind == FaultKind::kCallTrail;
-    attr.sample_stack_user = calls ? kCallStackBytes : kFaultStackBytes;
+    attr.sample_stack_user = static_cast<std::uint32_t>(stack_bytes);
   }
   return attr;
 }
@@ -56,8 +57,10 @@ perf_event_attr fault_attr(FaultKind kind, std::uint64_t period, std::size_t rin
 }  // namespace
 
 Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64_t period,
-                                            int signal, std::size_t ring_bytes) {
-  MEMSPY_TRY(fd, open_perf_event(fault_attr(kind, period, ring_bytes), tid, "page-fault"));
+                                            int signal, std::size_t ring_bytes,
+                                            std::size_t stack_bytes) {
+  MEMSPY_TRY(fd,
+             open_perf_event(fault_attr(kind, period, ring_bytes, stack_bytes), tid, "page-fault"));
   if (kind == FaultKind::kSignalled) MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
   void* ring = ::mmap(nullptr, kPage + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring, ring_bytes);

@@ -23,18 +23,19 @@ enum class FaultKind {
   kSilent,
   kSilentAll,  // as kSilent, but faults of user mode too: for a thread that blocks every signal we
                // could use
-  // These record where faults were taken, and are readable when the ring is half full:
+  // These record where faults were taken, and are readable after every kTrailWake of them, or when
+  // the ring is half full:
   kUserTrail,  // in user mode
   kCallTrail,  // inside system calls
   kTrailAll,   // both
 };
 
 inline constexpr std::size_t kFaultRegisters = 6;  // rbx, rbp, r12 to r15: what calls preserve
-// From rsp up. The interpreter's own calls need less than 1 KiB, numpy's loops up to 3.
-inline constexpr std::size_t kFaultStackBytes = 4096;
-// …of a fault inside a system call: the libraries that make one use little stack, and its faults
-// come a million a second, so that what a ring holds counts.
-inline constexpr std::size_t kCallStackBytes = 2048;
+// Of the stack, from rsp up. The interpreter's own calls need less than 1 KiB, numpy's loops up to 7:
+// what a record has is what it costs, so a trail begins with little and is opened anew with more
+// where that turns out to be needed.
+inline constexpr std::size_t kLeastStackBytes = 2048, kMostStackBytes = 16384;
+inline constexpr std::size_t kTrailWake = 64;
 
 // One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
 // system call they name the call. kSignalled records the address alone: its thread is stopped and
@@ -49,11 +50,13 @@ struct FaultRecord {
 
 class PerfFaultEvent {
  public:
-  // Opened disabled. `signal` is for kSignalled. `ring_bytes`: of records, a power of two; where
+  // Opened disabled. `signal` is for kSignalled, `stack_bytes` (a multiple of 8) for the others: so
+  // much of the stack has each record. `ring_bytes`: of records, a power of two; where
   // the host locks no more memory (perf_event_mlock_kb) there are no records. Errors: kPermission
   // (perf_event_paranoid, seccomp), kNoSuchProcess.
   static Result<PerfFaultEvent> open(Tid tid, FaultKind kind, std::uint64_t period, int signal,
-                                     std::size_t ring_bytes);
+                                     std::size_t ring_bytes,
+                                     std::size_t stack_bytes = kLeastStackBytes);
   PerfFaultEvent(PerfFaultEvent&& other) noexcept;
   PerfFaultEvent& operator=(PerfFaultEvent&& other) noexcept;
   ~PerfFaultEvent();

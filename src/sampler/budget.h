@@ -43,6 +43,8 @@ class Budget {
   std::uint64_t phase();
   // The same while much is to be learnt from stops, as far as the savings go.
   std::uint64_t eager_period();
+  // May a stop be asked for that the period would not have brought?
+  bool can_hurry() const { return balance_ > 0; }
   // Faults for each record of the trails.
   std::uint64_t trail_period() const { return trail_.period(); }
 

@@ -63,7 +63,7 @@ Result<Unit> Collector::apply(const Event& event) {
   if (const auto* gap = std::get_if<Gap>(&event)) return sink_.on_gap(*gap);
   if (const auto* sample = std::get_if<FaultSample>(&event)) apply_sample(*sample);
   if (const auto* awaited = std::get_if<FaultsAwaited>(&event)) {
-    if (ProcessWindow* window = find(awaited->process)) window->await(awaited->more);
+    if (ProcessWindow* window = find(awaited->process)) window->await(*awaited);
   }
   if (const auto* edge = std::get_if<WindowEdge>(&event)) apply_edge(*edge);
   if (const auto* fork = std::get_if<ForkNoticed>(&event)) {

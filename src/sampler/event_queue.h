@@ -9,11 +9,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "cpython/interpreter.h"
 #include "memspy/sample.h"
+#include "sampler/chunk.h"
 
 namespace memspy::sampler {
 
@@ -40,6 +42,7 @@ struct FaultSample {
 // Faults that were counted and will be charged later, by so many more: RSS holds their pages already.
 struct FaultsAwaited {
   ProcessIndex process;
+  ChunkIndex chunk = kNoChunk;  // where they were taken; kNoChunk: not known
   std::int64_t more = 0;
 };
 
@@ -79,7 +82,7 @@ class EventQueue {
   void push(Event event) {
     const std::lock_guard lock(mutex_);
     if (const auto* awaited = std::get_if<FaultsAwaited>(&event)) {  // a sum is all that matters
-      awaited_[awaited->process] += awaited->more;
+      awaited_[{awaited->process, awaited->chunk}] += awaited->more;
       return;
     }
     if (events_.size() >= kMaxEvents && std::holds_alternative<FaultSample>(event)) {
@@ -93,7 +96,8 @@ class EventQueue {
     std::vector<Event> events;
     const std::lock_guard lock(mutex_);
     events.swap(events_);
-    for (const auto& [process, more] : awaited_) events.push_back(FaultsAwaited{process, more});
+    for (const auto& [where, more] : awaited_)
+      events.push_back(FaultsAwaited{where.first, where.second, more});
     awaited_.clear();
     return events;
   }
@@ -112,7 +116,7 @@ class EventQueue {
   static constexpr std::size_t kMaxEvents = 50'000;
   mutable std::mutex mutex_;
   std::vector<Event> events_;
-  std::map<ProcessIndex, std::int64_t> awaited_;
+  std::map<std::pair<ProcessIndex, ChunkIndex>, std::int64_t> awaited_;
   std::uint64_t dropped_ = 0;
 };
 

@@ -17,6 +17,9 @@ constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
 constexpr std::uint64_t kNearby = 1024;  // bytes of native code
+// Words that every record has whose thread's stack goes so far.
+constexpr std::size_t kShortRecord =
+    attach::kFaultRegisters + attach::kLeastStackBytes / sizeof(std::uint64_t);
 
 // A word that held the instruction by chance is not believed for long. One guess is no evidence.
 constexpr std::uint16_t kSureScore = 4, kGuessScore = 1, kUsableScore = 2, kMaxScore = 40;
@@ -179,7 +182,8 @@ bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, co
   const FaultPlaces::Key key = place_key(record, stack_base);
   if (!places_.learn(key, record, stack, evidence)) return false;
   remember(stack);
-  if (places_.find(key)->blank) {
+  const auto* place = places_.find(key);
+  if (place->blank || (!place->slots.empty() && place->slots.front().word >= kShortRecord)) {
     if (last_.size() >= kMaxPlaces && !last_.contains(key)) last_.clear();
     if (last_.insert_or_assign(key, id).second) ++generation_;
   }
@@ -208,7 +212,10 @@ std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint6
   const FaultPlaces::Key key = place_key(record, stack_base);
   const auto* place = places_.find(key);
   if (place == nullptr) return std::nullopt;
-  if (place->blank) {
+  const auto usable = place->usable();
+  const bool too_short = !usable.empty() && usable.front().word >= record.words.size();
+  if (too_short) places_.ask_for(usable.front().word + 1U);
+  if (place->blank || too_short) {
     const auto it = last_.find(key);
     return it == last_.end() ? std::nullopt : std::optional(it->second);
   }

@@ -11,6 +11,7 @@
 // Used by one thread. Pure.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -73,6 +74,10 @@ class FaultPlaces {
   };
   void remember(const Code& code);
   const Code* find_code(std::uint64_t instruction) const;
+  // So many words must a record have to hold the instruction, at every place that a record with
+  // fewer has come from so far.
+  std::size_t reach() const { return reach_; }
+  void ask_for(std::size_t words) { reach_ = std::max(reach_, words); }
   // Grows whenever something new was learnt: what did not match may match now.
   std::uint64_t generation() const { return generation_; }
 
@@ -80,6 +85,7 @@ class FaultPlaces {
   std::map<Key, Place> places_;
   std::map<std::uint64_t, Code> codes_;  // by where they begin
   std::uint64_t generation_ = 0;
+  std::size_t reach_ = 0;
 };
 
 class FaultMatcher {

@@ -28,11 +28,10 @@
 #include "memspy/memory_map.h"
 #include "memspy/process.h"
 #include "memspy/result.h"
+#include "sampler/chunk.h"
 
 namespace memspy::sampler {
 
-inline constexpr std::uint64_t kPageBytes = 4096;
-inline constexpr std::size_t kChunkPages = 512;
 inline constexpr std::size_t kMaxLiveSamples =
     200'000;  // then two of one owner and chunk become one
 
@@ -60,6 +59,10 @@ struct LedgerDelta {
   std::uint32_t samples = 0;
 };
 
+// Faults whose claims are on their way, by chunk; kNoChunk: nobody knows where. One in a huge page
+// will claim all of it.
+using AwaitedFaults = std::unordered_map<ChunkIndex, std::int64_t>;
+
 class PageLedger {
  public:
   explicit PageLedger(PageTables& tables) : tables_(tables) {}
@@ -82,11 +85,11 @@ class PageLedger {
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
   // moved (mremap), and stays with its owner. The rest goes to whoever has touched the same chunks.
-  // Claims are always a little behind RSS, `awaited_pages` are known to be: while sampling goes on
+  // Claims are always a little behind RSS, those of `awaited` are known to be: while sampling goes on
   // only what was without a claim at the settle() before is looked at, and the rest only once it has
   // been missing for long. kLast: no more claims will come. After audit() only.
   enum class Settling { kGoesOn, kLast };
-  void settle(std::int64_t limit_pages, std::int64_t awaited_pages, const MemoryMap& map,
+  void settle(std::int64_t limit_pages, const AwaitedFaults& awaited, const MemoryMap& map,
               Settling settling);
 
   std::vector<LedgerDelta> drain();
@@ -108,22 +111,19 @@ class PageLedger {
     std::bitset<kChunkPages> baseline, present, claimed;
     std::vector<Live> live;
     std::uint16_t unclaimed = 0;   // pages that came and had no claim at the last settle()
+    std::uint16_t awaited = 0;     // …and will be claimed, at the settle() at hand
     bool dirty = false;
     bool huge = false;             // one page: its live samples stand for all of it…
     std::uint64_t huge_age = 0;    // …those up to this age
     std::uint64_t weight() const;  // pages claimed by samples
     std::uint64_t held() const;    // pages that came since the baseline, as last read
   };
-  using ChunkIndex = std::uint64_t;
   struct Edge {
     const Live* sample = nullptr;
     std::uint64_t distance = UINT64_MAX;  // pages
   };
-  static constexpr std::uint64_t kChunkBytes = kChunkPages * kPageBytes;
   static constexpr std::uint64_t kHugeShortfall =
       16;  // pages without a claim that are worth a look
-  static ChunkIndex chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
-  static RemoteAddr start_of(ChunkIndex chunk) { return {chunk * kChunkBytes}; }
 
   std::uint32_t owner_index(const LedgerOwner& owner);
   void add(std::uint32_t owner, std::uint64_t pages);
@@ -144,6 +144,7 @@ class PageLedger {
   void take_back_unplaced(std::int64_t surplus);
   std::uint64_t open_room(const Chunk& chunk) const;
   void note_unclaimed();
+  std::int64_t reserve(const AwaitedFaults& awaited);
   std::int64_t fill_up(std::int64_t deficit, std::uint64_t room);
   std::int64_t long_missing(std::int64_t missing);
   std::int64_t adopt_huge(std::int64_t deficit, const MemoryMap& map);

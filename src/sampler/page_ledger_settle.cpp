@@ -16,12 +16,12 @@ constexpr std::uint64_t kMovedRoom =
 
 }  // namespace
 
-void PageLedger::settle(std::int64_t limit_pages, std::int64_t awaited_pages, const MemoryMap& map,
-                        Settling settling) {
+void PageLedger::settle(std::int64_t limit_pages, const AwaitedFaults& awaited,
+                        const MemoryMap& map, Settling settling) {
   const std::int64_t surplus = net_pages_ - limit_pages;
   if (surplus > 0) take_back(surplus);
   settling_ = settling;
-  std::int64_t missing = std::max<std::int64_t>(-surplus - awaited_pages, 0);
+  std::int64_t missing = std::max<std::int64_t>(-surplus - reserve(awaited), 0);
   if (missing > 0) missing = follow_moves(adopt_huge(fill_up(missing, kSplitRoom), map));
   if (settling == Settling::kGoesOn) missing = long_missing(missing);
   if (missing > 0) fill_up(missing, 0);
@@ -32,14 +32,37 @@ void PageLedger::settle(std::int64_t limit_pages, std::int64_t awaited_pages, co
 // Pages without a claim that no record on its way will claim.
 std::uint64_t PageLedger::open_room(const Chunk& chunk) const {
   const std::uint64_t held = chunk.held();
-  const std::uint64_t room = held - std::min(held, chunk.weight());
+  const std::uint64_t room = held - std::min(held, chunk.weight() + chunk.awaited);
   return settling_ == Settling::kLast ? room : std::min<std::uint64_t>(room, chunk.unclaimed);
+}
+
+// How many pages the awaited claims will be for; notes it in their chunks.
+std::int64_t PageLedger::reserve(const AwaitedFaults& awaited) {
+  std::int64_t pages = 0;
+  for (const auto& [index, faults] : awaited) {
+    if (faults <= 0) continue;
+    const auto it = chunks_.find(index);
+    if (it == chunks_.end()) {
+      pages += faults;
+      continue;
+    }
+    Chunk& chunk = it->second;
+    const std::uint64_t held = chunk.held();
+    std::uint64_t room = held - std::min(held, chunk.weight());
+    const auto few = std::min(room, static_cast<std::uint64_t>(faults));
+    if (room >= few + kHugeShortfall && !tables_.is_huge(start_of(index)).value_or(false))
+      room = few;
+    chunk.awaited = static_cast<std::uint16_t>(room);
+    pages += chunk.awaited;
+  }
+  return pages;
 }
 
 void PageLedger::note_unclaimed() {
   for (auto& [index, chunk] : chunks_) {
     const std::uint64_t held = chunk.held();
     chunk.unclaimed = static_cast<std::uint16_t>(held - std::min(held, chunk.weight()));
+    chunk.awaited = 0;
   }
 }
 

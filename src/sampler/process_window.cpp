@@ -48,6 +48,12 @@ void ProcessWindow::add(const FaultSample& sample) {
   ledger_.touch({sample.thread, sample.stack}, sample.address, sample.faults, map_);
 }
 
+void ProcessWindow::await(const FaultsAwaited& faults) {
+  const auto it = awaited_.try_emplace(faults.chunk).first;
+  it->second += faults.more;
+  if (it->second == 0) awaited_.erase(it);
+}
+
 void ProcessWindow::end(std::uint64_t rss_bytes) {
   if (rss_bytes != 0) rss_at_end_ = rss_bytes;
 }
@@ -74,7 +80,7 @@ void ProcessWindow::reconcile(std::uint64_t rss_bytes,
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
   if (settling) {
     ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes),
-                   std::max<std::int64_t>(awaited_faults_, 0), map_, *settling);
+                   awaited_, map_, *settling);
   }
   const auto attributed = static_cast<std::int64_t>(attributed_now());
   const std::int64_t rest = change + shrink - attributed;

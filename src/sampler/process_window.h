@@ -48,7 +48,7 @@ class ProcessWindow {
   // `copied`: the process is a fork that shares its baseline with its parent.
   void begin(std::uint64_t rss_bytes, bool copied);
   void add(const FaultSample& sample);
-  void await(std::int64_t more_faults) { awaited_faults_ += more_faults; }
+  void await(const FaultsAwaited& faults);
   // A new batch of samples begins: mappings may have changed since the last one.
   void begin_batch() { map_stale_ = true; }
   void fork() { ledger_.note_fork(); }
@@ -91,7 +91,7 @@ class ProcessWindow {
   SteadyTime next_audit_{};
   WindowGrowth growth_;
   std::int64_t unattributed_bytes_ = 0;
-  std::int64_t awaited_faults_ = 0;  // counted, and not among the samples yet
+  AwaitedFaults awaited_;  // counted, and not among the samples yet
 };
 
 }  // namespace memspy::sampler

@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 4096;  // 2 to 3 KiB each
 constexpr std::size_t kMaxPages = 4096;                             // of one of them
-constexpr std::size_t kMuchUnknown = 16;
 // Counts and records are taken one after the other, while the thread runs on.
 constexpr std::uint64_t kSkew = 64;
 
@@ -20,18 +19,21 @@ bool same_words(const attach::FaultRecord& a, const attach::FaultRecord& b) {
 
 ThreadFaults::~ThreadFaults() { outlet_.waiting -= waiting_.size(); }
 
-std::int64_t ThreadFaults::faults_of(const Unknown& unknown) {
-  std::int64_t faults = 0;
-  for (const Page& page : unknown.pages) faults += static_cast<std::int64_t>(page.faults);
-  return faults;
+// Of those without a record.
+void ThreadFaults::tell_owed() {
+  const std::int64_t now =
+      std::max<std::int64_t>(user_.owed, 0) + std::max<std::int64_t>(kernel_.owed, 0);
+  const std::int64_t before = std::exchange(told_owed_, now);
+  if (now != before) outlet_.queue.push(FaultsAwaited{process_, kNoChunk, now - before});
 }
 
-void ThreadFaults::tell_awaited() {
-  const std::int64_t owed =
-      std::max<std::int64_t>(user_.owed, 0) + std::max<std::int64_t>(kernel_.owed, 0);
-  const std::int64_t now = owed + waiting_faults_;
-  const std::int64_t before = std::exchange(told_awaited_, now);
-  if (now != before) outlet_.queue.push(FaultsAwaited{process_, now - before});
+// Records that begin to wait, or wait no longer.
+void ThreadFaults::tell_waiting(const Unknown& unknown, bool begin) {
+  for (const Page& page : unknown.pages) {
+    const auto faults = static_cast<std::int64_t>(page.faults);
+    outlet_.queue.push(
+        FaultsAwaited{process_, chunk_of(page.address), begin ? faults : -faults});
+  }
 }
 
 bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawStack& stack,
@@ -42,7 +44,7 @@ bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawSt
 void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
   for (const Unknown& unknown : waiting_) guess(unknown.record, stack, id, FaultEvidence::kWaited);
   retry();
-  tell_awaited();
+  tell_owed();
 }
 
 bool ThreadFaults::guess(const attach::FaultRecord& record, const cpython::RawStack& stack,
@@ -86,7 +88,7 @@ void ThreadFaults::settle(Mode mode, std::uint64_t faults, std::uint64_t period)
   from.owed += static_cast<std::int64_t>(faults);
   if (from.records == 0 && period != kNoTrail) {
     retry();
-    return tell_awaited();
+    return tell_owed();
   }
   const auto owed = static_cast<std::uint64_t>(std::max<std::int64_t>(from.owed, 0));
   const std::uint64_t slack = period <= 1 ? kSkew : period;
@@ -101,7 +103,7 @@ void ThreadFaults::settle(Mode mode, std::uint64_t faults, std::uint64_t period)
   from.unknown.clear();
   from.records = 0;
   retry();
-  tell_awaited();
+  tell_owed();
 }
 
 // Rounded so that what is lost at one record is found at the next.
@@ -146,7 +148,8 @@ void ThreadFaults::push_pages(const Unknown& unknown, StackId stack, bool late) 
 }
 
 void ThreadFaults::wait(Unknown&& unknown) {
-  waiting_faults_ += faults_of(unknown);
+  if (unknown.mode == Mode::kUser) unknown_pages_ += unknown.pages.size();
+  tell_waiting(unknown, true);
   if (!waiting_.empty() && same_words(waiting_.back().record, unknown.record) &&
       waiting_.back().pages.size() < kMaxPages) {
     auto& pages = waiting_.back().pages;
@@ -165,7 +168,7 @@ void ThreadFaults::wait(Unknown&& unknown) {
 }
 
 void ThreadFaults::give_up(const Unknown& unknown) {
-  waiting_faults_ -= faults_of(unknown);
+  tell_waiting(unknown, false);
   if (const auto stack = guess_stack(unknown.record)) return push_pages(unknown, *stack, false);
   if (unknown.stack) push_pages(unknown, *unknown.stack, unknown.mode == Mode::kKernel);
 }
@@ -174,7 +177,6 @@ void ThreadFaults::give_up() {
   for (const Unknown& unknown : waiting_) give_up(unknown);
   outlet_.waiting -= waiting_.size();
   waiting_.clear();
-  tell_awaited();
 }
 
 void ThreadFaults::retry() {
@@ -183,7 +185,7 @@ void ThreadFaults::retry() {
   outlet_.waiting -= std::erase_if(waiting_, [this](const Unknown& unknown) {
     const auto stack = match(unknown.record);
     if (!stack) return false;
-    waiting_faults_ -= faults_of(unknown);
+    tell_waiting(unknown, false);
     push_pages(unknown, *stack, false);
     return true;
   });

@@ -32,6 +32,7 @@ class ThreadFaults {
  public:
   enum class Mode { kUser, kKernel };  // taken in user mode; inside a system call
   static constexpr std::uint64_t kNoTrail = 0;
+  static constexpr std::size_t kMuchUnknown = 16;
 
   ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process, ThreadIndex thread)
       : outlet_(outlet), process_(process), thread_(thread), matcher_(places) {}
@@ -71,6 +72,9 @@ class ThreadFaults {
   // Waits no longer.
   void give_up();
   bool much_unknown() const;
+  // Since the last call many records of user mode have come from places that nobody knows: a stop
+  // there, while it goes on, would tell.
+  bool take_wish() { return std::exchange(unknown_pages_, 0) > kMuchUnknown; }
 
  private:
   struct Located {
@@ -103,9 +107,9 @@ class ThreadFaults {
   void wait(Unknown&& unknown);
   void give_up(const Unknown& unknown);
   std::optional<StackId> guess_stack(const attach::FaultRecord& record);
-  static std::int64_t faults_of(const Unknown& unknown);
   void retry();
-  void tell_awaited();
+  void tell_owed();
+  void tell_waiting(const Unknown& unknown, bool begin);
   void push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late);
 
   FaultOutlet& outlet_;
@@ -121,9 +125,9 @@ class ThreadFaults {
   Side user_, kernel_;
   RemoteAddr address_;
   std::deque<Unknown> waiting_;                                   // oldest first
-  std::int64_t waiting_faults_ = 0;                               // theirs
-  std::int64_t told_awaited_ = 0;                                 // to the collector
+  std::int64_t told_owed_ = 0;                                    // to the collector
   std::vector<std::pair<std::uint64_t, std::uint64_t>> guessed_;  // places, at this moment
+  std::size_t unknown_pages_ = 0;  // that began to wait since the last wish for a stop
   std::uint64_t tried_ = 0;  // the matcher's generation they were tried with
 };
 

@@ -29,9 +29,10 @@ constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
-// 480 records of faults in user mode, 960 of those in system calls; fewer where many threads grow,
-// or the host locks no more memory.
-constexpr std::size_t kNewbornRing = 128 << 10;  // 30: most threads live short, and a ring costs time
+// 960 records of the least depth; fewer where many threads grow, or the host locks no more memory.
+constexpr std::size_t kNewbornRing = 64 << 10;  // 30: most threads live short, and a ring costs time
+// Frames above the deepest word seen so far.
+constexpr std::size_t kStackMargin = 256;
 constexpr std::size_t kTrailRing = 2 << 20, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
@@ -123,6 +124,7 @@ void PageFaultEngine::work() {
     budgets.stops.set_thrift(thrift);
     budgets.kernel_reads.set_thrift(thrift);
     if (budgets.stops.on_tick(now)) follow_all(budgets, *target);
+    reach_deeper(*target);
     budgets.kernel_reads.on_tick(now);
   }
   for (auto& [tid, thread] : threads_) {
@@ -235,10 +237,10 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
     return;
   }
   if (trail.refused || !sampling()) return;
-  auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, ring_bytes);
+  auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, ring_bytes, trail.stack_bytes);
   for (std::size_t bytes = ring_bytes / 2;
        event.has_value() && !event->has_ring() && bytes >= kSmallestTrailRing; bytes /= 2) {
-    event = PerfFaultEvent::open(thread.tid, kind, period, 0, bytes);
+    event = PerfFaultEvent::open(thread.tid, kind, period, 0, bytes, trail.stack_bytes);
   }
   trail.refused = !event.has_value() || !event->has_ring();
   if (trail.refused) return;
@@ -246,6 +248,30 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
   trail.period = period;
   watch(trail.event->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
   trail.event->enable();
+}
+
+// Records were too short for the places they came from: those to come have what it takes.
+void PageFaultEngine::reach_deeper(const Target& target) {
+  const std::size_t words = places_of(target).reach();
+  if (words <= attach::kFaultRegisters) return;
+  const std::size_t bytes =
+      std::bit_ceil((words - attach::kFaultRegisters) * sizeof(std::uint64_t) + kStackMargin);
+  const std::size_t wanted = std::min(bytes, attach::kMostStackBytes);
+  for (auto& [tid, thread] : threads_) {
+    Trail& trail = thread->trail;
+    if (thread->target != &target || trail.stack_bytes >= wanted) continue;
+    trail.stack_bytes = wanted;
+    if (!trail.event) continue;
+    drain(*thread);
+    trail.event.reset();
+    follow(*thread, trail, FaultKind::kUserTrail, budgets_of(target).stops, trail_bytes());
+  }
+}
+
+// The next fault of this thread is a stop: set from outside, a period begins there.
+void PageFaultEngine::hurry(Thread& thread) {
+  if (!thread.user || !budgets_of(*thread.target).stops.can_hurry()) return;
+  thread.user->set_period(thread.period);
 }
 
 void PageFaultEngine::follow_calls(Thread& thread) {
@@ -318,7 +344,7 @@ void PageFaultEngine::look_at(Thread& thread, FaultRecord& place) const {
   place = seizure_.place(thread.tid);
   const std::size_t registers = place.words.size();
   if (registers == 0) return;
-  place.words.resize(registers + attach::kFaultStackBytes / sizeof(std::uint64_t));
+  place.words.resize(registers + attach::kMostStackBytes / sizeof(std::uint64_t));
   const auto stack = std::as_writable_bytes(std::span(place.words).subspan(registers));
   const std::size_t got = thread.target->memory().read_some({place.stack}, stack);
   place.words.resize(registers + got / sizeof(std::uint64_t));
@@ -375,7 +401,9 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, Moment m
 void PageFaultEngine::drain(Thread& thread, Moment moment) {
   identify(thread);
   charge(thread, take_user_count(thread), moment);
-  if (moment != Moment::kLast && thread.faults.much_unknown()) learn_beside(thread);
+  if (moment == Moment::kLast) return;
+  if (thread.faults.take_wish()) hurry(thread);
+  if (thread.faults.much_unknown()) learn_beside(thread);
 }
 
 // Faults in user mode that no stop has told the budget of.

@@ -33,7 +33,7 @@ class PageFaultEngine final : public TracingEngine {
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
 
  private:
-  // With a thread id, the key of a descriptor: its trail is half full.
+  // With a thread id, the key of a descriptor: its trail has records.
   static constexpr std::uint64_t kTrailKey = 1ULL << 32;
 
   // For so long a thread may be without a Python state and still be given one.
@@ -42,6 +42,7 @@ class PageFaultEngine final : public TracingEngine {
   struct Trail {
     std::optional<attach::PerfFaultEvent> event;
     std::uint64_t period = 1;
+    std::size_t stack_bytes = attach::kLeastStackBytes;  // of a record
     bool refused = false;  // the host locks no more memory
     std::uint64_t settled_period = 1;  // when its records were last taken
     // What a record of it stands for. Where that has changed meanwhile nobody knows which are new.
@@ -110,6 +111,8 @@ class PageFaultEngine final : public TracingEngine {
   void follow(Thread& thread, Trail& trail, attach::FaultKind kind, const Budget& budget,
               std::size_t ring_bytes);
   void follow_calls(Thread& thread);
+  void reach_deeper(const Target& target);
+  void hurry(Thread& thread);
   std::size_t trail_bytes() const;
   void look_at(Thread& thread, attach::FaultRecord& place) const;
   void learn_call(Thread& thread);
