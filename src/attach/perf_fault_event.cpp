@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "attach/perf_event.h"
@@ -108,57 +110,70 @@ bool PerfFaultEvent::has_records() const {
   return std::atomic_ref(control->data_head).load(std::memory_order_acquire) != control->data_tail;
 }
 
-// The body of a record may wrap around the end of the ring.
-void PerfFaultEvent::copy_out(std::uint64_t at, std::size_t size) {
-  const auto* data = static_cast<const std::byte*>(ring_) + kPage;
-  raw_.resize(size / sizeof(std::uint64_t));
-  auto* out = reinterpret_cast<std::byte*>(raw_.data());
-  const std::size_t begin = at % data_bytes_, bytes = raw_.size() * sizeof(std::uint64_t);
-  const std::size_t first = std::min(bytes, data_bytes_ - begin);
-  std::memcpy(out, data + begin, first);
-  std::memcpy(out + first, data, bytes - first);
+namespace {
+
+// The body of a record in the ring: words that may wrap around its end.
+class RingBody {
+ public:
+  RingBody(std::span<const std::uint64_t> ring, std::size_t begin, std::size_t size)
+      : ring_(ring), begin_(begin), size_(size) {}
+  std::size_t size() const { return size_; }
+  std::uint64_t operator[](std::size_t index) const {
+    return index < size_ ? ring_[(begin_ + index) % ring_.size()] : 0;
+  }
+  // `count` words from `index` on, in two pieces.
+  std::array<std::span<const std::uint64_t>, 2> pieces(std::size_t index, std::size_t count) const {
+    const std::size_t begin = (begin_ + index) % ring_.size();
+    const std::size_t first = std::min(count, ring_.size() - begin);
+    return {ring_.subspan(begin, first), ring_.first(count - first)};
+  }
+
+ private:
+  std::span<const std::uint64_t> ring_;
+  std::size_t begin_, size_;  // words
+};
+
+// A sample: the address, the registers' ABI, the registers unless that is "none", the size of the
+// stack and, unless that is 0, its bytes and how many of them are good.
+FaultRecord decode(const RingBody& body) {
+  constexpr std::size_t kRegisters = 9, kStackAt = 2 + kRegisters;
+  FaultRecord record;
+  record.address = {body[0]};
+  if (body[1] == PERF_SAMPLE_REGS_ABI_NONE || body.size() < kStackAt) return record;
+  record.argument = body[3];
+  record.stack = body[5];
+  record.code = body[6];
+  const FaultWords::Registers registers{body[2], body[4], body[7], body[8], body[9], body[10]};
+  const std::uint64_t stack_words = body[kStackAt] / sizeof(std::uint64_t);
+  std::uint64_t good = 0;
+  if (stack_words != 0 && stack_words < body.size() - std::min(body.size(), kStackAt + 1))
+    good = std::min(stack_words, body[kStackAt + 1 + stack_words] / sizeof(std::uint64_t));
+  const auto [head, tail] = body.pieces(kStackAt + 1, good);
+  record.words = FaultWords(registers, head, tail);
+  return record;
 }
 
-// Body of a sample: the address, the registers' ABI, the registers unless that is "none", the size
-// of the stack and, unless that is 0, its bytes and how many of them are good.
-void PerfFaultEvent::decode() {
-  constexpr std::size_t kRegisters = 9;
-  const auto word = [&](std::size_t index) { return index < raw_.size() ? raw_[index] : 0; };
-  record_.address = {word(0)};
-  record_.argument = record_.stack = record_.code = 0;
-  record_.words.clear();
-  if (word(1) == PERF_SAMPLE_REGS_ABI_NONE || raw_.size() < 2 + kRegisters) return;
-  record_.argument = word(3);
-  record_.stack = word(5);
-  record_.code = word(6);
-  record_.words.assign({word(2), word(4), word(7), word(8), word(9), word(10)});
-  constexpr std::size_t kStackAt = 2 + kRegisters;
-  const std::uint64_t stack_words = word(kStackAt) / sizeof(std::uint64_t);
-  if (stack_words == 0 || kStackAt + 1 + stack_words >= raw_.size()) return;
-  const std::uint64_t good =
-      std::min(stack_words, word(kStackAt + 1 + stack_words) / sizeof(std::uint64_t));
-  const auto begin = raw_.begin() + static_cast<std::ptrdiff_t>(kStackAt + 1);
-  record_.words.insert(record_.words.end(), begin, begin + static_cast<std::ptrdiff_t>(good));
-}
+}  // namespace
 
 void PerfFaultEvent::take_records(const std::function<void(const FaultRecord&)>& visit) {
   if (ring_ == nullptr) return;
   auto* control = static_cast<perf_event_mmap_page*>(ring_);
   const auto* data = static_cast<const std::byte*>(ring_) + kPage;
+  const std::span words(reinterpret_cast<const std::uint64_t*>(data),
+                        data_bytes_ / sizeof(std::uint64_t));
   const std::uint64_t head = std::atomic_ref(control->data_head).load(std::memory_order_acquire);
   std::uint64_t tail = control->data_tail;
   while (tail + sizeof(perf_event_header) <= head) {
     perf_event_header header;  // 8 bytes, aligned: never wraps
     std::memcpy(&header, data + tail % data_bytes_, sizeof(header));
     if (header.size < sizeof(header) || tail + header.size > head) break;
-    const bool sample = header.type == PERF_RECORD_SAMPLE;
-    if (sample) copy_out(tail + sizeof(header), header.size - sizeof(header));
+    if (header.type == PERF_RECORD_SAMPLE) {
+      const std::size_t begin = (tail + sizeof(header)) % data_bytes_ / sizeof(std::uint64_t);
+      visit(decode({words, begin, (header.size - sizeof(header)) / sizeof(std::uint64_t)}));
+    }
     tail += header.size;
-    // At once: a burst goes on while its records are looked at, and needs the room.
+    // One by one: a burst goes on while its records are looked at, and needs the room.
     std::atomic_ref(control->data_tail).store(tail, std::memory_order_release);
-    if (!sample) continue;
-    decode();
-    visit(record_);
   }
   // Behind a header that makes no sense nothing can be read.
   if (tail < head) std::atomic_ref(control->data_tail).store(head, std::memory_order_release);

@@ -11,6 +11,7 @@
 #include <functional>
 #include <vector>
 
+#include "attach/fault_record.h"
 #include "base/unique_fd.h"
 #include "memspy/address.h"
 #include "memspy/process.h"
@@ -30,23 +31,7 @@ enum class FaultKind {
   kTrailAll,   // both
 };
 
-inline constexpr std::size_t kFaultRegisters = 6;  // rbx, rbp, r12 to r15: what calls preserve
-// Of the stack, from rsp up. The interpreter's own calls need less than 1 KiB, numpy's loops up to 7:
-// what a record has is what it costs, so a trail begins with little and is opened anew with more
-// where that turns out to be needed.
-inline constexpr std::size_t kLeastStackBytes = 2048, kMostStackBytes = 16384;
 inline constexpr std::size_t kTrailWake = 64;
-
-// One fault as the kernel recorded it. The registers are those of user mode: for a fault inside a
-// system call they name the call. kSignalled records the address alone: its thread is stopped and
-// can be asked.
-struct FaultRecord {
-  RemoteAddr address;
-  std::uint64_t argument = 0;        // rdi, a call's first argument
-  std::uint64_t stack = 0;           // rsp
-  std::uint64_t code = 0;            // rip
-  std::vector<std::uint64_t> words;  // kFaultRegisters registers, then the stack; may be shorter
-};
 
 class PerfFaultEvent {
  public:
@@ -69,7 +54,7 @@ class PerfFaultEvent {
   // From now on: every `period`th fault. Cheap; exact when the thread is stopped.
   void set_period(std::uint64_t period);
   // Calls `visit` with what the kernel has recorded since the previous call, oldest first: every
-  // `period`th fault, as many as the ring holds. The record is reused: copy what is to stay.
+  // `period`th fault, as many as the ring holds. The record is a view: copy what is to stay.
   void take_records(const std::function<void(const FaultRecord&)>& visit);
   bool has_records() const;
   // False: the ring could not be mapped, and there are no records.
@@ -79,14 +64,10 @@ class PerfFaultEvent {
   PerfFaultEvent(UniqueFd fd, void* ring, std::size_t data_bytes)
       : fd_(std::move(fd)), ring_(ring), data_bytes_(data_bytes) {}
   void unmap();
-  void copy_out(std::uint64_t at, std::size_t size);
-  void decode();
   UniqueFd fd_;
   void* ring_ = nullptr;        // a control page, then the records
   std::size_t data_bytes_ = 0;  // of records; a power of two
   std::uint64_t seen_ = 0;
-  std::vector<std::uint64_t> raw_;  // body of the record being decoded
-  FaultRecord record_;
 };
 
 }  // namespace memspy::attach

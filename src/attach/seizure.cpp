@@ -11,6 +11,8 @@
 #include <cassert>
 #include <cerrno>
 #include <cstddef>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "attach/ptrace_call.h"
@@ -331,7 +333,7 @@ std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
   return static_cast<std::uint64_t>(value);
 }
 
-FaultRecord Seizure::place(Tid tid) const {
+FaultRecord Seizure::place(Tid tid, const MemoryReader& memory) const {
   user_regs_struct registers{};
   FaultRecord record;
   if (trace(PTRACE_GETREGS, tid, 0, reinterpret_cast<unsigned long>(&registers)) != 0)
@@ -339,8 +341,12 @@ FaultRecord Seizure::place(Tid tid) const {
   record.argument = registers.rdi;
   record.stack = registers.rsp;
   record.code = registers.rip;
-  record.words = {registers.rbx, registers.rbp, registers.r12,
-                  registers.r13, registers.r14, registers.r15};
+  std::vector<std::uint64_t> words = {registers.rbx, registers.rbp, registers.r12,
+                                      registers.r13, registers.r14, registers.r15};
+  words.resize(kFaultRegisters + kMostStackBytes / sizeof(std::uint64_t));
+  const auto stack = std::as_writable_bytes(std::span(words).subspan(kFaultRegisters));
+  words.resize(kFaultRegisters + memory.read_some({record.stack}, stack) / sizeof(std::uint64_t));
+  record.words = FaultWords(std::move(words));
   return record;
 }
 

@@ -16,10 +16,11 @@
 #include <vector>
 
 #include "attach/clock_stop.h"
-#include "attach/perf_fault_event.h"
+#include "attach/fault_record.h"
 #include "attach/restarts.h"
 #include "attach/wait_status.h"
 #include "memspy/address.h"
+#include "memspy/memory_reader.h"
 #include "memspy/result.h"
 #include "procfs/proc_dir.h"
 
@@ -110,9 +111,9 @@ class Seizure {
 
   // Registers of a stopped thread: the thread pointer, which is pthread_self() on x86-64.
   std::optional<std::uint64_t> fs_base(Tid tid) const;
-  // …and what a fault record would hold of it: the words are the registers alone. Zeros when they
+  // …and what a fault record of the greatest depth would hold of it. Zeros when the registers
   // cannot be read.
-  FaultRecord place(Tid tid) const;
+  FaultRecord place(Tid tid, const MemoryReader& memory) const;
 
   bool traced(Tid tid) const { return tracees_.contains(tid); }
   std::size_t thread_count() const { return tracees_.size(); }

@@ -302,7 +302,7 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_ = Pending{};
   pending_.begin = begin;
   read_stopped(thread);
-  if (pending_.readable) look_at(thread, pending_.place);
+  if (pending_.readable) pending_.place = seizure_.place(tid, thread.target->memory());
   pending_.faults = thread.user->take_count();
   thread.user->take_records(
       [this](const FaultRecord& record) { pending_.address = record.address; });
@@ -337,17 +337,6 @@ void PageFaultEngine::recognise(Thread& thread, std::uint64_t thread_id) {
   thread.thread_id = thread_id;
   thread.faults.set_stack_base(thread_id);
   thread.faults.set_reader(thread.target->reader());
-}
-
-// What a fault record would hold.
-void PageFaultEngine::look_at(Thread& thread, FaultRecord& place) const {
-  place = seizure_.place(thread.tid);
-  const std::size_t registers = place.words.size();
-  if (registers == 0) return;
-  place.words.resize(registers + attach::kMostStackBytes / sizeof(std::uint64_t));
-  const auto stack = std::as_writable_bytes(std::span(place.words).subspan(registers));
-  const std::size_t got = thread.target->memory().read_some({place.stack}, stack);
-  place.words.resize(registers + got / sizeof(std::uint64_t));
 }
 
 void PageFaultEngine::on_resumed(Pid, Tid tid) {

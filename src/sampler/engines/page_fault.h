@@ -114,7 +114,6 @@ class PageFaultEngine final : public TracingEngine {
   void reach_deeper(const Target& target);
   void hurry(Thread& thread);
   std::size_t trail_bytes() const;
-  void look_at(Thread& thread, attach::FaultRecord& place) const;
   void learn_call(Thread& thread);
   void learn_beside(Thread& thread);
   enum class Moment {

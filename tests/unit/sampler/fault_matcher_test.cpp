@@ -24,12 +24,13 @@ RawStack stack_of(std::uint64_t bytecode, std::uint32_t code, std::int32_t instr
 }
 
 FaultRecord record_at(std::uint64_t code, std::uint64_t depth,
-                      std::map<std::size_t, std::uint64_t> words) {
+                      const std::map<std::size_t, std::uint64_t>& words, std::size_t size = 64) {
   FaultRecord record;
   record.code = code;
   record.stack = kBase - depth;
-  record.words.assign(64, 0);
-  for (const auto& [index, word] : words) record.words[index] = word;
+  std::vector<std::uint64_t> all(size, 0);
+  for (const auto& [index, word] : words) all[index] = word;
+  record.words = attach::FaultWords(std::move(all));
   return record;
 }
 

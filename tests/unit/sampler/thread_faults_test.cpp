@@ -17,7 +17,7 @@ class ThreadFaultsTest : public testing::Test {
     FaultRecord result;
     result.address = {page * 4096};
     result.code = place;
-    result.words = {place};
+    result.words = attach::FaultWords(std::vector{place});
     return result;
   }
   // A thread without Python: its records have nothing to match, and its marker is their stack.
