@@ -39,6 +39,9 @@ class CodeCache {
   // `code_type`: PyCode_Type; when null it is learnt from the first code object.
   CodeCache(const Layout& layout, const MemoryReader& memory, RemoteAddr code_type);
 
+  // PyCode_Type; null while no code object was seen.
+  RemoteAddr type() const { return code_type_; }
+
   // Asks `copy` for the bytes that load() and is_current() look at.
   void want(MemoryCopy& copy, RemoteAddr code) const;
   // nullptr: not read yet, or found to be replaced.

@@ -3,6 +3,8 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <optional>
 #include <unordered_map>
 
@@ -105,6 +107,8 @@ struct StackReader::Impl {
   std::optional<ThreadView> current_view(RemoteAddr state);
   Result<Unit> capture_again(RemoteAddr stale, RawStack& out);
   Result<Unit> check_codes(ThreadMemory& last);
+  std::optional<RemoteAddr> code_around(RemoteAddr instruction);
+  bool find_function(RemoteAddr instruction, RawStack& out);
   bool in_same_place(const ThreadMemory& last, std::size_t index) const;
   Result<Unit> emit(RawStack& out) const;
   void remember(ThreadMemory& last, const ThreadView& view) const;
@@ -258,6 +262,49 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   return Unit{};
 }
 
+// The header of a code object, looked for from the instruction backwards.
+std::optional<RemoteAddr> StackReader::Impl::code_around(RemoteAddr instruction) {
+  constexpr std::uint64_t kObjectAlignment = 16;
+  const std::uint64_t start = interpreter.layout().offset(Field::kCodeAdaptive);
+  const std::uint64_t type_at = interpreter.layout().offset(Field::kObjectType);
+  const std::uint64_t first = instruction.value / kObjectAlignment * kObjectAlignment;
+  if (!codes.type() || first < kMaxCodeSearch) return std::nullopt;
+  // Page by page: what lies before the heap need not be readable.
+  constexpr std::uint64_t kPage = 4096;
+  std::array<std::byte, kPage> bytes;
+  for (std::uint64_t page = first / kPage * kPage; page + kMaxCodeSearch > first; page -= kPage) {
+    if (memory.read_some({page}, bytes) != kPage) return std::nullopt;
+    for (std::uint64_t at = std::min(first, page + kPage - kObjectAlignment); at >= page;
+         at -= kObjectAlignment) {
+      std::uint64_t type = 0;
+      std::memcpy(&type, bytes.data() + (at - page) + type_at % kObjectAlignment, sizeof(type));
+      const RemoteAddr code{at - type_at / kObjectAlignment * kObjectAlignment};
+      if (type == codes.type().value && code.value + start <= instruction.value) return code;
+    }
+  }
+  return std::nullopt;
+}
+
+bool StackReader::Impl::find_function(RemoteAddr instruction, RawStack& out) {
+  if (interpreter.layout().strategies.bytecode == BytecodeKind::kBytesObject) return false;
+  const auto code = code_around(instruction);
+  if (!code) return false;
+  copy.clear();
+  codes.want(copy, *code);
+  copy.fetch();
+  if (!codes.load(copy, std::span(&*code, 1)).has_value()) return false;
+  const CodeCache::Entry* entry = codes.find(*code);
+  if (entry == nullptr) return false;
+  const std::uint64_t offset = instruction.value - entry->bytecode.value;
+  if (instruction < entry->bytecode || offset >= static_cast<std::uint64_t>(entry->bytecode_size))
+    return false;
+  out = RawStack{};
+  out.frames.push_back({{}, entry->text, static_cast<std::int32_t>(offset)});
+  out.bytecode = entry->bytecode;
+  out.bytecode_size = entry->bytecode_size;
+  return true;
+}
+
 StackReader::StackReader(const Interpreter& interpreter, const MemoryReader& memory)
     : impl_(std::make_unique<Impl>(interpreter, memory)) {}
 StackReader::StackReader(StackReader&&) noexcept = default;
@@ -286,6 +333,10 @@ Result<Unit> StackReader::capture(RemoteAddr thread_state, RawStack& out, Steady
   }
   impl_->stats.codes = impl_->codes.size();
   return result;
+}
+
+bool StackReader::find_function(RemoteAddr instruction, RawStack& out) {
+  return impl_->find_function(instruction, out);
 }
 
 Frame StackReader::resolve(const RawFrame& raw) const {

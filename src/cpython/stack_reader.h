@@ -38,6 +38,8 @@ struct StackReaderStats {
   std::uint64_t codes = 0;  // code objects cached
 };
 
+inline constexpr std::size_t kMaxCodeSearch = 32 << 10;  // bytes
+
 class StackReader {
  public:
   // `interpreter` is copied; `memory` must outlive the reader. One thread at a time.
@@ -57,6 +59,11 @@ class StackReader {
   // A thread state without frames gives an empty stack. kTimeout: at `deadline` it was not whole.
   Result<Unit> capture(RemoteAddr thread_state, RawStack& out,
                        SteadyTime deadline = SteadyTime::max());
+
+  // The function whose bytecode holds `instruction`, as a stack of that one frame. From 3.11 on, where
+  // the bytecode lies inside its code object, at most kMaxCodeSearch behind its start. False: it was
+  // not found there.
+  bool find_function(RemoteAddr instruction, RawStack& out);
 
   // Appends frames innermost first; no reads. Two raw frames with equal (code, instruction) resolve
   // equally.

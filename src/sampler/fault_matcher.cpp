@@ -164,6 +164,28 @@ const FaultPlaces::Code* FaultPlaces::find_code(std::uint64_t instruction) const
   return it == codes_.end() ? nullptr : &it->second;
 }
 
+std::optional<RemoteAddr> FaultMatcher::stranger(const FaultRecord& record,
+                                                 std::uint64_t stack_base) const {
+  const auto* place = places_.find(place_key(record, stack_base));
+  if (place == nullptr || place->usable().empty()) return std::nullopt;
+  const FaultPlaces::Slot slot = place->usable().front();
+  if (slot.word >= record.words.size()) return std::nullopt;
+  const std::uint64_t word = record.words[slot.word];
+  const std::uint64_t instruction = word - static_cast<std::uint64_t>(slot.ahead);
+  if (word < kMaxAhead || holding(codes_, instruction) != codes_.end()) return std::nullopt;
+  if (places_.find_code(instruction) != nullptr) return std::nullopt;
+  return RemoteAddr{instruction};
+}
+
+void FaultMatcher::introduce(RawStack function) {
+  if (!last_seen_.frames.empty()) {
+    function.frames.insert(function.frames.end(), last_seen_.frames.begin() + 1,
+                           last_seen_.frames.end());
+    function.truncated = last_seen_.truncated;
+  }
+  remember(function);
+}
+
 void FaultMatcher::remember(const RawStack& stack) {
   const std::uint64_t begin = stack.bytecode.value;
   const std::uint64_t end = begin + static_cast<std::uint64_t>(stack.bytecode_size);
@@ -182,6 +204,7 @@ bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, co
   const FaultPlaces::Key key = place_key(record, stack_base);
   if (!places_.learn(key, record, stack, evidence)) return false;
   remember(stack);
+  last_seen_ = stack;
   const auto* place = places_.find(key);
   if (place->blank || (!place->slots.empty() && place->slots.front().word >= kShortRecord)) {
     if (last_.size() >= kMaxPlaces && !last_.contains(key)) last_.clear();

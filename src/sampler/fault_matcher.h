@@ -108,6 +108,12 @@ class FaultMatcher {
   // or one near by.
   std::optional<StackId> guess(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
+  // An instruction that a record holds where its place has it, of code that no thread was seen in.
+  std::optional<RemoteAddr> stranger(const attach::FaultRecord& record,
+                                     std::uint64_t stack_base) const;
+  // The function of a stranger, a stack of one frame. Its callers are those of what this thread was
+  // seen in last: that is what is known of them.
+  void introduce(cpython::RawStack function);
   std::uint64_t generation() const { return places_.generation() + generation_; }
 
  private:
@@ -132,6 +138,7 @@ class FaultMatcher {
   FaultPlaces& places_;
   std::map<std::uint64_t, Code> codes_;       // by the address of the bytecode
   std::map<FaultPlaces::Key, StackId> last_;  // by place, where it is blank
+  cpython::RawStack last_seen_;
   std::uint64_t generation_ = 0;
 };
 

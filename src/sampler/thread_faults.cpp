@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 4096;  // 2 to 3 KiB each
 constexpr std::size_t kMaxPages = 4096;                             // of one of them
+constexpr std::size_t kMaxUnfound = 4096;
+constexpr int kMaxSearches = 16;  // at a time; each reads some pages of the target
 // Counts and records are taken one after the other, while the thread runs on.
 constexpr std::uint64_t kSkew = 64;
 
@@ -59,6 +61,24 @@ bool ThreadFaults::guess(const attach::FaultRecord& record, const cpython::RawSt
 std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
   if (reader_ == nullptr) return std::nullopt;
   return matcher_.match(record, stack_base_, intern_);
+}
+
+void ThreadFaults::meet_strangers() {
+  if (reader_ == nullptr) return;
+  int searches = 0;
+  for (const Unknown& unknown : waiting_) {
+    const auto instruction = matcher_.stranger(unknown.record, stack_base_);
+    if (!instruction || unfound_.contains(instruction->value)) continue;
+    cpython::RawStack function;
+    if (reader_->find_function(*instruction, function)) {
+      matcher_.introduce(std::move(function));
+    } else {
+      if (unfound_.size() >= kMaxUnfound) unfound_.clear();
+      unfound_.insert(instruction->value);
+    }
+    if (++searches == kMaxSearches) break;
+  }
+  if (searches > 0) retry();
 }
 
 std::optional<StackId> ThreadFaults::guess_stack(const attach::FaultRecord& record) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -43,7 +44,7 @@ class ThreadFaults {
   // pthread_self(): where the thread's stack is.
   void set_stack_base(std::uint64_t base) { stack_base_ = base; }
   // Stacks are resolved with this reader; null: nothing matches yet.
-  void set_reader(const cpython::StackReader* reader) { reader_ = reader; }
+  void set_reader(cpython::StackReader* reader) { reader_ = reader; }
   // A thread without Python frames: there is nothing to learn, and all is charged to its stack.
   void set_native(bool native) { native_ = native; }
 
@@ -60,6 +61,9 @@ class ThreadFaults {
   // The same for all records that wait.
   void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
+  // Looks for the functions of records that wait and name one which no stack has shown: it may be
+  // over within a millisecond.
+  void meet_strangers();
 
   void add(Mode mode, const attach::FaultRecord& record);
   // Of the newest user fault without a record.
@@ -119,7 +123,7 @@ class ThreadFaults {
   const FaultMatcher::Intern intern_ = [this](const cpython::RawStack& stack) {
     return outlet_.interner.python_stack(process_, *reader_, stack);
   };
-  const cpython::StackReader* reader_ = nullptr;
+  cpython::StackReader* reader_ = nullptr;
   bool native_ = false;
   std::uint64_t stack_base_ = 0;
   Side user_, kernel_;
@@ -127,6 +131,7 @@ class ThreadFaults {
   std::deque<Unknown> waiting_;                                   // oldest first
   std::int64_t told_owed_ = 0;                                    // to the collector
   std::vector<std::pair<std::uint64_t, std::uint64_t>> guessed_;  // places, at this moment
+  std::unordered_set<std::uint64_t> unfound_;  // instructions that lead to no function
   std::size_t unknown_pages_ = 0;  // that began to wait since the last wish for a stop
   std::uint64_t tried_ = 0;  // the matcher's generation they were tried with
 };

@@ -390,6 +390,7 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, Moment m
 void PageFaultEngine::drain(Thread& thread, Moment moment) {
   identify(thread);
   charge(thread, take_user_count(thread), moment);
+  thread.faults.meet_strangers();
   if (moment == Moment::kLast) return;
   if (thread.faults.take_wish()) hurry(thread);
   if (thread.faults.much_unknown()) learn_beside(thread);
