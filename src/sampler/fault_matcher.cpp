@@ -13,6 +13,7 @@ using cpython::RawStack;
 
 // Then all are forgotten: they are learnt again within seconds.
 constexpr std::size_t kMaxPlaces = 4096, kMaxCodes = 4096;
+constexpr std::size_t kMaxAnchors = 16;
 constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
@@ -35,6 +36,11 @@ bool same_callers(const RawStack& a, const RawStack& b) {
                     [](const RawFrame& x, const RawFrame& y) {
                       return x.code == y.code && x.instruction == y.instruction;
                     });
+}
+
+// How far behind the stack pointer a word of a record lies.
+std::uint64_t depth_of_word(std::size_t word) {
+  return (word - attach::kFaultRegisters) * sizeof(std::uint64_t);
 }
 
 std::int64_t stack_key(std::int64_t instruction, bool collecting) {
@@ -128,8 +134,25 @@ bool FaultPlaces::learn(Key key, const FaultRecord& record, const RawStack& stac
   const std::size_t rivals = place.rivals();
   merge_slots(place.slots, found);
   place.blank = place.usable().empty() && (sure || place.blank);
+  if (sure) note_anchor(key, place);
   if (place.blank != was_blank || place.rivals() != rivals) ++generation_;
   return true;
+}
+
+void FaultPlaces::note_anchor(Key key, const Place& place) {
+  if (place.usable().empty() || place.slots.front().word < attach::kFaultRegisters) return;
+  const Slot& slot = place.slots.front();
+  const std::uint64_t depth = key.first - depth_of_word(slot.word);
+  auto it = std::find_if(anchors_.begin(), anchors_.end(),
+                         [&](const Anchor& anchor) { return anchor.depth == depth; });
+  if (it == anchors_.end()) {
+    if (anchors_.size() >= kMaxAnchors) anchors_.pop_back();
+    it = anchors_.insert(anchors_.end(), {depth, slot.ahead, 0});
+  }
+  it->ahead = slot.ahead;
+  ++it->seen;
+  for (; it != anchors_.begin() && std::prev(it)->seen < it->seen; --it)
+    std::iter_swap(it, std::prev(it));
 }
 
 const FaultPlaces::Place* FaultPlaces::find(Key key) const {
@@ -254,7 +277,24 @@ std::optional<StackId> FaultMatcher::guess(const FaultRecord& record, std::uint6
     const Found found = find_instruction(place->slots, 1, record);
     if (found.code != nullptr) return stack_at(found, place->collecting, intern);
   }
-  return std::nullopt;
+  return stack_at(find_anchored(record, stack_base), false, intern);
+}
+
+FaultMatcher::Found FaultMatcher::find_anchored(const FaultRecord& record,
+                                                std::uint64_t stack_base) {
+  const std::uint64_t depth = stack_base - record.stack;
+  for (const FaultPlaces::Anchor& anchor : places_.anchors()) {
+    const std::uint64_t behind = depth - anchor.depth;
+    const std::uint64_t word = attach::kFaultRegisters + behind / sizeof(std::uint64_t);
+    if (anchor.depth > depth || behind % sizeof(std::uint64_t) != 0 || word >= record.words.size())
+      continue;
+    const std::uint64_t instruction =
+        record.words[word] - static_cast<std::uint64_t>(anchor.ahead);
+    std::uint64_t begin = 0;
+    if (Code* code = find_code(instruction, begin); code != nullptr)
+      return {code, static_cast<std::int32_t>(instruction - begin)};
+  }
+  return {};
 }
 
 std::optional<StackId> FaultMatcher::stack_at(const Found& found, bool collecting,

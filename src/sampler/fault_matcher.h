@@ -66,6 +66,15 @@ class FaultPlaces {
   // a loop is that touches memory in several places.
   const Place* find_nearby(Key key) const;
 
+  // How deep in the stack evaluation loops have kept their instruction, whatever the place: the
+  // commonest first. A loop calls all C functions from the same depth.
+  struct Anchor {
+    std::uint64_t depth = 0;
+    std::int16_t ahead = 0;
+    std::uint32_t seen = 0;
+  };
+  std::span<const Anchor> anchors() const { return anchors_; }
+
   // Functions that any thread was seen in, with the callers they had: for threads that are over
   // before a stack of theirs is read, as those of a server that starts one for each request.
   struct Code {
@@ -82,7 +91,10 @@ class FaultPlaces {
   std::uint64_t generation() const { return generation_; }
 
  private:
+  void note_anchor(Key key, const Place& place);
+
   std::map<Key, Place> places_;
+  std::vector<Anchor> anchors_;
   std::map<std::uint64_t, Code> codes_;  // by where they begin
   std::uint64_t generation_ = 0;
   std::size_t reach_ = 0;
@@ -105,7 +117,7 @@ class FaultMatcher {
   std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
   // The same with less evidence, for a record that will wait no longer: a place that was seen once,
-  // or one near by.
+  // one near by, or what stands where evaluation loops keep their instruction.
   std::optional<StackId> guess(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
   // An instruction that a record holds where its place has it, of code that no thread was seen in.
@@ -132,6 +144,7 @@ class FaultMatcher {
   static bool same_instruction(const Found& a, const Found& b);
   Found find_instruction(std::span<const FaultPlaces::Slot> slots, std::size_t rivals,
                          const attach::FaultRecord& record);
+  Found find_anchored(const attach::FaultRecord& record, std::uint64_t stack_base);
   std::optional<StackId> stack_at(const Found& found, bool collecting, const Intern& intern);
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
 

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 4096;  // 2 to 3 KiB each
 constexpr std::size_t kMaxPages = 4096;                             // of one of them
+constexpr std::size_t kMaxLooks = 32;  // at records that wait, for each stack read beside
 constexpr std::size_t kMaxUnfound = 4096;
 constexpr int kMaxSearches = 16;  // at a time; each reads some pages of the target
 // Counts and records are taken one after the other, while the thread runs on.
@@ -44,7 +45,10 @@ bool ThreadFaults::learn(const attach::FaultRecord& record, const cpython::RawSt
 }
 
 void ThreadFaults::learn_waiting(const cpython::RawStack& stack, StackId id) {
-  for (const Unknown& unknown : waiting_) guess(unknown.record, stack, id, FaultEvidence::kWaited);
+  // The newest are the likeliest to be where the thread is now; each costs a look at all its words.
+  std::size_t looks = 0;
+  for (auto it = waiting_.rbegin(); it != waiting_.rend() && looks < kMaxLooks; ++it, ++looks)
+    guess(it->record, stack, id, FaultEvidence::kWaited);
   retry();
   tell_owed();
 }

@@ -58,7 +58,7 @@ class ThreadFaults {
   void new_moment() { guessed_.clear(); }
   bool guess(const attach::FaultRecord& record, const cpython::RawStack& stack, StackId id,
              FaultEvidence evidence = FaultEvidence::kMaybe);
-  // The same for all records that wait.
+  // The same for the newest records that wait.
   void learn_waiting(const cpython::RawStack& stack, StackId id);
   std::optional<StackId> match(const attach::FaultRecord& record);
   // Looks for the functions of records that wait and name one which no stack has shown: it may be

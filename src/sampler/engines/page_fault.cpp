@@ -33,7 +33,7 @@ constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outsta
 constexpr std::size_t kNewbornRing = 64 << 10;  // 30: most threads live short, and a ring costs time
 // Frames above the deepest word seen so far.
 constexpr std::size_t kStackMargin = 256;
-constexpr std::size_t kTrailRing = 2 << 20, kTrailRings = 8 << 20, kSmallestTrailRing = 64 << 10;
+constexpr std::size_t kTrailRing = 8 << 20, kTrailRings = 32 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
 
