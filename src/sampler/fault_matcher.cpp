@@ -14,6 +14,7 @@ using cpython::RawStack;
 // Then all are forgotten: they are learnt again within seconds.
 constexpr std::size_t kMaxPlaces = 4096, kMaxCodes = 4096;
 constexpr std::size_t kMaxAnchors = 16;
+constexpr std::uint64_t kFirstAddress = 4096, kLastAddress = (1ULL << 47) - 1;  // of user mode
 constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
@@ -41,6 +42,16 @@ bool same_callers(const RawStack& a, const RawStack& b) {
 // How far behind the stack pointer a word of a record lies.
 std::uint64_t depth_of_word(std::size_t word) {
   return (word - attach::kFaultRegisters) * sizeof(std::uint64_t);
+}
+
+// Where an anchor lies in a record, if its stack goes so far.
+std::optional<FaultPlaces::Slot> slot_of(const FaultRecord& record, std::uint64_t stack_base,
+                                         const FaultPlaces::Anchor& anchor) {
+  const std::uint64_t depth = stack_base - record.stack, behind = depth - anchor.depth;
+  const std::uint64_t word = attach::kFaultRegisters + behind / sizeof(std::uint64_t);
+  if (anchor.depth > depth || behind % sizeof(std::uint64_t) != 0 || word >= record.words.size())
+    return std::nullopt;
+  return FaultPlaces::Slot{static_cast<std::uint16_t>(word), anchor.ahead, kGuessScore};
 }
 
 std::int64_t stack_key(std::int64_t instruction, bool collecting) {
@@ -190,13 +201,24 @@ const FaultPlaces::Code* FaultPlaces::find_code(std::uint64_t instruction) const
 std::optional<RemoteAddr> FaultMatcher::stranger(const FaultRecord& record,
                                                  std::uint64_t stack_base) const {
   const auto* place = places_.find(place_key(record, stack_base));
-  if (place == nullptr || place->usable().empty()) return std::nullopt;
-  const FaultPlaces::Slot slot = place->usable().front();
+  if (place != nullptr && !place->usable().empty())
+    return stranger_at(record, place->usable().front());
+  for (const FaultPlaces::Anchor& anchor : places_.anchors()) {
+    const auto slot = slot_of(record, stack_base, anchor);
+    if (!slot) continue;
+    if (const auto found = stranger_at(record, *slot)) return found;
+  }
+  return std::nullopt;
+}
+
+std::optional<RemoteAddr> FaultMatcher::stranger_at(const FaultRecord& record,
+                                                    const FaultPlaces::Slot& slot) const {
   if (slot.word >= record.words.size()) return std::nullopt;
   const std::uint64_t word = record.words[slot.word];
   const std::uint64_t instruction = word - static_cast<std::uint64_t>(slot.ahead);
-  if (word < kMaxAhead || holding(codes_, instruction) != codes_.end()) return std::nullopt;
-  if (places_.find_code(instruction) != nullptr) return std::nullopt;
+  if (word < kFirstAddress || word > kLastAddress) return std::nullopt;
+  if (holding(codes_, instruction) != codes_.end() || places_.find_code(instruction) != nullptr)
+    return std::nullopt;
   return RemoteAddr{instruction};
 }
 
@@ -272,27 +294,24 @@ std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint6
 std::optional<StackId> FaultMatcher::guess(const FaultRecord& record, std::uint64_t stack_base,
                                            const Intern& intern) {
   const FaultPlaces::Key key = place_key(record, stack_base);
-  for (const auto* place : {places_.find(key), places_.find_nearby(key)}) {
+  const auto* own = places_.find(key);
+  if (const Found found = find_anchored(record, stack_base); found.code != nullptr)
+    return stack_at(found, own != nullptr && own->collecting, intern);
+  for (const auto* place : {own, places_.find_nearby(key)}) {
     if (place == nullptr) continue;
     const Found found = find_instruction(place->slots, 1, record);
     if (found.code != nullptr) return stack_at(found, place->collecting, intern);
   }
-  return stack_at(find_anchored(record, stack_base), false, intern);
+  return std::nullopt;
 }
 
 FaultMatcher::Found FaultMatcher::find_anchored(const FaultRecord& record,
                                                 std::uint64_t stack_base) {
-  const std::uint64_t depth = stack_base - record.stack;
   for (const FaultPlaces::Anchor& anchor : places_.anchors()) {
-    const std::uint64_t behind = depth - anchor.depth;
-    const std::uint64_t word = attach::kFaultRegisters + behind / sizeof(std::uint64_t);
-    if (anchor.depth > depth || behind % sizeof(std::uint64_t) != 0 || word >= record.words.size())
-      continue;
-    const std::uint64_t instruction =
-        record.words[word] - static_cast<std::uint64_t>(anchor.ahead);
-    std::uint64_t begin = 0;
-    if (Code* code = find_code(instruction, begin); code != nullptr)
-      return {code, static_cast<std::int32_t>(instruction - begin)};
+    const auto slot = slot_of(record, stack_base, anchor);
+    if (!slot) continue;
+    const Found found = find_instruction(std::span(&*slot, 1), 1, record);
+    if (found.code != nullptr) return found;
   }
   return {};
 }

@@ -116,11 +116,12 @@ class FaultMatcher {
   // do not hold the instruction has the stack that was read there last.
   std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
-  // The same with less evidence, for a record that will wait no longer: a place that was seen once,
-  // one near by, or what stands where evaluation loops keep their instruction.
+  // The same with less evidence, for a record that will wait no longer: what stands where evaluation
+  // loops keep their instruction, a place that was seen once, or one near by.
   std::optional<StackId> guess(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
-  // An instruction that a record holds where its place has it, of code that no thread was seen in.
+  // An instruction that a record holds where its place, or else an anchor, has it: of code that no
+  // thread was seen in, or no instruction at all.
   std::optional<RemoteAddr> stranger(const attach::FaultRecord& record,
                                      std::uint64_t stack_base) const;
   // The function of a stranger, a stack of one frame. Its callers are those of what this thread was
@@ -144,6 +145,8 @@ class FaultMatcher {
   static bool same_instruction(const Found& a, const Found& b);
   Found find_instruction(std::span<const FaultPlaces::Slot> slots, std::size_t rivals,
                          const attach::FaultRecord& record);
+  std::optional<RemoteAddr> stranger_at(const attach::FaultRecord& record,
+                                        const FaultPlaces::Slot& slot) const;
   Found find_anchored(const attach::FaultRecord& record, std::uint64_t stack_base);
   std::optional<StackId> stack_at(const Found& found, bool collecting, const Intern& intern);
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
