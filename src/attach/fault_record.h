@@ -19,7 +19,7 @@ inline constexpr std::size_t kFaultRegisters = 6;  // rbx, rbp, r12 to r15: what
 // Of the stack, from rsp up. The interpreter's own calls need less than 1 KiB, numpy's loops up to
 // 7: what a record has is what it costs, so a trail begins with little and is opened anew with more
 // where that turns out to be needed.
-inline constexpr std::size_t kLeastStackBytes = 8192, kMostStackBytes = 16384;
+inline constexpr std::size_t kLeastStackBytes = 2048, kMostStackBytes = 16384;
 
 // kFaultRegisters registers, then the stack; may be shorter.
 class FaultWords {

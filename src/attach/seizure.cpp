@@ -102,9 +102,9 @@ std::size_t Seizure::dispatch() {
   return handled;
 }
 
-// A signal on its way to the program is only looked at (WNOWAIT). To wait for its stop would take it
-// out of the thread's hands until PTRACE_CONT gives it back, and were memspy killed in between the
-// program would never see it.
+// A signal on its way to the program is only looked at (WNOWAIT). To wait for its stop would take
+// it out of the thread's hands until PTRACE_CONT gives it back, and were memspy killed in between
+// the program would never see it.
 bool Seizure::wait_once() {
   siginfo_t info{};
   // __WNOTHREAD: what other threads of memspy have started is theirs to wait for.

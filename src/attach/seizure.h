@@ -97,10 +97,11 @@ class Seizure {
                                                                const std::function<void()>& body);
 
   // Holds every thread of `pid` that `ask` calls stoppable, calls `body`, resumes them. New threads
-  // are held from birth on; a job-stopped thread is held, and stays stopped afterwards. One that was
-  // interrupted and does not stop before the deadline counts as held: it does when it next runs; one
-  // that computes inside the kernel for so long counts as left alone. Processes that were not seized
-  // before are. kNoSuchProcess, kPermission as for seize; kTargetGone: no thread is left.
+  // are held from birth on; a job-stopped thread is held, and stays stopped afterwards. One that
+  // was interrupted and does not stop before the deadline counts as held: it does when it next
+  // runs; one that computes inside the kernel for so long counts as left alone. Processes that were
+  // not seized before are. kNoSuchProcess, kPermission as for seize; kTargetGone: no thread is
+  // left.
   using Ask = std::function<Stoppable(Tid)>;
   Result<HoldReport> with_all_held(Pid pid, std::chrono::nanoseconds deadline, const Ask& ask,
                                    const std::function<void()>& body);
@@ -119,9 +120,9 @@ class Seizure {
   std::size_t thread_count() const { return tracees_.size(); }
 
  private:
-  // A clock fires within 10 us of user mode; after kClockReview it is asked whether its thread still
-  // computes, and after kClockPatience it is not relied on: the kernel sends its signal to processes
-  // of memspy's own user only, unless that is root.
+  // A clock fires within 10 us of user mode; after kClockReview it is asked whether its thread
+  // still computes, and after kClockPatience it is not relied on: the kernel sends its signal to
+  // processes of memspy's own user only, unless that is root.
   static constexpr std::chrono::microseconds kClockReview{300}, kClockPatience{20'000};
 
   // What with_all_held() knows of the threads that it has asked about.

@@ -60,9 +60,9 @@ class StackReader {
   Result<Unit> capture(RemoteAddr thread_state, RawStack& out,
                        SteadyTime deadline = SteadyTime::max());
 
-  // The function whose bytecode holds `instruction`, as a stack of that one frame. From 3.11 on, where
-  // the bytecode lies inside its code object, at most kMaxCodeSearch behind its start. False: it was
-  // not found there.
+  // The function whose bytecode holds `instruction`, as a stack of that one frame. From 3.11 on,
+  // where the bytecode lies inside its code object, at most kMaxCodeSearch behind its start. False:
+  // it was not found there.
   bool find_function(RemoteAddr instruction, RawStack& out);
 
   // Appends frames innermost first; no reads. Two raw frames with equal (code, instruction) resolve

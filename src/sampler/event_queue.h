@@ -39,7 +39,8 @@ struct FaultSample {
   bool late = false;         // the stack was read after that call had ended
 };
 
-// Faults that were counted and will be charged later, by so many more: RSS holds their pages already.
+// Faults that were counted and will be charged later, by so many more: RSS holds their pages
+// already.
 struct FaultsAwaited {
   ProcessIndex process;
   ChunkIndex chunk = kNoChunk;  // where they were taken; kNoChunk: not known

@@ -146,6 +146,7 @@ bool FaultPlaces::learn(Key key, const FaultRecord& record, const RawStack& stac
   merge_slots(place.slots, found);
   place.blank = place.usable().empty() && (sure || place.blank);
   if (sure) note_anchor(key, place);
+  if (sure && !place.usable().empty()) reach_ = std::max(reach_, place.slots.front().word + 1UL);
   if (place.blank != was_blank || place.rivals() != rivals) ++generation_;
   return true;
 }
@@ -282,7 +283,6 @@ std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint6
   if (place == nullptr) return std::nullopt;
   const auto usable = place->usable();
   const bool too_short = !usable.empty() && usable.front().word >= record.words.size();
-  if (too_short) places_.ask_for(usable.front().word + 1U);
   if (place->blank || too_short) {
     const auto it = last_.find(key);
     return it == last_.end() ? std::nullopt : std::optional(it->second);

@@ -32,8 +32,8 @@ enum class FaultEvidence {
   kStopped,  // it was read at the very fault
   kMaybe,    // the thread ran on meanwhile: believed if the record holds the stack's instruction
   kWaited,   // as kMaybe, of a record that has waited. The thread may be blocked where it was
-            // blocked before the fault, and that call has left its instruction on the stack: the
-            // same one again is no more evidence
+             // blocked before the fault, and that call has left its instruction on the stack: the
+             // same one again is no more evidence
 };
 
 // Where records hold the instruction, by place; one for each process, as its threads run the same
@@ -83,10 +83,9 @@ class FaultPlaces {
   };
   void remember(const Code& code);
   const Code* find_code(std::uint64_t instruction) const;
-  // So many words must a record have to hold the instruction, at every place that a record with
-  // fewer has come from so far.
+  // So many words must a record have to hold the instruction at each place where a thread was
+  // stopped.
   std::size_t reach() const { return reach_; }
-  void ask_for(std::size_t words) { reach_ = std::max(reach_, words); }
   // Grows whenever something new was learnt: what did not match may match now.
   std::uint64_t generation() const { return generation_; }
 
@@ -116,8 +115,8 @@ class FaultMatcher {
   // do not hold the instruction has the stack that was read there last.
   std::optional<StackId> match(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
-  // The same with less evidence, for a record that will wait no longer: what stands where evaluation
-  // loops keep their instruction, a place that was seen once, or one near by.
+  // The same with less evidence, for a record that will wait no longer: what stands where
+  // evaluation loops keep their instruction, a place that was seen once, or one near by.
   std::optional<StackId> guess(const attach::FaultRecord& record, std::uint64_t stack_base,
                                const Intern& intern);
   // An instruction that a record holds where its place, or else an anchor, has it: of code that no

@@ -77,17 +77,17 @@ class PageLedger {
 
   // Looks at the chunks touched since the last call: gone pages are returned, huge pages weighed.
   void check_touched();
-  // Looks at every page of `map`. Costs about 10 ms a GiB. False: there is nothing to read (any more),
-  // and nothing has changed.
+  // Looks at every page of `map`. Costs about 10 ms a GiB. False: there is nothing to read (any
+  // more), and nothing has changed.
   bool audit(const MemoryMap& map);
   // RSS says that `limit` pages are to be explained. More is claimed: takes back what audit()
   // showed to be claimed twice. Less is: what came up without a fault beside pages that were
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
   // moved (mremap), and stays with its owner. The rest goes to whoever has touched the same chunks.
-  // Claims are always a little behind RSS, those of `awaited` are known to be: while sampling goes on
-  // only what was without a claim at the settle() before is looked at, and the rest only once it has
-  // been missing for long. kLast: no more claims will come. After audit() only.
+  // Claims are always a little behind RSS, those of `awaited` are known to be: while sampling goes
+  // on only what was without a claim at the settle() before is looked at, and the rest only once it
+  // has been missing for long. kLast: no more claims will come. After audit() only.
   enum class Settling { kGoesOn, kLast };
   void settle(std::int64_t limit_pages, const AwaitedFaults& awaited, const MemoryMap& map,
               Settling settling);
@@ -110,8 +110,8 @@ class PageLedger {
   struct Chunk {
     std::bitset<kChunkPages> baseline, present, claimed;
     std::vector<Live> live;
-    std::uint16_t unclaimed = 0;   // pages that came and had no claim at the last settle()
-    std::uint16_t awaited = 0;     // …and will be claimed, at the settle() at hand
+    std::uint16_t unclaimed = 0;  // pages that came and had no claim at the last settle()
+    std::uint16_t awaited = 0;    // …and will be claimed, at the settle() at hand
     bool dirty = false;
     bool huge = false;             // one page: its live samples stand for all of it…
     std::uint64_t huge_age = 0;    // …those up to this age

@@ -79,8 +79,8 @@ void ProcessWindow::reconcile(std::uint64_t rss_bytes,
       static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
   const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
   if (settling) {
-    ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes),
-                   awaited_, map_, *settling);
+    ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes), awaited_, map_,
+                   *settling);
   }
   const auto attributed = static_cast<std::int64_t>(attributed_now());
   const std::int64_t rest = change + shrink - attributed;

@@ -34,8 +34,7 @@ void ThreadFaults::tell_owed() {
 void ThreadFaults::tell_waiting(const Unknown& unknown, bool begin) {
   for (const Page& page : unknown.pages) {
     const auto faults = static_cast<std::int64_t>(page.faults);
-    outlet_.queue.push(
-        FaultsAwaited{process_, chunk_of(page.address), begin ? faults : -faults});
+    outlet_.queue.push(FaultsAwaited{process_, chunk_of(page.address), begin ? faults : -faults});
   }
 }
 

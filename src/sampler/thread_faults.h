@@ -132,8 +132,8 @@ class ThreadFaults {
   std::int64_t told_owed_ = 0;                                    // to the collector
   std::vector<std::pair<std::uint64_t, std::uint64_t>> guessed_;  // places, at this moment
   std::unordered_set<std::uint64_t> unfound_;  // instructions that lead to no function
-  std::size_t unknown_pages_ = 0;  // that began to wait since the last wish for a stop
-  std::uint64_t tried_ = 0;  // the matcher's generation they were tried with
+  std::size_t unknown_pages_ = 0;              // that began to wait since the last wish for a stop
+  std::uint64_t tried_ = 0;                    // the matcher's generation they were tried with
 };
 
 }  // namespace memspy::sampler

@@ -29,11 +29,15 @@ constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
-// 960 records of the least depth; fewer where many threads grow, or the host locks no more memory.
-constexpr std::size_t kNewbornRing = 64 << 10;  // 30: most threads live short, and a ring costs time
+// Trails hold a burst until the tracer is awake, some hundred faults later; less where many threads
+// grow, or the host locks no more memory.
+constexpr std::size_t kNewbornRing = 64
+                                     << 10;  // 30: most threads live short, and a ring costs time
 // Frames above the deepest word seen so far.
 constexpr std::size_t kStackMargin = 256;
-constexpr std::size_t kTrailRing = 8 << 20, kTrailRings = 32 << 20, kSmallestTrailRing = 64 << 10;
+constexpr std::size_t kTrailRecords = 1024,
+                      kAllTrailRecords = 4096;  // that the rings have room for
+constexpr std::size_t kLargestTrailRing = 8 << 20, kSmallestTrailRing = 64 << 10;
 
 }  // namespace
 
@@ -124,7 +128,6 @@ void PageFaultEngine::work() {
     budgets.stops.set_thrift(thrift);
     budgets.kernel_reads.set_thrift(thrift);
     if (budgets.stops.on_tick(now)) follow_all(budgets, *target);
-    reach_deeper(*target);
     budgets.kernel_reads.on_tick(now);
   }
   for (auto& [tid, thread] : threads_) {
@@ -220,7 +223,8 @@ void PageFaultEngine::check_signal(Thread& thread) {
 void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
     if (thread->target != &target || !thread->trail.event) continue;
-    follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops, trail_bytes());
+    follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops,
+           trail_bytes(thread->trail));
     if (!thread->user || thread->period <= kLeftBehind * budgets.stops.period()) continue;
     thread->period = budgets.stops.jittered_period();
     thread->user->set_period(thread->period);
@@ -264,7 +268,7 @@ void PageFaultEngine::reach_deeper(const Target& target) {
     if (!trail.event) continue;
     drain(*thread);
     trail.event.reset();
-    follow(*thread, trail, FaultKind::kUserTrail, budgets_of(target).stops, trail_bytes());
+    follow(*thread, trail, FaultKind::kUserTrail, budgets_of(target).stops, trail_bytes(trail));
   }
 }
 
@@ -276,12 +280,15 @@ void PageFaultEngine::hurry(Thread& thread) {
 
 void PageFaultEngine::follow_calls(Thread& thread) {
   const auto kind = thread.user ? FaultKind::kCallTrail : FaultKind::kTrailAll;
-  follow(thread, thread.call_trail, kind, budgets_of(*thread.target).kernel_reads, trail_bytes());
+  follow(thread, thread.call_trail, kind, budgets_of(*thread.target).kernel_reads,
+         trail_bytes(thread.call_trail));
 }
 
-std::size_t PageFaultEngine::trail_bytes() const {
-  return std::clamp(std::bit_floor(kTrailRings / std::max<std::size_t>(threads_.size(), 1)),
-                    kSmallestTrailRing, kTrailRing);
+std::size_t PageFaultEngine::trail_bytes(const Trail& trail) const {
+  const std::size_t records =
+      std::min(kTrailRecords, kAllTrailRecords / std::max<std::size_t>(threads_.size(), 1));
+  return std::clamp(std::bit_floor(records * trail.stack_bytes), kSmallestTrailRing,
+                    kLargestTrailRing);
 }
 
 // --- a fault in user mode: the thread stands still ---
@@ -309,7 +316,7 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   Budget& stops = budgets_of(*thread.target).stops;
   // Nothing may be missed between this stop and the trail's beginning.
   if (!thread.trail.event)
-    follow(thread, thread.trail, FaultKind::kUserTrail, stops, trail_bytes());
+    follow(thread, thread.trail, FaultKind::kUserTrail, stops, trail_bytes(thread.trail));
   thread.period = thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period();
   thread.user->set_period(thread.period);
   return true;
@@ -360,6 +367,7 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
     thread.faults.set_address(pending_.address);
     if (pending_.place.code != 0)
       (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
+    reach_deeper(*thread.target);
   }
   charge(thread, pending_.faults, Moment::kStop);
 }

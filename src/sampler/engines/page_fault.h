@@ -113,7 +113,7 @@ class PageFaultEngine final : public TracingEngine {
   void follow_calls(Thread& thread);
   void reach_deeper(const Target& target);
   void hurry(Thread& thread);
-  std::size_t trail_bytes() const;
+  std::size_t trail_bytes(const Trail& trail) const;
   void learn_call(Thread& thread);
   void learn_beside(Thread& thread);
   enum class Moment {
