@@ -13,7 +13,7 @@ namespace {
 // wall time for each stop less the time held (docs/accuracy-and-overhead.md).
 constexpr double kHiddenStopPrice = 200e-6;
 // Of the budget; the rest is for memspy's own work and for bursts.
-constexpr double kShareForStops = 0.2;
+constexpr double kShareForStops = 0.12;
 constexpr double kSmallestBudget = 1e-3;  // percent
 constexpr double kSavings = 4;            // seconds of budget that the bucket can hold
 constexpr double kWindow = 0.1;           // seconds between adjustments

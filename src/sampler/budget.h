@@ -30,6 +30,7 @@ class Budget {
     window_faults_ += faults;
     return trail_.add_faults(faults);
   }
+  void expect_huge_pages() { trail_.expect_huge_pages(); }
   // Stops are dearer than allowed: fewer of them until the next window.
   void back_off() { set_period(static_cast<double>(period_) * 2); }
   // Call a few times a second, also when nothing stops. True: a period has changed.

@@ -14,6 +14,9 @@ using cpython::RawStack;
 // Then all are forgotten: they are learnt again within seconds.
 constexpr std::size_t kMaxPlaces = 4096, kMaxCodes = 4096;
 constexpr std::size_t kMaxAnchors = 16;
+constexpr std::size_t kFewStops = 100;
+// Enough for numpy, which may be used for the first time while little is known.
+constexpr std::size_t kFirstReach = attach::kFaultRegisters + 7680 / sizeof(std::uint64_t);
 constexpr std::uint64_t kFirstAddress = 4096, kLastAddress = (1ULL << 47) - 1;  // of user mode
 constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
 // The pointer is at the instruction, or behind it and its inline caches.
@@ -146,9 +149,16 @@ bool FaultPlaces::learn(Key key, const FaultRecord& record, const RawStack& stac
   merge_slots(place.slots, found);
   place.blank = place.usable().empty() && (sure || place.blank);
   if (sure) note_anchor(key, place);
-  if (sure && !place.usable().empty()) reach_ = std::max(reach_, place.slots.front().word + 1UL);
+  if (sure && !place.usable().empty()) {
+    reach_ = std::max(reach_, place.slots.front().word + 1UL);
+    ++stops_;
+  }
   if (place.blank != was_blank || place.rivals() != rivals) ++generation_;
   return true;
+}
+
+std::size_t FaultPlaces::reach() const {
+  return stops_ < kFewStops ? std::max(reach_, kFirstReach) : reach_;
 }
 
 void FaultPlaces::note_anchor(Key key, const Place& place) {

@@ -84,8 +84,8 @@ class FaultPlaces {
   void remember(const Code& code);
   const Code* find_code(std::uint64_t instruction) const;
   // So many words must a record have to hold the instruction at each place where a thread was
-  // stopped.
-  std::size_t reach() const { return reach_; }
+  // stopped; rather more as long as few of them are known.
+  std::size_t reach() const;
   // Grows whenever something new was learnt: what did not match may match now.
   std::uint64_t generation() const { return generation_; }
 
@@ -97,6 +97,7 @@ class FaultPlaces {
   std::map<std::uint64_t, Code> codes_;  // by where they begin
   std::uint64_t generation_ = 0;
   std::size_t reach_ = 0;
+  std::size_t stops_ = 0;  // that taught something
 };
 
 class FaultMatcher {

@@ -92,6 +92,9 @@ std::optional<StackId> ThreadFaults::guess_stack(const attach::FaultRecord& reco
 void ThreadFaults::add(Mode mode, const attach::FaultRecord& record) {
   Side& to = side(mode);
   ++to.records;
+  const RemoteAddr before = std::exchange(newest_, record.address);
+  huge_pages_ |= start_of(chunk_of(record.address)) == record.address &&
+                 record.address.value - before.value == kChunkBytes;
   if (const auto stack = match(record)) {
     to.known.push_back({*stack, record.address});
   } else if (native_ && to.stack) {

@@ -66,6 +66,8 @@ class ThreadFaults {
   void meet_strangers();
 
   void add(Mode mode, const attach::FaultRecord& record);
+  // Two neighbouring 2 MiB were touched one right after the other: by one fault each.
+  bool has_huge_pages() const { return huge_pages_; }
   // Of the newest user fault without a record.
   void set_address(RemoteAddr address) { address_ = address; }
   // Charges what was counted since the last call. `period`: of the trail; each record stands for so
@@ -128,6 +130,8 @@ class ThreadFaults {
   std::uint64_t stack_base_ = 0;
   Side user_, kernel_;
   RemoteAddr address_;
+  RemoteAddr newest_;  // of all records
+  bool huge_pages_ = false;
   std::deque<Unknown> waiting_;                                   // oldest first
   std::int64_t told_owed_ = 0;                                    // to the collector
   std::vector<std::pair<std::uint64_t, std::uint64_t>> guessed_;  // places, at this moment

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/duration.h"
 
 namespace memspy::sampler {
 namespace {
 
-// Of the target's time: the kernel copies registers and the top of the stack.
-constexpr double kRecordPrice = 1e-6;
+// Of the target's time: the kernel copies registers and the top of the stack, and what memspy does
+// with the record beside it is felt too. Measured on programs that compute on many megabytes
+// (docs/accuracy-and-overhead.md).
+constexpr double kRecordPrice = 2e-6;
 constexpr double kShareForRecords = 0.2;  // of the budget
+constexpr double kHugePageShare = 3;       // times as many where there are huge pages
 constexpr double kSmallestBudget = 1e-3;   // percent
 constexpr double kSavings = 4;             // seconds
 constexpr double kMostDebt = 10;           // times the savings
@@ -27,6 +31,19 @@ TrailBudget::TrailBudget(double percent, SteadyTime now)
       rate_(planned_rate_),
       balance_(rate_ * kSavings),
       window_start_(now) {}
+
+void TrailBudget::set_thrift(double thrift) {
+  thrift_ = thrift;
+  rate_ = planned_rate_ * thrift;
+}
+
+void TrailBudget::expect_huge_pages() {
+  if (std::exchange(huge_pages_, true)) return;
+  const double before = capacity();
+  planned_rate_ *= kHugePageShare;
+  set_thrift(thrift_);
+  balance_ += capacity() - before;
+}
 
 double TrailBudget::capacity() const { return rate_ * kSavings; }
 

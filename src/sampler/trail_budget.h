@@ -16,7 +16,10 @@ class TrailBudget {
   // `percent`: of the target's time, as for Budget.
   TrailBudget(double percent, SteadyTime now);
 
-  void set_thrift(double thrift) { rate_ = planned_rate_ * thrift; }
+  void set_thrift(double thrift);
+  // A huge page is one fault, and one that leaves no record is 2 MiB on the wrong line: a process that
+  // has such may leave more records.
+  void expect_huge_pages();
   // Faults that were counted; about one in period() of them left a record. True: the period has
   // changed.
   bool add_faults(std::uint64_t faults);
@@ -31,6 +34,8 @@ class TrailBudget {
 
   double planned_rate_;    // records per second
   double rate_;            // the same, after thrift
+  double thrift_ = 1;
+  bool huge_pages_ = false;
   double balance_;         // records; below zero: to be earned before anything is saved again
   double fault_rate_ = 0;  // per second; rises at once, falls slowly
   std::uint64_t window_faults_ = 0;

@@ -20,6 +20,7 @@ using attach::FaultRecord;
 using attach::PerfFaultEvent;
 
 constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
+constexpr auto kBesidePause = 10ms;     // between stacks read beside a thread
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxRetired = 8;
 constexpr int kPassingBlocks = 5;
@@ -79,6 +80,7 @@ void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin
   auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid,
                                          roster_.thread(target, tid));
   Thread& added = *thread;
+  added.trail.stack_bytes = stack_bytes_for(target);
   threads_[tid] = std::move(thread);
   using Origin = attach::ThreadOrigin;
   const bool newborn = origin == Origin::kCloned || origin == Origin::kForked;
@@ -254,19 +256,22 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
   trail.event->enable();
 }
 
-// Records were too short for the places they came from: those to come have what it takes.
-void PageFaultEngine::reach_deeper(const Target& target) {
+// What a record must have of the stack, in the places that this process is known to come from.
+std::size_t PageFaultEngine::stack_bytes_for(const Target& target) {
   const std::size_t words = places_of(target).reach();
-  if (words <= attach::kFaultRegisters) return;
   const std::size_t bytes =
-      std::bit_ceil((words - attach::kFaultRegisters) * sizeof(std::uint64_t) + kStackMargin);
-  const std::size_t wanted = std::min(bytes, attach::kMostStackBytes);
+      (words - std::min(words, attach::kFaultRegisters)) * sizeof(std::uint64_t) + kStackMargin;
+  return std::clamp(std::bit_ceil(bytes), attach::kLeastStackBytes, attach::kMostStackBytes);
+}
+
+void PageFaultEngine::fit_depth(const Target& target) {
+  const std::size_t wanted = stack_bytes_for(target);
   for (auto& [tid, thread] : threads_) {
     Trail& trail = thread->trail;
-    if (thread->target != &target || trail.stack_bytes >= wanted) continue;
+    if (thread->target != &target || trail.stack_bytes == wanted) continue;
+    if (trail.event) drain(*thread);
     trail.stack_bytes = wanted;
     if (!trail.event) continue;
-    drain(*thread);
     trail.event.reset();
     follow(*thread, trail, FaultKind::kUserTrail, budgets_of(target).stops, trail_bytes(trail));
   }
@@ -367,7 +372,7 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
     thread.faults.set_address(pending_.address);
     if (pending_.place.code != 0)
       (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
-    reach_deeper(*thread.target);
+    fit_depth(*thread.target);
   }
   charge(thread, pending_.faults, Moment::kStop);
 }
@@ -380,6 +385,7 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, Moment m
     trail.event->take_records([&](const FaultRecord& record) { thread.faults.add(mode, record); });
   };
   add(thread.trail, Mode::kUser);
+  if (thread.faults.has_huge_pages()) budgets_of(*thread.target).stops.expect_huge_pages();
   add(thread.call_trail, Mode::kKernel);
   const std::uint64_t kernel_faults = thread.kernel ? thread.kernel->take_count() : 0;
   const auto settle = [&](Trail& trail, Mode mode, std::uint64_t faults, bool sampled) {
@@ -401,7 +407,10 @@ void PageFaultEngine::drain(Thread& thread, Moment moment) {
   thread.faults.meet_strangers();
   if (moment == Moment::kLast) return;
   if (thread.faults.take_wish()) hurry(thread);
-  if (thread.faults.much_unknown()) learn_beside(thread);
+  const auto now = std::chrono::steady_clock::now();
+  if (now < thread.next_beside || !thread.faults.much_unknown()) return;
+  thread.next_beside = now + kBesidePause;
+  learn_beside(thread);
 }
 
 // Faults in user mode that no stop has told the budget of.

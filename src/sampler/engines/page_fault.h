@@ -67,7 +67,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<std::uint64_t> thread_id;  // pthread_self()
     std::optional<std::uint64_t> born_with;  // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
-    SteadyTime next_identification{};
+    SteadyTime next_identification{}, next_beside{};
     cpython::RawStack stack;  // as last read
     ThreadFaults faults;
   };
@@ -111,7 +111,8 @@ class PageFaultEngine final : public TracingEngine {
   void follow(Thread& thread, Trail& trail, attach::FaultKind kind, const Budget& budget,
               std::size_t ring_bytes);
   void follow_calls(Thread& thread);
-  void reach_deeper(const Target& target);
+  std::size_t stack_bytes_for(const Target& target);
+  void fit_depth(const Target& target);
   void hurry(Thread& thread);
   std::size_t trail_bytes(const Trail& trail) const;
   void learn_call(Thread& thread);
