@@ -105,6 +105,24 @@ TEST(PerfFaultEvent, ATrailHoldsTheStack) {
   ::munmap(pages, kPages * 4096);
 }
 
+TEST(FaultWords, AViewInTwoPiecesIsCopiedWhole) {
+  std::vector<std::uint64_t> ring{7, 8, 9, 5, 6};
+  const std::span all(ring);
+  const FaultWords view({1, 2, 3, 4, 5, 6}, all.subspan(3), all.first(3));
+  ASSERT_EQ(view.size(), kFaultRegisters + 5);
+  FaultWords kept = view;
+  EXPECT_EQ(kept, view);
+  ring.assign(5, 0);  // the kernel writes the next record
+  EXPECT_NE(kept, view);
+  const FaultWords moved = std::move(kept);
+  std::vector<std::uint64_t> words;
+  for (std::size_t i = 0; i < moved.size(); ++i) words.push_back(moved[i]);
+  EXPECT_EQ(words, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 5, 6, 7, 8, 9}));
+  FaultWords assigned;
+  assigned = moved;
+  EXPECT_EQ(assigned, moved);
+}
+
 TEST(PerfFaultEvent, ThePeriodCanBeChanged) {
   auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSilent, 1, 0, kRing);
   ASSERT_THAT(event, IsOk());

@@ -58,6 +58,30 @@ TEST_P(StackReaderTest, NamesAreQualifiedWhereTheInterpreterKnows) {
   EXPECT_EQ(image_.reader->resolve(image_.raw.frames[0]).file, "/srv/数据/😀.py");
 }
 
+// A pointer into bytecode is all that a fault record has of a function.
+TEST_P(StackReaderTest, FindsTheFunctionAroundAnInstruction) {
+  image_.push("main");
+  ASSERT_EQ(image_.stack(), "main:14");
+  CodeSpec spec;
+  spec.name = "burst";
+  spec.instructions = 3000;
+  const RemoteAddr code = image_.builder.add_code(spec);
+  RawStack found;
+  if (!image_.layout().has(Field::kCodeAdaptive)) {
+    EXPECT_FALSE(image_.reader->find_function(code + 64, found)) << "the bytecode lies elsewhere";
+    return;
+  }
+  const RemoteAddr bytecode = code + image_.layout().offset(Field::kCodeAdaptive);
+  ASSERT_TRUE(image_.reader->find_function(bytecode + 5000, found));
+  ASSERT_EQ(found.frames.size(), 1u);
+  EXPECT_EQ(found.frames[0].instruction, 5000);
+  EXPECT_EQ(found.bytecode, bytecode);
+  EXPECT_EQ(image_.reader->resolve(found.frames[0]).function, "burst");
+  EXPECT_FALSE(image_.reader->find_function(bytecode + 6000, found)) << "behind its end";
+  EXPECT_FALSE(image_.reader->find_function({0x10}, found));
+  EXPECT_FALSE(image_.reader->find_function({0xffffffffffffff00}, found));
+}
+
 TEST_P(StackReaderTest, LongNamesAndTablesAreReadInFull) {
   CodeSpec spec;
   spec.name = std::string(1000, 'n');

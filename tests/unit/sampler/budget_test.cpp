@@ -26,7 +26,7 @@ double stops_per_second(Budget& budget, SteadyTime& now, double rate,
   return counted / (to_seconds(time) / 2);
 }
 
-// A stop costs 240 µs in all; 2 % of which 0.4 are for stops.
+// A stop costs 240 µs in all; of the 2 %, 0.24 are for stops.
 TEST(Budget, StopsAtEveryFaultWhileThatIsCheap) {
   SteadyTime now{};
   Budget budget(2, now);
@@ -39,7 +39,7 @@ TEST(Budget, HoldsStopsInsideTheBudgetForFastGrowth) {
   Budget budget(2, now);
   const double stops = stops_per_second(budget, now, 500'000, 5s);
   EXPECT_LT(stops * 220e-6, 0.02);
-  EXPECT_GT(stops, 10);
+  EXPECT_GT(stops, 6);
 }
 
 TEST(Budget, ThriftLeavesAPartOfWhatWasPlanned) {
@@ -55,20 +55,20 @@ TEST(Budget, TheTrailHasEveryFaultOfSlowGrowthAndAnOddShareOfFastGrowth) {
   SteadyTime now{};
   Budget budget(2, now);
   EXPECT_EQ(budget.trail_period(), 1u);
-  stops_per_second(budget, now, 3000, 2s);
+  stops_per_second(budget, now, 1500, 2s);
   EXPECT_EQ(budget.trail_period(), 1u);
   stops_per_second(budget, now, 100'000, 2s);
   EXPECT_EQ(budget.trail_period() % 2, 1u);
-  EXPECT_NEAR(static_cast<double>(budget.trail_period()), 31, 10);
+  EXPECT_NEAR(static_cast<double>(budget.trail_period()), 62, 20);
 }
 
-// 4000 records a second, four seconds of which can be saved.
+// 2000 records a second, four seconds of which can be saved.
 TEST(TrailBudget, ABurstIsRecordedFaultByFault) {
   SteadyTime now{};
   TrailBudget budget(2, now);
   for (int burst = 0; burst < 10; ++burst) {
     for (int i = 0; i < 5; ++i) {
-      budget.add_faults(1000);  // 50000 a second, for a tenth
+      budget.add_faults(500);  // 25000 a second, for a tenth
       budget.on_tick(now += 20ms);
       EXPECT_EQ(budget.period(), 1u);
     }
@@ -85,8 +85,25 @@ TEST(TrailBudget, WhatGoesOnIsThinnedOut) {
     records += 1000.0 / static_cast<double>(budget.period());
     budget.on_tick(now += 20ms);
   }
-  EXPECT_LT(records / 20, 5200);
-  EXPECT_GT(records / 20, 2800);
+  EXPECT_LT(records / 20, 2600);
+  EXPECT_GT(records / 20, 1400);
+}
+
+TEST(TrailBudget, HugePagesAreWorthMoreRecords) {
+  SteadyTime now{};
+  TrailBudget usual(2, now), huge(2, now);
+  huge.expect_huge_pages();
+  huge.expect_huge_pages();  // known already
+  double records[2] = {};
+  for (int i = 0; i < 1000; ++i) {
+    now += 20ms;
+    for (TrailBudget* budget : {&usual, &huge}) {
+      budget->add_faults(1000);
+      records[budget == &huge] += 1000.0 / static_cast<double>(budget->period());
+      budget->on_tick(now);
+    }
+  }
+  EXPECT_NEAR(records[1] / records[0], 3, 0.8);
 }
 
 TEST(TrailBudget, ALongBurstIsThinnedOutBeforeTheWindowEnds) {
@@ -181,7 +198,7 @@ TEST(Budget, ASmallerBudgetStopsLess) {
   SteadyTime now{};
   Budget two(2, now), half(0.5, now);
   SteadyTime a = now, b = now;
-  EXPECT_GT(stops_per_second(two, a, 100'000, 5s), 3 * stops_per_second(half, b, 100'000, 5s));
+  EXPECT_GT(stops_per_second(two, a, 100'000, 20s), 3 * stops_per_second(half, b, 100'000, 20s));
 }
 
 }  // namespace

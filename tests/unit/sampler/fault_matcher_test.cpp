@@ -14,6 +14,8 @@ constexpr std::uint64_t kBase = 0x7f0000100000;      // thread pointer
 constexpr std::uint64_t kRowsCode = 0x7f1000000000;  // bytecode of two functions
 constexpr std::uint64_t kBlobsCode = 0x7f1000001000;
 
+constexpr std::size_t kStackWord = attach::kFaultRegisters + 10;
+
 // A stack of `function` called by one other, at a byte offset of its bytecode.
 RawStack stack_of(std::uint64_t bytecode, std::uint32_t code, std::int32_t instruction) {
   RawStack stack;
@@ -197,6 +199,51 @@ TEST_F(FaultMatcherTest, AGuessDoesNotTakeTheLastStackAway) {
   learn(record_at(0x5000, 4096, {{5, kBlobsCode + 32}}), stack_of(kBlobsCode, 2, 30),
         FaultEvidence::kMaybe);
   EXPECT_TRUE(match(record_at(0x5000, 4096, {})).has_value());
+}
+
+// The loop calls whatever C function from the same depth: where one record held the instruction,
+// that of a place nobody has been stopped at holds it too.
+TEST_F(FaultMatcherTest, APlaceThatWasNeverLearntIsReadAtTheLoopsDepth) {
+  learn(record_at(0x5000, 512, {{kStackWord, kRowsCode + 20}}), stack_of(kRowsCode, 1, 20));
+  const auto deeper = record_at(0x9000, 512 + 80, {{kStackWord + 10, kRowsCode + 40}});
+  EXPECT_EQ(match(deeper), std::nullopt);
+  EXPECT_EQ(matcher.guess(deeper, kBase, intern), StackId{1040});
+  const auto nowhere = record_at(0x9000, 64, {{kStackWord, kRowsCode + 40}});
+  EXPECT_EQ(matcher.guess(nowhere, kBase, intern), std::nullopt) << "the loop is not that deep";
+}
+
+TEST_F(FaultMatcherTest, AFunctionThatNoStackHasShownIsIntroduced) {
+  learn(record_at(0x5000, 512, {{kStackWord, kRowsCode + 20}}), stack_of(kRowsCode, 1, 20));
+  const auto known = record_at(0x5000, 512, {{kStackWord, kRowsCode + 60}});
+  const auto record = record_at(0x5000, 512, {{kStackWord, kBlobsCode + 52}});
+  EXPECT_EQ(matcher.stranger(known, kBase), std::nullopt);
+  ASSERT_EQ(matcher.stranger(record, kBase), (RemoteAddr{kBlobsCode + 52}));
+  const auto elsewhere = record_at(0x9000, 512 + 8, {{kStackWord + 1, kBlobsCode + 52}});
+  EXPECT_EQ(matcher.stranger(elsewhere, kBase), (RemoteAddr{kBlobsCode + 52})) << "by its depth";
+  const std::uint64_t before = matcher.generation();
+  RawStack function = stack_of(kBlobsCode, 2, 52);
+  function.frames.resize(1);
+  matcher.introduce(function);
+  EXPECT_GT(matcher.generation(), before);
+  EXPECT_EQ(match(record), StackId{2052});
+  EXPECT_EQ(matcher.stranger(record, kBase), std::nullopt);
+}
+
+// numpy's loops are deeper than a record of the usual size.
+TEST_F(FaultMatcherTest, AsksForRecordsThatReachTheInstruction) {
+  const auto stop = record_at(0x5000, 9000, {{900, kRowsCode + 20}}, 1000);
+  const auto record = record_at(0x5000, 9000, {}, 262);
+  for (int i = 0; i < 100; ++i)
+    learn(record_at(0x6000, 512, {{9, kBlobsCode + 52}}), stack_of(kBlobsCode, 2, 50));
+  EXPECT_EQ(places.reach(), 10u);
+  learn(stop, stack_of(kRowsCode, 1, 20));
+  EXPECT_EQ(places.reach(), 901u);
+  EXPECT_EQ(match(record), StackId{1020}) << "what was read there last";
+}
+
+TEST_F(FaultMatcherTest, AsksForMuchWhileLittleIsKnown) {
+  learn(record_at(0x6000, 512, {{9, kBlobsCode + 52}}), stack_of(kBlobsCode, 2, 50));
+  EXPECT_GT(places.reach(), 900u);
 }
 
 TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {

@@ -324,14 +324,16 @@ TEST_F(PageLedgerTest, SettleLeavesHonestSamplesAlone) {
   EXPECT_EQ(ledger.net_pages(), 1024);
 }
 
-// Claims are behind RSS for a moment; to give their pages to others would take these away at the end.
+// Claims are behind RSS for a moment; to give their pages to others would take these away at the
+// end.
 TEST_F(PageLedgerTest, OnlyWhatIsMissingForLongIsGivenToTheNeighbours) {
   using Settling = PageLedger::Settling;
   ledger.take_baseline(map);
   grow(kRows, kBase, 400);
   tables.map(kBase + 400 * kPageBytes, 60);
   ledger.audit(map);
-  ledger.settle(460, {{kNoChunk, 60}}, map, Settling::kLast);  // it is known that they will be claimed
+  ledger.settle(460, {{kNoChunk, 60}}, map,
+                Settling::kLast);  // it is known that they will be claimed
   EXPECT_EQ(ledger.net_pages(), 400);
   for (const std::int64_t limit : {430, 460, 420, 440})
     ledger.settle(limit, {}, map, Settling::kGoesOn);

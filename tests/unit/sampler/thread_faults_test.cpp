@@ -195,6 +195,44 @@ TEST_F(ThreadFaultsTest, RecordsThatAreGivenUpGoToTheStackAtHand) {
   EXPECT_EQ(outlet.waiting, 0u);
 }
 
+// RSS holds their pages already: where they lie is said, so that nobody else is charged with them.
+TEST_F(ThreadFaultsTest, WhatWaitsIsAwaitedWhereItLies) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  faults.add(Mode::kUser, record(3 * kChunkPages));
+  faults.settle(Mode::kUser, 1, 1);
+  std::map<ChunkIndex, std::int64_t> awaited;
+  const auto take = [&] {
+    for (const Event& event : queue.drain()) {
+      if (const auto* more = std::get_if<FaultsAwaited>(&event)) awaited[more->chunk] += more->more;
+    }
+  };
+  take();
+  EXPECT_EQ(awaited[3], 1);
+  faults.give_up();
+  take();
+  EXPECT_EQ(awaited[3], 0);
+}
+
+TEST_F(ThreadFaultsTest, WishesForAStopWhereManyPagesAreUnknown) {
+  faults.set_stack(Mode::kUser, StackId{7});
+  add_pages(1, ThreadFaults::kMuchUnknown);
+  faults.settle(Mode::kUser, ThreadFaults::kMuchUnknown, 1);
+  EXPECT_FALSE(faults.take_wish());
+  add_pages(101, 101 + ThreadFaults::kMuchUnknown);
+  faults.settle(Mode::kUser, ThreadFaults::kMuchUnknown + 1, 1);
+  EXPECT_TRUE(faults.take_wish());
+  EXPECT_FALSE(faults.take_wish()) << "once";
+}
+
+TEST_F(ThreadFaultsTest, TwoNeighbouringChunksInARowAreHugePages) {
+  be_native();
+  add_pages(1, 3 * kChunkPages);  // page by page
+  EXPECT_FALSE(faults.has_huge_pages());
+  faults.add(Mode::kUser, record(4 * kChunkPages));
+  faults.add(Mode::kUser, record(5 * kChunkPages));
+  EXPECT_TRUE(faults.has_huge_pages());
+}
+
 TEST_F(ThreadFaultsTest, WaitingIsBounded) {
   faults.set_stack(Mode::kUser, StackId{7});
   constexpr std::uint64_t kRecords = 5000;
