@@ -3,8 +3,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <bit>
-#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -24,21 +22,13 @@ constexpr auto kBesidePause = 10ms;     // between stacks read beside a thread
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxRetired = 8;
 constexpr int kPassingBlocks = 5;
-constexpr std::uint64_t kLeftBehind = 4;   // times the usual period
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
-// Trails hold a burst until the tracer is awake, some hundred faults later; less where many threads
-// grow, or the host locks no more memory.
-constexpr std::size_t kNewbornRing = 64
-                                     << 10;  // 30: most threads live short, and a ring costs time
-// Frames above the deepest word seen so far.
-constexpr std::size_t kStackMargin = 256;
-constexpr std::size_t kTrailRecords = 1024,
-                      kAllTrailRecords = 4096;  // that the rings have room for
-constexpr std::size_t kLargestTrailRing = 8 << 20, kSmallestTrailRing = 64 << 10;
+// Most threads live short, and a ring costs time.
+constexpr std::size_t kNewbornRecords = 32;
 
 }  // namespace
 
@@ -90,7 +80,7 @@ void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin
   enable(added);
   // It is stopped at its birth anyway. Many threads are over before a stop: the records tell.
   if (newborn)
-    follow(added, added.trail, FaultKind::kUserTrail, budgets_of(target).stops, kNewbornRing);
+    follow(added, added.trail, FaultKind::kUserTrail, budgets_of(target).stops, kNewbornRecords);
 }
 
 // Closing its descriptors also takes them out of epoll.
@@ -219,83 +209,6 @@ void PageFaultEngine::check_signal(Thread& thread) {
   if (sampling()) enable(thread);
 }
 
-// The periods themselves change at each thread's own next sample: set from outside, the very next
-// fault is a sample, chosen by the clock. Only a thread that a burst has left with a far longer one
-// is not waited for; its trail has the weights.
-void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
-  for (auto& [tid, thread] : threads_) {
-    if (thread->target != &target || !thread->trail.event) continue;
-    follow(*thread, thread->trail, FaultKind::kUserTrail, budgets.stops,
-           trail_bytes(thread->trail));
-    if (!thread->user || thread->period <= kLeftBehind * budgets.stops.period()) continue;
-    thread->period = budgets.stops.jittered_period();
-    thread->user->set_period(thread->period);
-  }
-}
-
-// Between two stops the trail tells where the faults were taken.
-void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const Budget& budget,
-                             std::size_t ring_bytes) {
-  const std::uint64_t period = budget.trail_period();
-  if (trail.event) {
-    if (period != trail.period) trail.event->set_period(period);
-    trail.period = period;
-    return;
-  }
-  if (trail.refused || !sampling()) return;
-  auto event = PerfFaultEvent::open(thread.tid, kind, period, 0, ring_bytes, trail.stack_bytes);
-  for (std::size_t bytes = ring_bytes / 2;
-       event.has_value() && !event->has_ring() && bytes >= kSmallestTrailRing; bytes /= 2) {
-    event = PerfFaultEvent::open(thread.tid, kind, period, 0, bytes, trail.stack_bytes);
-  }
-  trail.refused = !event.has_value() || !event->has_ring();
-  if (trail.refused) return;
-  trail.event = std::move(event).value();
-  trail.period = period;
-  watch(trail.event->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
-  trail.event->enable();
-}
-
-// What a record must have of the stack, in the places that this process is known to come from.
-std::size_t PageFaultEngine::stack_bytes_for(const Target& target) {
-  const std::size_t words = places_of(target).reach();
-  const std::size_t bytes =
-      (words - std::min(words, attach::kFaultRegisters)) * sizeof(std::uint64_t) + kStackMargin;
-  return std::clamp(std::bit_ceil(bytes), attach::kLeastStackBytes, attach::kMostStackBytes);
-}
-
-void PageFaultEngine::fit_depth(const Target& target) {
-  const std::size_t wanted = stack_bytes_for(target);
-  for (auto& [tid, thread] : threads_) {
-    Trail& trail = thread->trail;
-    if (thread->target != &target || trail.stack_bytes == wanted) continue;
-    if (trail.event) drain(*thread);
-    trail.stack_bytes = wanted;
-    if (!trail.event) continue;
-    trail.event.reset();
-    follow(*thread, trail, FaultKind::kUserTrail, budgets_of(target).stops, trail_bytes(trail));
-  }
-}
-
-// The next fault of this thread is a stop: set from outside, a period begins there.
-void PageFaultEngine::hurry(Thread& thread) {
-  if (!thread.user || !budgets_of(*thread.target).stops.can_hurry()) return;
-  thread.user->set_period(thread.period);
-}
-
-void PageFaultEngine::follow_calls(Thread& thread) {
-  const auto kind = thread.user ? FaultKind::kCallTrail : FaultKind::kTrailAll;
-  follow(thread, thread.call_trail, kind, budgets_of(*thread.target).kernel_reads,
-         trail_bytes(thread.call_trail));
-}
-
-std::size_t PageFaultEngine::trail_bytes(const Trail& trail) const {
-  const std::size_t records =
-      std::min(kTrailRecords, kAllTrailRecords / std::max<std::size_t>(threads_.size(), 1));
-  return std::clamp(std::bit_floor(records * trail.stack_bytes), kSmallestTrailRing,
-                    kLargestTrailRing);
-}
-
 // --- a fault in user mode: the thread stands still ---
 
 bool PageFaultEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
@@ -321,7 +234,7 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   Budget& stops = budgets_of(*thread.target).stops;
   // Nothing may be missed between this stop and the trail's beginning.
   if (!thread.trail.event)
-    follow(thread, thread.trail, FaultKind::kUserTrail, stops, trail_bytes(thread.trail));
+    follow(thread, thread.trail, FaultKind::kUserTrail, stops, kTrailRecords);
   thread.period = thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period();
   thread.user->set_period(thread.period);
   return true;

@@ -36,6 +36,10 @@ class PageFaultEngine final : public TracingEngine {
   // With a thread id, the key of a descriptor: its trail has records.
   static constexpr std::uint64_t kTrailKey = 1ULL << 32;
 
+  // A ring holds a burst until the tracer is awake, some hundred faults later. Less where many
+  // threads grow, or the host locks no more memory.
+  static constexpr std::size_t kTrailRecords = 1024;
+
   // For so long a thread may be without a Python state and still be given one.
   static constexpr auto kYouth = std::chrono::seconds(1);
 
@@ -43,8 +47,8 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<attach::PerfFaultEvent> event;
     std::uint64_t period = 1;
     std::size_t stack_bytes = attach::kLeastStackBytes;  // of a record
-    bool refused = false;  // the host locks no more memory
-    std::uint64_t settled_period = 1;  // when its records were last taken
+    bool refused = false;                                // the host locks no more memory
+    std::uint64_t settled_period = 1;                    // when its records were last taken
     // What a record of it stands for. Where that has changed meanwhile nobody knows which are new.
     std::uint64_t record_weight() const {
       return event ? std::max(period, settled_period) : ThreadFaults::kNoTrail;
@@ -109,18 +113,18 @@ class PageFaultEngine final : public TracingEngine {
   bool read_running(Thread& thread);
   bool in_call(const Thread& thread, const attach::FaultRecord& call) const;
   void follow(Thread& thread, Trail& trail, attach::FaultKind kind, const Budget& budget,
-              std::size_t ring_bytes);
+              std::size_t records);
   void follow_calls(Thread& thread);
   std::size_t stack_bytes_for(const Target& target);
   void fit_depth(const Target& target);
   void hurry(Thread& thread);
-  std::size_t trail_bytes(const Trail& trail) const;
+  std::size_t trail_bytes(const Trail& trail, std::size_t records) const;
   void learn_call(Thread& thread);
   void learn_beside(Thread& thread);
   enum class Moment {
-    kStop,     // the thread stands at a fault of user mode: that is a sample of those before it
+    kStop,  // the thread stands at a fault of user mode: that is a sample of those before it
     kRunning,
-    kLast      // no record will come any more
+    kLast  // no record will come any more
   };
   void charge(Thread& thread, std::uint64_t user_faults, Moment moment);
   void drain(Thread& thread, Moment moment = Moment::kRunning);

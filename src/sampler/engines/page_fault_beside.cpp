@@ -18,9 +18,9 @@ constexpr std::chrono::milliseconds kIdentifyPause = 1s, kFirstIdentifyPause = 2
 
 }  // namespace
 
-// Where much is unknown, stacks are read beside the thread as well: that costs it nothing. Not while
-// it is blocked: it has touched what waits before that, and the calls it blocks in, over and over,
-// have left their instructions where those records look for theirs.
+// Where much is unknown, stacks are read beside the thread as well: that costs it nothing. Not
+// while it is blocked: it has touched what waits before that, and the calls it blocks in, over and
+// over, have left their instructions where those records look for theirs.
 void PageFaultEngine::learn_beside(Thread& thread) {
   thread.faults.new_moment();
   for (int i = 0; i < kReadsBeside && thread.faults.much_unknown(); ++i) {
