@@ -75,6 +75,10 @@ class ThreadFaults {
   // ring was full, which is after the last record that it took: it goes where that one goes.
   // kNoTrail: no record will come; what has none is charged to the stack.
   void settle(Mode mode, std::uint64_t faults, std::uint64_t period);
+  // Are there records that name no stack yet?
+  bool waits() const { return !waiting_.empty(); }
+  // Those of them whose places are known by now are charged.
+  void retry();
   // Waits no longer.
   void give_up();
   bool much_unknown() const;
@@ -113,7 +117,6 @@ class ThreadFaults {
   void wait(Unknown&& unknown);
   void give_up(const Unknown& unknown);
   std::optional<StackId> guess_stack(const attach::FaultRecord& record);
-  void retry();
   void tell_owed();
   void tell_waiting(const Unknown& unknown, bool begin);
   void push(StackId stack, RemoteAddr address, std::uint64_t faults, bool in_kernel, bool late);

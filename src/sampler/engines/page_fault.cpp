@@ -27,6 +27,9 @@ constexpr std::uint64_t kProbePeriod = 1U << 30;
 
 constexpr std::size_t kSignalRing = 4 << 10;   // the last few addresses
 constexpr std::size_t kKernelRing = 32 << 10;  // 15 records, and few are outstanding
+constexpr std::uint64_t kEagerPhase = 16;  // faults; a thread takes a few before its first frame
+constexpr std::size_t kMaxEnded = 256;     // threads that are over and still have records that wait
+constexpr auto kKeepEnded = 2s;
 // Most threads live short, and a ring costs time.
 constexpr std::size_t kNewbornRecords = 32;
 
@@ -87,11 +90,12 @@ void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin
 void PageFaultEngine::end_thread(Tid tid) {
   const auto it = threads_.find(tid);
   if (it == threads_.end()) return;
-  flush(*it->second);
   const Target* target = it->second->target;
+  keep_ended(std::move(it->second));
   threads_.erase(it);
   const auto of_it = [&](const auto& entry) { return entry.second->target == target; };
   if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
+  give_up_ended([&](const Thread& thread) { return thread.target == target; });
   places_.erase(target->index().value);
   budgets_.erase(target->index().value);
 }
@@ -108,6 +112,7 @@ void PageFaultEngine::cease() {
     }
     flush(*thread);
   }
+  give_up_ended([](const Thread&) { return true; });
 }
 
 std::chrono::nanoseconds PageFaultEngine::pause() { return kTimer; }
@@ -126,6 +131,9 @@ void PageFaultEngine::work() {
     const auto waits = [](const Trail& trail) { return trail.event && trail.event->has_records(); };
     if (waits(thread->trail) || waits(thread->call_trail)) drain(*thread);
   }
+  for (const auto& thread : ended_) thread->faults.retry();
+  give_up_ended(
+      [&](const Thread& thread) { return now > thread.kept_until || !thread.faults.waits(); });
   if (now < next_signal_check_) return;
   next_signal_check_ = now + kSignalCheckPause;
   for (auto& [tid, thread] : threads_) check_signal(*thread);
@@ -143,8 +151,7 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
   // Not each thread's first fault: a server that starts one for each request would stop in all of
   // them, before their first Python frame.
-  const std::uint64_t period =
-      newborn && signal ? budgets_of(*thread.target).stops.phase() : kFirstPeriod;
+  const std::uint64_t period = newborn && signal ? first_period(*thread.target) : kFirstPeriod;
   auto event = PerfFaultEvent::open(thread.tid, kind, period, signal.value_or(0),
                                     signal ? kSignalRing : kKernelRing);
   if (!event.has_value()) {
@@ -162,6 +169,13 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
   }
   thread.user = std::move(event).value();
   arm_kernel(thread);
+}
+
+// While records of such threads wait for their places, the next ones are asked sooner.
+std::uint64_t PageFaultEngine::first_period(const Target& target) {
+  Budget& stops = budgets_of(target).stops;
+  const bool wish = !ended_.empty() && stops.can_hurry();
+  return wish ? 1 + stops.phase() % kEagerPhase : stops.phase();
 }
 
 void PageFaultEngine::note_blind(Thread& thread) {
@@ -332,6 +346,27 @@ std::uint64_t PageFaultEngine::take_user_count(Thread& thread) {
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.add_faults(faults)) follow_all(budgets, *thread.target);
   return faults;
+}
+
+// A thread that is over within milliseconds may have touched memory in a place that is not known
+// yet: its records go on waiting for a while.
+void PageFaultEngine::keep_ended(std::unique_ptr<Thread> thread) {
+  drain(*thread, Moment::kLast);
+  if (!thread->faults.waits() || !sampling() || ended_.size() >= kMaxEnded)
+    return thread->faults.give_up();
+  for (auto* event :
+       {&thread->user, &thread->kernel, &thread->trail.event, &thread->call_trail.event})
+    event->reset();
+  thread->kept_until = std::chrono::steady_clock::now() + kKeepEnded;
+  ended_.push_back(std::move(thread));
+}
+
+void PageFaultEngine::give_up_ended(const std::function<bool(const Thread&)>& which) {
+  std::erase_if(ended_, [&](const auto& thread) {
+    if (!which(*thread)) return false;
+    thread->faults.give_up();
+    return true;
+  });
 }
 
 // What is left of a thread that ends, or when sampling does.

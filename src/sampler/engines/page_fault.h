@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -72,6 +73,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<std::uint64_t> born_with;  // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
     SteadyTime next_identification{}, next_beside{};
+    SteadyTime kept_until{};  // once it has ended
     cpython::RawStack stack;  // as last read
     ThreadFaults faults;
   };
@@ -130,6 +132,9 @@ class PageFaultEngine final : public TracingEngine {
   void drain(Thread& thread, Moment moment = Moment::kRunning);
   std::uint64_t take_user_count(Thread& thread);
   void flush(Thread& thread);
+  void keep_ended(std::unique_ptr<Thread> thread);
+  void give_up_ended(const std::function<bool(const Thread&)>& which);
+  std::uint64_t first_period(const Target& target);
   void identify(Thread& thread);
   void recognise(Thread& thread, std::uint64_t thread_id);
   bool rejected(const Pending& sample);
@@ -139,6 +144,7 @@ class PageFaultEngine final : public TracingEngine {
   FaultOutlet outlet_;
   std::unordered_map<std::uint32_t, FaultPlaces> places_;  // by process index
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
+  std::vector<std::unique_ptr<Thread>> ended_;  // whose records wait for their places
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
   Pending pending_;
   std::vector<attach::FaultRecord> calls_;  // of the wake-up at hand

@@ -11,9 +11,9 @@ namespace {
 using attach::FaultKind;
 using attach::PerfFaultEvent;
 
-constexpr std::uint64_t kLeftBehind = 4;        // times the usual period
-constexpr std::size_t kStackMargin = 256;       // bytes above the deepest word seen so far
-constexpr std::size_t kAllTrailRecords = 4096;  // in the rings of all threads
+constexpr std::uint64_t kLeftBehind = 4;          // times the usual period
+constexpr std::size_t kStackMargin = 256;         // bytes above the deepest word seen so far
+constexpr std::size_t kAllTrailRings = 16 << 20;  // bytes, of all threads
 constexpr std::size_t kSmallestTrailRing = 64 << 10, kLargestTrailRing = 8 << 20;
 
 }  // namespace
@@ -89,8 +89,8 @@ void PageFaultEngine::follow_calls(Thread& thread) {
 
 // Room for so many records, or a fair share of what all rings may have.
 std::size_t PageFaultEngine::trail_bytes(const Trail& trail, std::size_t records) const {
-  const std::size_t fair = kAllTrailRecords / std::max<std::size_t>(threads_.size(), 1);
-  return std::clamp(std::bit_floor(std::min(records, fair) * trail.stack_bytes), kSmallestTrailRing,
+  const std::size_t fair = kAllTrailRings / std::max<std::size_t>(threads_.size(), 1);
+  return std::clamp(std::bit_floor(std::min(records * trail.stack_bytes, fair)), kSmallestTrailRing,
                     kLargestTrailRing);
 }
 
