@@ -34,20 +34,45 @@ std::vector<std::string> long_options(const CLI::App& app) {
   return names;
 }
 
+// A trial on a parser of its own: options set what they were given as soon as they are parsed.
+std::optional<std::string> refusal_of(const std::string& verb, std::vector<std::string> args) {
+  const auto app = make_app();
+  args.insert(args.begin(), verb);
+  std::reverse(args.begin(), args.end());
+  try {
+    app->root->parse(std::move(args));
+  } catch (const CLI::Success&) {  // --help
+  } catch (const CLI::RequiredError&) {
+    // What is missing may be typed.
+  } catch (const CLI::ParseError& error) {
+    return error.what();
+  }
+  return std::nullopt;
+}
+
+struct Prepared {
+  const Verb* verb = nullptr;
+  Config config;
+};
+
 // The verb's whole name, and the values of a configuration file behind it.
-Result<const Verb*> prepare(const App& app, std::vector<std::string>& args) {
+Result<Prepared> prepare(const App& app, std::vector<std::string>& args) {
+  Prepared prepared;
   const auto at = find_verb(args);
-  if (!at) return static_cast<const Verb*>(nullptr);
+  if (!at) return prepared;
   std::vector<std::string> names;
   for (const Verb& verb : app.verbs) names.push_back(verb.app->get_name());
   MEMSPY_TRY(name, complete_verb(args[*at], names));
   args[*at] = name;
-  const Verb* verb = find(app, name);
-  if (const auto config = find_config(args)) {
-    MEMSPY_TRY(values, read_config(*config, *app.root, *verb->app, args));
-    args.insert(args.begin() + static_cast<std::ptrdiff_t>(*at) + 1, values.begin(), values.end());
+  prepared.verb = find(app, name);
+  if (const auto path = find_config(args)) {
+    MEMSPY_TRY(config, read_config(*path, *app.root, *prepared.verb->app, args,
+                                   [&](const auto& given) { return refusal_of(name, given); }));
+    args.insert(args.begin() + static_cast<std::ptrdiff_t>(*at) + 1, config.args.begin(),
+                config.args.end());
+    prepared.config = std::move(config);
   }
-  return verb;
+  return prepared;
 }
 
 Error explain_extras(const App& app, const Verb* verb) {
@@ -105,7 +130,7 @@ int run_checked(std::vector<std::string> args, Env& env) {
   const auto app = make_app();
   auto prepared = prepare(*app, args);
   if (!prepared.has_value()) return fail(env, prepared.error());
-  const Verb* verb = *prepared;
+  const Verb* verb = prepared->verb;
   if (command && (verb == nullptr || !verb->set_command)) {
     args.emplace_back("--");
     args.insert(args.end(), command->begin(), command->end());
@@ -118,7 +143,7 @@ int run_checked(std::vector<std::string> args, Env& env) {
   if (command && verb->set_command) verb->set_command(std::move(*command));
   apply(app->common, *verb->common, env);
   const auto result = verb->run(env);
-  if (!result.has_value()) return fail(env, result.error());
+  if (!result.has_value()) return fail(env, name_config_lines(result.error(), prepared->config));
   env.out.flush();
   return static_cast<int>(*result);
 }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -62,41 +63,47 @@ std::optional<std::string> typed_form(const toml::node& value) {
   return out.str();
 }
 
+std::string place_of(const toml::source_region& at) {
+  return fmt::format("line {}, column {}", at.begin.line, at.begin.column);
+}
+
 class ConfigReader {
  public:
   ConfigReader(const std::string& path, const CLI::App& root, const CLI::App& verb,
-               const std::vector<std::string>& typed)
-      : path_(path), root_(root), verb_(verb), typed_(typed) {}
+               const std::vector<std::string>& typed, const TryOptions& try_options)
+      : root_(root), verb_(verb), typed_(typed), try_options_(try_options) {
+    config_.path = path;
+  }
 
-  Result<std::vector<std::string>> read(const toml::table& file) {
+  Result<Config> read(const toml::table& file) {
     for (const auto& [key, value] : file) {
       const std::string name(key.str());
       const toml::table* section = value.as_table();
       if (section == nullptr) {
-        MEMSPY_CHECK(add(name, value, known_to_a_verb(root_, name)));
+        MEMSPY_CHECK(add(key, value, known_to_a_verb(root_, name)));
       } else if (!is_verb(root_, name)) {
         return refuse("has a section that is no verb of memspy", name, key.source());
       } else if (name == verb_.get_name()) {
-        for (const auto& [option, inner] : *section)
-          MEMSPY_CHECK(add(std::string(option.str()), inner, false));
+        for (const auto& [option, inner] : *section) MEMSPY_CHECK(add(option, inner, false));
       }
     }
-    return std::move(args_);
+    return std::move(config_);
   }
 
  private:
-  Error refuse(const std::string& what, const std::string& name, const toml::source_region& at) {
-    return usage_error("the configuration " + path_ + " " + what,
-                       fmt::format("{}, in line {}", name, at.begin.line),
-                       "memspy " + verb_.get_name() + " --help");
+  Error refuse(const std::string& what, const std::string& evidence,
+               const toml::source_region& at) const {
+    return usage_error("the configuration " + config_.path + " " + what,
+                       place_of(at) + ": " + evidence, "memspy " + verb_.get_name() + " --help");
   }
 
   // `elsewhere`: an option of another verb may stand there.
-  Result<Unit> add(const std::string& name, const toml::node& value, bool elsewhere) {
+  Result<Unit> add(const toml::key& key, const toml::node& value, bool elsewhere) {
+    const std::string name(key.str());
     const CLI::Option* option = verb_.get_option_no_throw("--" + name);
     if (option == nullptr) {
       if (elsewhere) return Unit{};
-      return refuse("has an option memspy does not know", name, value.source());
+      return refuse("has an option memspy does not know", name, key.source());
     }
     if (overruled(typed_, *option)) return Unit{};
     if (option->get_items_expected_max() == 0) return add_flag(name, value);
@@ -109,29 +116,47 @@ class ConfigReader {
   Result<Unit> add_flag(const std::string& name, const toml::node& value) {
     const auto* set = value.as_boolean();
     if (set == nullptr) return refuse("has a flag that is not true or false", name, value.source());
-    if (set->get()) args_.push_back("--" + name);
-    return Unit{};
+    if (!set->get()) return Unit{};
+    return take("--" + name, {name, "true", place_of(value.source())}, value);
   }
 
   Result<Unit> add_value(const std::string& name, const toml::node& value) {
     const auto text = typed_form(value);
     if (!text) return refuse("has an option whose value is no value", name, value.source());
-    args_.push_back("--" + name + "=" + *text);
+    return take("--" + name + "=" + *text, {name, *text, place_of(value.source())}, value);
+  }
+
+  // One by one, so that what is refused is this value (or does not go with those before it), and
+  // can be told with its place: the parser of the command line knows none.
+  Result<Unit> take(std::string argument, Config::Value place, const toml::node& value) {
+    config_.args.push_back(std::move(argument));
+    if (const auto refusal = try_options_(config_.args))
+      return refuse("has a bad value", *refusal, value.source());
+    config_.values.push_back(std::move(place));
     return Unit{};
   }
 
-  const std::string& path_;
   const CLI::App& root_;
   const CLI::App& verb_;
   const std::vector<std::string>& typed_;
-  std::vector<std::string> args_;
+  const TryOptions& try_options_;
+  Config config_;
 };
+
+// Messages speak of an option by its name, of a value between quotes.
+bool speaks_of(const std::string& text, const Config::Value& value) {
+  const std::string name = "--" + value.name;
+  const auto at = text.find(name);
+  const auto end = at + name.size();
+  const bool named = at != std::string::npos &&
+                     (end == text.size() || (text[end] != '-' && std::isalnum(text[end]) == 0));
+  return named || text.find('"' + value.text + '"') != std::string::npos;
+}
 
 }  // namespace
 
-Result<std::vector<std::string>> read_config(const std::string& path, const CLI::App& root,
-                                             const CLI::App& verb,
-                                             const std::vector<std::string>& typed) {
+Result<Config> read_config(const std::string& path, const CLI::App& root, const CLI::App& verb,
+                           const std::vector<std::string>& typed, const TryOptions& try_options) {
   std::ifstream file(path);
   std::error_code none;
   if (std::filesystem::is_directory(path, none))
@@ -142,13 +167,24 @@ Result<std::vector<std::string>> read_config(const std::string& path, const CLI:
     return error;
   }
   try {
-    return ConfigReader(path, root, verb, typed).read(toml::parse(file, path));
+    return ConfigReader(path, root, verb, typed, try_options).read(toml::parse(file, path));
   } catch (const toml::parse_error& error) {
-    const auto& at = error.source().begin;
-    return usage_error("the configuration " + path + " is not TOML",
-                       fmt::format("line {}, column {}: {}", at.line, at.column,
-                                   error.description()));
+    return usage_error(
+        "the configuration " + path + " is not TOML",
+        fmt::format("{}: {}", place_of(error.source()), std::string_view(error.description())));
   }
+}
+
+Error name_config_lines(Error error, const Config& config) {
+  if (error.code != Errc::kUsage) return error;
+  const std::string said = error.message + "\n" + error.why;
+  for (const Config::Value& value : config.values) {
+    if (!speaks_of(said, value)) continue;
+    error.why +=
+        fmt::format("{}{}: {} is {} in the configuration {}", error.why.empty() ? "" : "\n",
+                    value.place, value.name, value.text, config.path);
+  }
+  return error;
 }
 
 }  // namespace memspy::cli

@@ -166,18 +166,47 @@ TEST_F(ConfigFile, gives_options_and_what_was_typed_wins) {
   EXPECT_EQ(world.script.asked.interval, 100ms);
 }
 
-TEST_F(ConfigFile, an_unknown_name_is_refused) {
-  const std::string path = write("intreval = \"1s\"\n");
+TEST_F(ConfigFile, an_unknown_name_is_refused_where_it_stands) {
+  const std::string path = write("# hurried\n[attach]\n  intreval = \"1s\"\n");
   FakeWorld world;
   EXPECT_EQ(world.run({"attach", "4242", "--config", path}), 2);
-  EXPECT_THAT(world.err(), HasSubstr("intreval"));
+  EXPECT_THAT(world.err(), HasSubstr("the configuration " + path));
+  EXPECT_THAT(world.err(), HasSubstr("line 3, column 3: intreval"));
 }
 
-TEST_F(ConfigFile, a_bad_value_is_refused_like_a_typed_one) {
-  const std::string path = write("interval = \"5\"\n");
+TEST_F(ConfigFile, a_bad_value_is_refused_like_a_typed_one_and_where_it_stands) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"quiet = false\ninterval = \"abc\"\n",
+       "line 2, column 12: --interval: not a duration: \"abc\""},
+      {"[attach]\nbudget = 900\n", "line 2, column 10: --budget: \"900\" is not a percentage"},
+      {"\ninterval = 5\n", "line 2, column 12: --interval"},
+      {"\nfail-on = \"heap>5\"\n", "line 2, column 11: --fail-on"},
+      {"interval = \"1s\"\nrate = 5\n", "line 2, column 8: "}};
+  for (const auto& [text, says] : cases) {
+    const std::string path = write(text);
+    FakeWorld world;
+    EXPECT_EQ(world.run({"attach", "4242", "--config", path}), 2) << text;
+    EXPECT_THAT(world.err(), HasSubstr("the configuration " + path + " has a bad value")) << text;
+    EXPECT_THAT(world.err(), HasSubstr(says)) << text;
+    EXPECT_EQ(world.script.started, 0) << text;
+  }
+}
+
+TEST_F(ConfigFile, a_value_the_verb_itself_refuses_is_told_with_its_line) {
+  const std::string path = write("[record]\nformat = \"flame\"\n");
   FakeWorld world;
-  EXPECT_EQ(world.run({"attach", "4242", "--config", path}), 2);
-  EXPECT_THAT(world.err(), HasSubstr("--interval"));
+  EXPECT_EQ(world.run({"record", "4242", "-o", "x.folded", "--config", path}), 2);
+  EXPECT_THAT(world.err(), HasSubstr("there is no format \"flame\""));
+  EXPECT_THAT(world.err(),
+              HasSubstr("line 2, column 10: format is flame in the configuration " + path));
+  EXPECT_EQ(world.run({"record", "4242", "-o", "x.exe", "-f", "lame", "--config", path}), 2);
+  EXPECT_THAT(world.err(), ::testing::Not(HasSubstr("line 2")));
+}
+
+TEST_F(ConfigFile, what_is_required_may_be_typed) {
+  const std::string path = write("quiet = true\n");
+  FakeWorld world;
+  EXPECT_EQ(world.run({"completions", "bash", "--config", path}), 0) << world.err();
 }
 
 TEST_F(ConfigFile, what_is_no_toml_is_told_with_its_line) {
