@@ -1,6 +1,7 @@
 #include "attach/wait_status.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -26,6 +27,12 @@ WaitStatus::WaitStatus(int raw) : raw_(raw), kind_(Kind::kSignalStop), code_(0) 
       code_ = signal;
     }
   }
+}
+
+std::string describe_end(WaitStatus status) {
+  if (status.kind() == WaitStatus::Kind::kExited) return "exit " + std::to_string(status.code());
+  const char* name = ::sigabbrev_np(status.code());
+  return "killed by SIG" + (name != nullptr ? std::string(name) : std::to_string(status.code()));
 }
 
 }  // namespace memspy::attach

@@ -1,6 +1,8 @@
 // The raw int of waitpid, turned once into what happened.
 #pragma once
 
+#include <string>
+
 namespace memspy::attach {
 
 class WaitStatus {
@@ -25,5 +27,8 @@ class WaitStatus {
   Kind kind_;
   int code_;
 };
+
+// Of kExited and kKilled: "exit 0", "killed by SIGKILL".
+std::string describe_end(WaitStatus status);
 
 }  // namespace memspy::attach

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <thread>
 
 #include "attach/access.h"
+#include "attach/wait_status.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "procfs/processes.h"
@@ -99,6 +101,7 @@ class RunningSession final : public Session {
   bool stands_before_python(const Error& error, Pid pid) const;
   void trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached);
   bool wait_until(SteadyTime deadline);
+  std::optional<std::string> end_of_untraced() const;
   std::optional<std::string> ended(SteadyTime end) const;
   void join();
 
@@ -244,13 +247,24 @@ bool RunningSession::wait_until(SteadyTime deadline) {
   return true;
 }
 
+// There is no tracer to be told. What memspy launched is a zombie until memspy itself asks.
+std::optional<std::string> RunningSession::end_of_untraced() const {
+  const ProcessIdentity& identity = target_.identity;
+  const auto stat = proc_.stat(identity.pid);
+  const bool there = stat.has_value() && stat->start_ticks == identity.start_ticks;
+  if (there && !stat->zombie()) return std::nullopt;
+  int raw = 0;
+  if (launch_ && ::waitpid(identity.pid.value, &raw, WNOHANG) == identity.pid.value)
+    return "target " + describe_end(attach::WaitStatus(raw));
+  return "target gone";
+}
+
 std::optional<std::string> RunningSession::ended(SteadyTime end) const {
   if (const char* reason = stop_reason_.load()) return std::string(reason);
   if (collector_.end_of_first() && (tracer_done_ || !options_.subprocesses))
     return "target " + *collector_.end_of_first();
   if (engine_ == EngineChoice::kRss) {
-    const auto identity = proc_.identity(target_.identity.pid);
-    if (!identity.has_value() || *identity != target_.identity) return "target gone";
+    if (auto how = end_of_untraced()) return how;
   } else if (tracer_done_) {
     return "target gone";
   }

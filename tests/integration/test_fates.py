@@ -108,6 +108,13 @@ class Fates(harness.PythonCase):
             self.assertEqual(run.code, 6, str(run))
             self.assertRegex(run.err, f"(?s){target.pid}.*ended before the first")
 
+    def test_a_command_without_a_tracer_ends(self):
+        """Its parent is memspy: it stays a zombie until memspy itself asks for its end."""
+        for command, says in (("exit 3", "target exit 3"), ("kill -9 $$", "target killed by SIGKILL")):
+            run = self.run_memspy("record", "--rss", "--force", "-o", self.folder / "out.csv", "--json",
+                                  "--", "sh", "-c", command)
+            self.assertEqual(run.json()["ended_by"], says)
+
     # --- memspy
 
     def test_signals_end_it_well(self):

@@ -1,7 +1,6 @@
 #include "sampler/engines/tracing_engine.h"
 
 #include <signal.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -24,13 +23,6 @@ constexpr auto kReleaseTime = 5ms;  // for signals on their way when sampling en
 // Keys of our own descriptors; engines use thread ids, which are positive and small.
 constexpr std::uint64_t kWakeKey = 0;
 constexpr std::uint64_t kChildSignalKey = ~0ULL;
-
-std::string describe_end(attach::WaitStatus status) {
-  if (status.kind() == attach::WaitStatus::Kind::kExited)
-    return "exit " + std::to_string(status.code());
-  const char* name = ::sigabbrev_np(status.code());
-  return "killed by SIG" + (name != nullptr ? std::string(name) : std::to_string(status.code()));
-}
 
 UniqueFd child_signal_fd() {
   sigset_t set;
