@@ -81,7 +81,13 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
   if (path != "-") say(env, "wrote " + path);
   say(env, report::evidence_line(report::run_figures(result->summary)));
   if (json) env.out << json_text(summary_document(*result, path, *outputs)) << '\n';
-  return judge(result->summary, watch, options.live.sampling, env);
+  const ExitCode code = judge(result->summary, watch, options.live.sampling, env);
+  if (!result->no_python) return code;
+  Error error = std::move(*result->no_python);
+  if (path != "-") error.why += "\nwhat was sampled all the same is in " + path;
+  if (code != ExitCode::kFailOn) return error;
+  print_error(env.err, error);  // the condition was asked for by name: its code stands
+  return code;
 }
 
 void add_output(CLI::App& app, RecordOptions& options) {

@@ -1,10 +1,10 @@
 #include "cli/live_run.h"
 
-#include <signal.h>
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
 #include "base/duration.h"
+#include "cli/launched_command.h"
 #include "cli/process_facts.h"
 #include "cli/signals.h"
 #include "cli/target_fate.h"
@@ -14,26 +14,6 @@ namespace memspy::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kWhenPoll{200};
-constexpr std::chrono::milliseconds kEndPoll{20};
-constexpr std::chrono::seconds kEndPatience{5};
-
-// Gone, or a zombie that waits for its parent.
-bool ended(Pid pid, const Env& env) {
-  const auto stat = env.proc.stat(pid);
-  return !stat || stat->zombie();
-}
-
-// A launched command was ours to start, so it is ours to end. SIGTERM, never more.
-void end_launched(Pid pid, Env& env) {
-  if (ended(pid, env)) return;
-  if (::kill(pid.value, SIGTERM) != 0) return;
-  say(env, fmt::format("sent SIGTERM to the launched command (PID {})", pid.value));
-  for (std::chrono::milliseconds waited{0}; waited < kEndPatience; waited += kEndPoll) {
-    if (ended(pid, env)) return;
-    env.sleep(kEndPoll);
-  }
-  say(env, fmt::format("it still runs after {}; it is left so", format_duration(kEndPatience)));
-}
 
 std::string target_text(const ProcessRecord& target) {
   std::string text = fmt::format("{} ({}", target.identity.pid.value, printable(target.name));
@@ -84,6 +64,34 @@ void remark(const RunSummary& summary, const WatchSink& watch, Env& env) {
                          count));
 }
 
+sampler::SessionOptions session_options(const LiveRequest& request, const Env& env) {
+  sampler::SessionOptions options = to_session_options(request.sampling);
+  options.pid = request.pid;
+  if (!request.pid) options.launch = request.command;
+  options.command_line = env.command_line;
+  return options;
+}
+
+void announce(const sampler::Session& session, const TargetFate& fate, Env& env) {
+  const RunHeader& header = session.header();
+  say(env, fmt::format("sampling {}; engine {}{}", target_text(session.target()), header.engine,
+                       header.engine_reason.empty() ? "" : ": " + header.engine_reason));
+  if (const std::string state = fate.at_start(); !state.empty()) say(env, state);
+}
+
+Result<Unit> check_measured(const LiveResult& result, const WatchSink& watch) {
+  if (watch.measured() || result.summary.samples > 0) return Unit{};
+  if (result.summary.ended_by.starts_with("target")) return gone_before_a_sample(result);
+  if (SignalScope::stop_reason() != nullptr)
+    return stopped_waiting("the signal came before the first look");
+  return Unit{};
+}
+
+std::string unwatched_text(std::size_t count) {
+  return fmt::format("{} of its children {} Python too and {} not watched: -s does", count,
+                     count == 1 ? "is" : "are", count == 1 ? "was" : "were");
+}
+
 }  // namespace
 
 Result<Unit> wait_for(const Condition& condition, Pid pid, bool subprocesses, Env& env) {
@@ -116,20 +124,12 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   if (request.sampling.when && request.pid)
     MEMSPY_CHECK(
         wait_for(*request.sampling.when, *request.pid, request.sampling.subprocesses, env));
-  sampler::SessionOptions options = to_session_options(request.sampling);
-  options.pid = request.pid;
-  if (!request.pid) options.launch = request.command;
-  options.command_line = env.command_line;
   std::optional<TargetFate> fate;
   if (request.pid) fate.emplace(env.proc, *request.pid);
-  MEMSPY_TRY(session, env.start_session(std::move(options), sink));
+  MEMSPY_TRY(session, env.start_session(session_options(request, env), sink));
   if (!fate) fate.emplace(env.proc, session->target().identity.pid);
   signals.watch(*session);
-  say(env,
-      fmt::format(
-          "sampling {}; engine {}{}", target_text(session->target()), session->header().engine,
-          session->header().engine_reason.empty() ? "" : ": " + session->header().engine_reason));
-  if (const std::string state = fate->at_start(); !state.empty()) say(env, state);
+  announce(*session, *fate, env);
   if (started) started(*session);
   auto summary = session->run();
   signals.unwatch();
@@ -137,18 +137,16 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
       request.sampling.subprocesses
           ? 0
           : procfs::python_descendants(env.proc, session->target().identity.pid).size();
-  const auto launched = session->launched();
-  if (launched && !request.keep_running) end_launched(*launched, env);
-  if (!summary) return summary.error();
-  LiveResult result{std::move(*summary), session->header(), session->target()};
-  if (!watch.measured() && result.summary.samples == 0) {
-    if (result.summary.ended_by.starts_with("target")) return gone_before_a_sample(result);
-    if (SignalScope::stop_reason() != nullptr)
-      return stopped_waiting("the signal came before the first look");
+  std::optional<Error> no_python;
+  if (const auto launched = session->launched()) {
+    if (summary) no_python = explain_no_python(request, session->header(), *summary, watch, env);
+    if (!request.keep_running) end_launched(*launched, env);
   }
-  if (unwatched > 0)
-    say(env, fmt::format("{} of its children {} Python too and {} not watched: -s does", unwatched,
-                         unwatched == 1 ? "is" : "are", unwatched == 1 ? "was" : "were"));
+  if (!summary) return summary.error();
+  LiveResult result{std::move(*summary), session->header(), session->target(),
+                    std::move(no_python)};
+  MEMSPY_CHECK(check_measured(result, watch));
+  if (unwatched > 0 && !result.no_python) say(env, unwatched_text(unwatched));
   if (const std::string end = fate->at_end(result.summary.ended_by); !end.empty())
     say(env, fmt::format("PID {} ended: {}", result.target.identity.pid.value, end));
   return result;

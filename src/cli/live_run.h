@@ -11,6 +11,7 @@
 #include "cli/exit_code.h"
 #include "cli/options.h"
 #include "cli/sinks_live.h"
+#include "memspy/error.h"
 #include "memspy/sample_sink.h"
 
 namespace memspy::cli {
@@ -26,6 +27,9 @@ struct LiveResult {
   RunSummary summary;
   RunHeader header;
   ProcessRecord target;
+  // A launched command was no Python: what was sampled is worth its file, but is not what was asked
+  // for.
+  std::optional<Error> no_python;
 };
 
 // Called between the start of a session and its run.

@@ -1,6 +1,9 @@
 #include "cli/sinks_live.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "procfs/processes.h"
 
 namespace memspy::cli {
 namespace {
@@ -101,6 +104,17 @@ Result<Unit> LockedSink::finish(const RunSummary& summary) {
 WatchSink::WatchSink(const std::optional<Condition>& fail_on, TickCall on_tick)
     : on_tick_(std::move(on_tick)) {
   if (fail_on) fail_on_.emplace(*fail_on);
+}
+
+Result<Unit> WatchSink::on_process(const ProcessRecord& record) {
+  if (!target_ || target_->identity.pid == record.identity.pid) target_ = record;
+  const std::string& path = record.executable;
+  if (!record.python_version.empty()) {
+    python_ = Python::kFound;
+  } else if (procfs::is_python_name(path.substr(path.rfind('/') + 1))) {
+    python_ = std::max(python_, Python::kNamed);
+  }
+  return Unit{};
 }
 
 Result<Unit> WatchSink::on_point(const SeriesPoint& point) {

@@ -56,14 +56,14 @@ class LockedSink final : public SampleSink {
   std::mutex* mutex_;
 };
 
-// Watches a run: has anything been measured, has a --fail-on condition been met by all its processes
-// together; calls back at the end of each tick.
+// Watches a run: has anything been measured, was any of it Python, has a --fail-on condition been
+// met by all its processes together; calls back at the end of each tick.
 class WatchSink final : public SampleSink {
  public:
   using TickCall = std::function<Result<Unit>(std::chrono::nanoseconds)>;
   explicit WatchSink(const std::optional<Condition>& fail_on, TickCall on_tick = {});
   Result<Unit> on_header(const RunHeader&) override { return Unit{}; }
-  Result<Unit> on_process(const ProcessRecord&) override { return Unit{}; }
+  Result<Unit> on_process(const ProcessRecord&) override;
   Result<Unit> on_thread(const ThreadRecord&) override { return Unit{}; }
   Result<Unit> on_frame(FrameId, const Frame&) override { return Unit{}; }
   Result<Unit> on_stack(StackId, const StackTable::Node&) override { return Unit{}; }
@@ -84,6 +84,11 @@ class WatchSink final : public SampleSink {
   };
   const std::map<std::string, Gaps>& gaps() const { return gaps_; }
   bool measured() const { return points_ > 0 || growth_; }
+  // What is known of all processes so far; kNamed: a program of that name, no interpreter yet.
+  enum class Python { kNone, kNamed, kFound };
+  Python python() const { return python_; }
+  // What the process that was asked for is by now: it may have executed another program.
+  const std::optional<ProcessRecord>& target() const { return target_; }
   // When the condition first held.
   const std::optional<std::chrono::nanoseconds>& failed_at() const { return failed_at_; }
 
@@ -94,6 +99,8 @@ class WatchSink final : public SampleSink {
   std::optional<double> tick_rss_;  // of the tick that is not over yet
   std::optional<double> rss_, first_rss_;
   std::map<std::string, Gaps> gaps_;
+  std::optional<ProcessRecord> target_;
+  Python python_ = Python::kNone;
   std::uint64_t points_ = 0;
   bool growth_ = false;
 };

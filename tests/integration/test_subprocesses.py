@@ -93,6 +93,22 @@ class Subprocesses(harness.PythonCase):
         change = said["rss_bytes"]["end"] - said["rss_bytes"]["start"]
         self.assertEqual(said["growth_bytes"] - said["shrink_bytes"], change)
 
+    def test_a_launched_shell_is_told_from_python(self):
+        """What was sampled of it is written; that there is no Python in it is for a script to see."""
+        out = self.folder / "out.folded"
+        command = self.python.command(harness.TARGETS / "growing.py", "--alone", "--mb", "5")
+        start = ["sh", "-c", '"$@"; :', "sh", *command]
+        run = self.run_memspy("record", "-o", out, "--json", "--", *start, code=5)
+        self.assertIn("no CPython that memspy knows", run.err)
+        self.assertIn("-s, if it starts Python", run.err)
+        self.assertGreater(profiles.Folded(out).total(), 0)
+        self.assertEqual(run.json()["output"], str(out))
+        self.run_memspy("record", "-s", "--force", "-o", out, "--", *start)
+        self.assertIn("(growing.py:", out.read_text())
+        self.run_memspy("record", "--force", "-o", out, "--", "sh", "-c", 'exec "$@"', "sh", *command)
+        self.assertIn("(growing.py:", out.read_text())
+        self.run_memspy("record", "--rss", "-o", self.folder / "out.csv", "--", "true")
+
     def test_without_the_flag_children_are_left_alone(self):
         target = self.script(self.python, "family.py")
         out = self.folder / "out.folded"

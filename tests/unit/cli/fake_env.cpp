@@ -2,13 +2,35 @@
 
 #include <thread>
 
+#include "cli/sinks_live.h"
+
 namespace memspy::testing {
 namespace {
 
+// Tells the sample run, of other programs.
+class Programs final : public cli::TeeSink {
+ public:
+  Programs(SampleSink& sink, const std::optional<SessionScript::Program>& program)
+      : TeeSink({&sink}), program_(&program) {}
+  Result<Unit> on_process(const ProcessRecord& record) override {
+    ProcessRecord other = record;
+    if (*program_) {
+      other.executable = (*program_)->executable;
+      other.python_version = (*program_)->python_version;
+    }
+    return TeeSink::on_process(other);
+  }
+
+ private:
+  const std::optional<SessionScript::Program>* program_;
+};
+
 class FakeSession final : public sampler::Session {
  public:
-  FakeSession(SessionScript& script, SampleSink& sink) : script_(&script), sink_(&sink) {
+  FakeSession(SessionScript& script, SampleSink& sink)
+      : script_(&script), programs_(sink, script.becomes), sink_(&programs_) {
     header_ = sample_header();
+    if (script.asked.engine == sampler::EngineChoice::kRss) header_.engine = "rss";
     target_.index = {1};
     target_.identity = {Pid{4242}, 1001};
     target_.name = "python3";
@@ -36,6 +58,7 @@ class FakeSession final : public sampler::Session {
 
  private:
   SessionScript* script_;
+  Programs programs_;
   SampleSink* sink_;
   RunHeader header_;
   ProcessRecord target_;
@@ -93,7 +116,9 @@ FakeWorld::FakeWorld()
       [](Pid, std::optional<int>,
          std::vector<cpython::LocatorAttempt>& attempts) -> Result<cpython::Interpreter> {
     attempts = {{"symbol _PyRuntime", "/usr/bin/python3.11", false, "no such symbol (stripped)"}};
-    return make_error(Errc::kUnsupported, "no CPython found in PID 4242");
+    Error error = make_error(Errc::kUnsupported, "no CPython found in PID 4242");
+    error.why = "/usr/bin/python3.11: symbol _PyRuntime: no such symbol (stripped)";
+    return error;
   };
 }
 

@@ -31,6 +31,11 @@ struct SessionScript {
   bool tell_nothing = false;  // the target was gone at once
   std::uint64_t rejected = 3;
   std::optional<Pid> launched;
+  // All processes of the run as programs of this path and version, "" for no Python.
+  struct Program {
+    std::string executable, python_version;
+  };
+  std::optional<Program> becomes;
   sampler::SessionOptions asked;
   int started = 0;
 };
