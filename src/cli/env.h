@@ -38,6 +38,8 @@ using FindInterpreter = std::function<Result<cpython::Interpreter>(
     Pid, std::optional<int> assume_minor, std::vector<cpython::LocatorAttempt>&)>;
 using Diagnose = std::function<std::vector<attach::Finding>(Pid)>;
 using CheckAccess = std::function<Result<Unit>(Pid)>;
+// As kill(2): the negative PID of its leader stands for a process group.
+using SendSignal = std::function<bool(Pid, int signal)>;
 using ListPython = std::function<std::vector<ProcessRow>()>;
 
 struct Env {
@@ -63,6 +65,7 @@ struct Env {
   CheckAccess check_access{};
   Diagnose diagnose{};
   ListPython list_python{};
+  SendSignal send_signal{};
   std::function<std::chrono::nanoseconds()> wall_now = wall_clock_now;
   std::function<void(std::chrono::nanoseconds)> sleep{};  // tests do not
 };

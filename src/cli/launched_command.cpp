@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
+
 #include "base/duration.h"
 #include "cli/process_facts.h"
 #include "procfs/processes.h"
@@ -17,6 +19,68 @@ constexpr std::chrono::seconds kEndPatience{5};
 bool ended(Pid pid, const Env& env) {
   const auto stat = env.proc.stat(pid);
   return !stat || stat->zombie();
+}
+
+using Members = std::vector<ProcessIdentity>;
+
+// Whom a signal to the command is for.
+class LaunchedGroup {
+ public:
+  LaunchedGroup(Pid pid, Env& env) : pid_(pid), env_(&env) {
+    const auto stat = env.proc.stat(pid);
+    if (stat && !stat->zombie()) group_ = stat->pgrp;
+  }
+
+  // Those that live. Of a group that is shared with memspy, only the command's
+  // descendants.
+  Members members() const {
+    Members found;
+    if (!group_) return found;
+    std::vector<Pid> candidates =
+        own() ? env_->proc.processes() : procfs::descendants(env_->proc, pid_);
+    if (!own()) candidates.insert(candidates.begin(), pid_);
+    for (const Pid pid : candidates) {
+      const auto stat = env_->proc.stat(pid);
+      if (stat && !stat->zombie() && stat->pgrp == *group_)
+        found.push_back({pid, stat->start_ticks});
+    }
+    return found;
+  }
+
+  void terminate(const Members& members) const {
+    if (own()) {
+      env_->send_signal(Pid{-group_->value}, SIGTERM);
+    } else {
+      for (const ProcessIdentity& member : members) env_->send_signal(member.pid, SIGTERM);
+    }
+  }
+
+ private:
+  bool own() const { return group_ == pid_; }
+
+  Pid pid_;
+  Env* env_;
+  std::optional<Pid> group_;
+};
+
+// False: `members` holds those that are still there after some seconds.
+bool await_end(Members& members, Env& env) {
+  for (std::chrono::milliseconds waited{0}; waited < kEndPatience; waited += kEndPoll) {
+    std::erase_if(members, [&](const ProcessIdentity& member) {
+      const auto stat = env.proc.stat(member.pid);
+      return !stat || stat->zombie() || stat->start_ticks != member.start_ticks;
+    });
+    if (members.empty()) return true;
+    env.sleep(kEndPoll);
+  }
+  return false;
+}
+
+std::string pids_text(const Members& members) {
+  std::string text;
+  for (const ProcessIdentity& member : members)
+    text += fmt::format("{}{}", text.empty() ? "PID " : ", ", member.pid.value);
+  return text;
 }
 
 std::string python_children(Pid pid, const Env& env) {
@@ -75,15 +139,22 @@ std::optional<Error> explain_no_python(const LiveRequest& request, const RunHead
   return error;
 }
 
-void end_launched(Pid pid, Env& env) {
-  if (ended(pid, env)) return;
-  if (::kill(pid.value, SIGTERM) != 0) return;
-  say(env, fmt::format("sent SIGTERM to the launched command (PID {})", pid.value));
-  for (std::chrono::milliseconds waited{0}; waited < kEndPatience; waited += kEndPoll) {
-    if (ended(pid, env)) return;
-    env.sleep(kEndPoll);
-  }
-  say(env, fmt::format("it still runs after {}; it is left so", format_duration(kEndPatience)));
+void end_launched(Pid pid, bool at_terminal, Env& env) {
+  const LaunchedGroup group(pid, env);
+  auto members = group.members();
+  if (members.empty() || (at_terminal && await_end(members, env))) return;
+  group.terminate(members);
+  const auto others = std::count_if(members.begin(), members.end(),
+                                    [&](const ProcessIdentity& each) { return each.pid != pid; });
+  say(env, fmt::format("sent SIGTERM to the launched command (PID {}){}", pid.value,
+                       others == 0 ? "" : fmt::format(" and {} that it started", others)));
+  // In a group of its own, whoever was born meanwhile has had the signal, or will be asked for
+  // here.
+  if (await_end(members, env) && await_end(members = group.members(), env)) return;
+  const std::string who = members.size() == 1 && members.front().pid == pid
+                              ? "it still runs"
+                              : fmt::format("{} still run", pids_text(members));
+  say(env, fmt::format("{} after {}; left so", who, format_duration(kEndPatience)));
 }
 
 }  // namespace memspy::cli

@@ -17,7 +17,11 @@ namespace memspy::cli {
 std::optional<Error> explain_no_python(const LiveRequest& request, const RunHeader& header,
                                        const RunSummary& summary, const WatchSink& watch, Env& env);
 
-// It was ours to start, so it is ours to end. SIGTERM, never more.
-void end_launched(Pid pid, Env& env);
+// It was ours to start, so it is ours to end, with what it has started in its process group.
+// SIGTERM, never more. `at_terminal`: a key asked for the end, and they have heard it too; they may
+// take their time before they are asked again. A command that has ended by itself has left behind
+// what it did on purpose, as has one whose child went into a session or a group of its own (a
+// daemon).
+void end_launched(Pid pid, bool at_terminal, Env& env);
 
 }  // namespace memspy::cli

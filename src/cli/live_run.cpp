@@ -140,7 +140,7 @@ Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const 
   std::optional<Error> no_python;
   if (const auto launched = session->launched()) {
     if (summary) no_python = explain_no_python(request, session->header(), *summary, watch, env);
-    if (!request.keep_running) end_launched(*launched, env);
+    if (!request.keep_running) end_launched(*launched, SignalScope::from_terminal(), env);
   }
   if (!summary) return summary.error();
   LiveResult result{std::move(*summary), session->header(), session->target(),

@@ -1,5 +1,6 @@
 #include "cli/ports.h"
 
+#include <signal.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -58,8 +59,7 @@ void open_real_ports(Env& env) {
     if (look.has_value()) return look;
     return name_python_children(std::move(look).error(), pid, proc);
   };
-  env.look_at_heap = [proc](Pid pid,
-                            const heap::LookOptions& options) -> Result<heap::HeapLook> {
+  env.look_at_heap = [proc](Pid pid, const heap::LookOptions& options) -> Result<heap::HeapLook> {
     auto look = heap::look_at_process(pid, options);
     if (look.has_value()) return look;
     return name_python_children(std::move(look).error(), pid, proc);
@@ -71,6 +71,7 @@ void open_real_ports(Env& env) {
       rows.push_back(row_of(process, proc));
     return rows;
   };
+  env.send_signal = [](Pid pid, int signal) { return ::kill(pid.value, signal) == 0; };
   env.check_access = [proc](Pid pid) { return attach::check_access(proc, pid); };
   env.diagnose = [proc](Pid pid) { return attach::diagnose(proc, pid); };
   env.find_interpreter =

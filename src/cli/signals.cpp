@@ -14,6 +14,7 @@ std::atomic<sampler::Session*> watched_session{nullptr};
 std::atomic<const char*> reason{nullptr};
 std::atomic<bool> checkpoint{false};
 std::atomic<int> stop_requests{0};
+std::atomic<bool> by_terminal{false};
 
 constexpr std::array kStopSignals{SIGINT, SIGTERM, SIGHUP};
 constexpr int kPatience = 3;  // the third Ctrl-C ends memspy as if it had no handler
@@ -29,8 +30,9 @@ const char* reason_of(int signal) {
   }
 }
 
-void on_stop(int signal) {
+void on_stop(int signal, siginfo_t* info, void* /*context*/) {
   const int saved = errno;
+  by_terminal.store(info->si_code == SI_KERNEL);
   reason.store(reason_of(signal));
   if (auto* session = watched_session.load()) session->stop(reason_of(signal));
   if (stop_requests.fetch_add(1) + 1 >= kPatience) ::signal(signal, SIG_DFL);
@@ -47,6 +49,14 @@ void install(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
+void install_stop(int signal) {
+  struct sigaction action {};
+  action.sa_sigaction = on_stop;
+  action.sa_flags = SA_RESTART | SA_SIGINFO;
+  sigemptyset(&action.sa_mask);
+  sigaction(signal, &action, nullptr);
+}
+
 }  // namespace
 
 void ignore_sigpipe() { install(SIGPIPE, SIG_IGN); }
@@ -55,7 +65,8 @@ SignalScope::SignalScope() {
   reason.store(nullptr);
   checkpoint.store(false);
   stop_requests.store(0);
-  for (const int signal : kStopSignals) install(signal, on_stop);
+  by_terminal.store(false);
+  for (const int signal : kStopSignals) install_stop(signal);
   install(SIGUSR1, on_checkpoint);
 }
 
@@ -73,6 +84,8 @@ void SignalScope::watch(sampler::Session& session) {
 void SignalScope::unwatch() { watched_session.store(nullptr); }
 
 const char* SignalScope::stop_reason() { return reason.load(); }
+
+bool SignalScope::from_terminal() { return by_terminal.load(); }
 
 bool SignalScope::take_checkpoint_request() { return checkpoint.exchange(false); }
 

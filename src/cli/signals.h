@@ -23,6 +23,8 @@ class SignalScope {
 
   // The signal that asked for the end ("signal SIGINT"), or nullptr.
   static const char* stop_reason();
+  // It was a key at the terminal, and so for all of the terminal's foreground group.
+  static bool from_terminal();
   // True once per SIGUSR1.
   static bool take_checkpoint_request();
 };

@@ -10,8 +10,15 @@
 namespace memspy::sampler {
 namespace {
 
+// Its Ctrl-C, its Ctrl-Z and its input belong to one group: whoever waits in another gets none.
+bool has_terminal() {
+  return UniqueFd(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)).valid();
+}
+
 // In the child, between fork and exec: async-signal-safe calls only.
-[[noreturn]] void wait_and_exec(int ready, int gate, int failure, char* const* argv) {
+[[noreturn]] void wait_and_exec(int ready, int gate, int failure, char* const* argv,
+                                bool own_group) {
+  if (own_group) ::setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -46,11 +53,12 @@ Result<Launch> Launch::prepare(const std::vector<std::string>& command) {
   std::vector<char*> argv;
   for (const auto& argument : command) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  const bool own_group = !has_terminal();
   const pid_t pid = ::fork();
   if (pid < 0) return make_error(Errc::kInternal, "cannot fork", errno);
   if (pid == 0) {
     ::close(gate[1]);
-    wait_and_exec(ready[1], gate[0], failure[1], argv.data());
+    wait_and_exec(ready[1], gate[0], failure[1], argv.data(), own_group);
   }
   // Until then it blocks every signal, as fork() has it: its status would speak against an engine.
   ready_write.reset();

@@ -12,7 +12,9 @@ namespace memspy::sampler {
 
 class Launch {
  public:
-  // The child exists and waits. Should memspy die, it goes on by itself.
+  // The child exists and waits. Should memspy die, it goes on by itself. It leads a process group
+  // of its own, so that a signal can be for all that it starts; not where memspy has a terminal,
+  // which they then share.
   static Result<Launch> prepare(const std::vector<std::string>& command);
   Pid pid() const { return pid_; }
   // Lets the child execute the command; waits until it has, or says why it could not.

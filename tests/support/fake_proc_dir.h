@@ -41,6 +41,7 @@ class FakeProcDir {
     bool kernel_thread = false;
     // Lines of status that follow the usual ones and win over them.
     std::string more_status = {};
+    pid_t pgrp = 0;  // 0: a group of its own
     std::string cmdline = std::string("python3\0app.py\0", 15);
   };
   // stat, status, statm, cmdline, cgroup and one thread with comm, stat and status.

@@ -105,6 +105,11 @@ FakeWorld::FakeWorld()
     return env.look_at_heap(Pid{}, options);
   };
   env.list_python = [this] { return rows; };
+  env.send_signal = [this](Pid pid, int signal) {
+    signals.emplace_back(pid.value, signal);
+    if (on_signal) on_signal(pid.value, signal);
+    return true;
+  };
   env.check_access = [](Pid) -> Result<Unit> { return Unit{}; };
   env.diagnose = [](Pid) {
     return std::vector<attach::Finding>{

@@ -2,8 +2,10 @@
 // and a session that tells the sample run.
 #pragma once
 
+#include <functional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/app.h"
@@ -58,6 +60,8 @@ class FakeWorld {
   int heap_looks = 0;
   heap::LookOptions heap_asked;
   sampler::ProcessLook look;
+  std::vector<std::pair<pid_t, int>> signals;  // that were sent
+  std::function<void(pid_t, int)> on_signal;   // what becomes of it
   cli::Env env;
 
  private:

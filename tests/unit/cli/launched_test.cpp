@@ -1,11 +1,13 @@
 // What is special of a command that memspy launched itself: that it never was Python is told, with
 // what was sampled all the same; and how it is ended.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 #include "cli/json_text.h"
+#include "cli/launched_command.h"
 #include "support/result_matchers.h"
 #include "unit/cli/fake_env.h"
 
@@ -90,6 +92,72 @@ TEST_F(Launched, a_process_that_was_there_is_not_judged_so) {
   world_.script.launched.reset();
   world_.script.becomes = {"/usr/bin/dash", ""};
   EXPECT_EQ(world_.run({"record", "4242", "-o", out_}), 0) << world_.err();
+}
+
+using Sent = std::vector<std::pair<pid_t, int>>;
+
+// A command with a child in its group, a daemon that has left it, and a stranger.
+class Ending : public Launched {
+ protected:
+  void add_family(pid_t group) {
+    world_.proc.add(4242, {.comm = "sh", .pgrp = group});
+    world_.proc.add(4243, {.ppid = 4242, .pgrp = group});
+    world_.proc.add(4244, {.ppid = 4243, .pgrp = group});
+    world_.proc.add(4250, {.comm = "daemon", .ppid = 4242});
+    world_.proc.add(5000, {.comm = "tee", .pgrp = 99});
+  }
+};
+
+TEST_F(Ending, a_group_of_its_own_is_ended_as_one) {
+  add_family(4242);
+  world_.on_signal = [&](pid_t, int) {
+    for (const pid_t pid : {4242, 4243, 4244}) world_.proc.remove(pid);
+  };
+  EXPECT_EQ(record(), 0) << world_.err();
+  EXPECT_EQ(world_.signals, (Sent{{-4242, SIGTERM}}));
+  EXPECT_THAT(world_.err(), HasSubstr("to the launched command (PID 4242) and 2 that it started"));
+  EXPECT_THAT(world_.err(), Not(HasSubstr("left so")));
+}
+
+TEST_F(Ending, in_a_group_that_is_shared_its_descendants_are_ended) {
+  add_family(99);
+  world_.on_signal = [&](pid_t pid, int) { world_.proc.remove(pid); };
+  EXPECT_EQ(record(), 0) << world_.err();
+  EXPECT_EQ(world_.signals, (Sent{{4242, SIGTERM}, {4243, SIGTERM}, {4244, SIGTERM}}));
+}
+
+TEST_F(Ending, those_who_stay_are_named_and_left) {
+  add_family(4242);
+  world_.on_signal = [&](pid_t, int) { world_.proc.remove(4242); };
+  EXPECT_EQ(record(), 0) << world_.err();
+  EXPECT_EQ(world_.signals.size(), 1U);
+  EXPECT_THAT(world_.err(), HasSubstr("PID 4243, 4244 still run after 5.0 s; left so"));
+}
+
+TEST_F(Ending, who_heard_the_key_at_the_terminal_may_take_its_time) {
+  add_family(99);
+  int naps = 0;
+  const auto sleep = world_.env.sleep;
+  world_.env.sleep = [&](std::chrono::nanoseconds time) {
+    sleep(time);
+    if (++naps == 10)
+      for (const pid_t pid : {4242, 4243, 4244}) world_.proc.remove(pid);
+  };
+  end_launched(Pid{4242}, /*at_terminal=*/true, world_.env);
+  EXPECT_TRUE(world_.signals.empty());
+  add_family(99);
+  naps = -1000;
+  world_.on_signal = [&](pid_t pid, int) { world_.proc.remove(pid); };
+  end_launched(Pid{4242}, /*at_terminal=*/true, world_.env);
+  EXPECT_EQ(world_.signals.size(), 3U);
+}
+
+TEST_F(Ending, nobody_is_ended_who_should_go_on) {
+  add_family(4242);
+  EXPECT_EQ(record({"--keep-running"}), 0);
+  world_.proc.remove(4242);  // it has ended by itself: what it left behind is its own
+  EXPECT_EQ(record(), 0);
+  EXPECT_TRUE(world_.signals.empty());
 }
 
 }  // namespace
