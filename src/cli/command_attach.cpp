@@ -2,6 +2,7 @@
 #include <spdlog/fmt/fmt.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/byte_units.h"
@@ -10,6 +11,7 @@
 #include "cli/hints.h"
 #include "cli/json_text.h"
 #include "cli/live_run.h"
+#include "cli/process_facts.h"
 #include "cli/process_list.h"
 #include "cli/top_model.h"
 #include "cli/top_view.h"
@@ -18,6 +20,8 @@
 
 namespace memspy::cli {
 namespace {
+
+constexpr std::size_t kMostWorkers = 8;  // under a status line
 
 struct AttachOptions {
   TargetOptions target;
@@ -43,6 +47,25 @@ std::optional<TopRow> top_row(const TopModel& model, TopQuery query) {
   return rows.front();
 }
 
+// A line each under the total, figures below its figures.
+std::string workers_text(const TopModel& model, const AttachOptions& options) {
+  if (!model.with_children() || model.process_count() < 2) return {};
+  std::string text;
+  const auto workers = model.workers(query_of(options).by_line);
+  const std::size_t shown = std::min(workers.size(), kMostWorkers);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const WorkerRow& row = workers[i];
+    const auto& rate = row.growth_per_minute;
+    text += fmt::format("{:>11}      {:>9}  {:>11}/min  {}", row.pid.value,
+                        format_bytes(static_cast<std::uint64_t>(row.rss_bytes)),
+                        rate ? format_signed_bytes(std::llround(*rate)) : "-", printable(row.name));
+    if (row.top) text += "  " + place_text(row.top->function, row.top->file, row.top->line);
+    text += '\n';
+  }
+  if (shown < workers.size()) text += "   " + more_workers(workers.size() - shown) + '\n';
+  return text;
+}
+
 std::string status_text(const TopModel& model, const AttachOptions& options,
                         std::chrono::nanoseconds time) {
   const double rss = model.figure(SeriesColumn::kRssBytes).value_or(0);
@@ -53,7 +76,7 @@ std::string status_text(const TopModel& model, const AttachOptions& options,
   if (const auto row = top_row(model, query_of(options)))
     text += fmt::format("  {} {}", format_signed_bytes(row->own_bytes),
                         place_text(row->function, row->file, row->line));
-  return text + '\n';
+  return text + '\n' + workers_text(model, options);
 }
 
 Json status_json(const TopModel& model, const AttachOptions& options, Pid pid) {
@@ -71,6 +94,7 @@ Json status_json(const TopModel& model, const AttachOptions& options, Pid pid) {
                    {"line", row->line},
                    {"own_bytes", row->own_bytes},
                    {"growth_bytes_per_second", row->now_bytes_per_second}};
+  if (model.with_children()) json["workers"] = workers_json(model, query_of(options).by_line);
   return json;
 }
 

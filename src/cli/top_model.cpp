@@ -20,13 +20,6 @@ bool adds_up(SeriesColumn column) {
   return column == C::kRssBytes || column == C::kPssBytes;
 }
 
-std::pair<std::string, int> row_key(const Frame& frame, bool by_line) {
-  std::string name = frame.function;
-  name += '\0';
-  name += frame.file;
-  return {std::move(name), by_line ? frame.line : 0};
-}
-
 bool before(const TopRow& a, const TopRow& b, TopSort sort) {
   switch (sort) {
     case TopSort::kNow:
@@ -78,6 +71,8 @@ Result<Unit> TopModel::on_point(const SeriesPoint& point) {
   for (std::size_t i = 0; i < kSeriesColumnCount; ++i)
     if (point.values[i])
       last.values[i] = point.values[i];  // dear figures come seldom: keep the last
+  if (const auto rss = point[SeriesColumn::kRssBytes])
+    note(rss_of_[point.process], point.time, *rss);
   note_rss(point.time);
   return Unit{};
 }
@@ -86,7 +81,9 @@ Result<Unit> TopModel::on_point(const SeriesPoint& point) {
 void TopModel::forget_ended(std::chrono::nanoseconds tick) {
   const auto ended = [tick](const auto& entry) { return entry.second.time < tick; };
   if (std::all_of(last_.begin(), last_.end(), ended)) return;
-  if (std::erase_if(last_, ended) > 0) note_rss(tick);
+  if (std::erase_if(last_, ended) == 0) return;
+  std::erase_if(rss_of_, [this](const auto& entry) { return !last_.contains(entry.first); });
+  note_rss(tick);
 }
 
 // One entry for a time, whatever the number of processes.
@@ -94,12 +91,16 @@ void TopModel::note_rss(std::chrono::nanoseconds time) {
   const auto rss = figure(SeriesColumn::kRssBytes);
   if (!rss) return;
   peak_rss_ = std::max(peak_rss_, *rss);
-  if (!rss_.empty() && rss_.back().first == time) {
-    rss_.back().second = *rss;
+  note(rss_, time, *rss);
+}
+
+void TopModel::note(Course& course, std::chrono::nanoseconds time, double bytes) {
+  if (!course.empty() && course.back().first == time) {
+    course.back().second = bytes;
   } else {
-    rss_.emplace_back(time, *rss);
+    course.emplace_back(time, bytes);
   }
-  while (rss_.size() > kHistory) rss_.pop_front();
+  while (course.size() > kHistory) course.pop_front();
 }
 
 Result<Unit> TopModel::on_growth(const GrowthRecord& growth) {
@@ -148,18 +149,26 @@ TopModel::Grown TopModel::since_baseline(const Key& key,
   return {value.net_bytes() - base->second.net_bytes(), value.samples - base->second.samples};
 }
 
+TopRow& TopModel::row_of(const Frame& frame, bool by_line, Rows& table) {
+  std::string name = frame.function;
+  name += '\0';
+  name += frame.file;
+  TopRow& row = table[{std::move(name), by_line ? frame.line : 0}];
+  if (row.function.empty()) {
+    row.function = frame.function;
+    row.file = frame.file;
+    row.line = by_line ? frame.line : 0;
+  }
+  return row;
+}
+
 void TopModel::charge(StackId stack, const Grown& grown, double rate, bool by_line,
-                      std::map<RowKey, TopRow>& table) const {
+                      Rows& table) const {
   std::set<TopRow*> seen;  // a recursive function counts once
   TopRow* row = nullptr;
   for (const FrameId id : profile_.stacks.frames_of(stack)) {
     const Frame& frame = profile_.stacks.frame(id);
-    row = &table[row_key(frame, by_line)];
-    if (row->function.empty()) {
-      row->function = frame.function;
-      row->file = frame.file;
-      row->line = by_line ? frame.line : 0;
-    }
+    row = &row_of(frame, by_line, table);
     if (seen.insert(row).second) row->cumulative_bytes += grown.bytes;
   }
   if (row == nullptr) return;  // the innermost frame's
@@ -169,7 +178,7 @@ void TopModel::charge(StackId stack, const Grown& grown, double rate, bool by_li
 }
 
 std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
-  std::map<RowKey, TopRow> table;
+  Rows table;
   const auto rates = now_rates();
   for (const auto& [key, value] : profile_.growth) {
     if (key.stack == kNoStack || !matches(key, query)) continue;
@@ -230,11 +239,13 @@ std::vector<Frame> TopModel::hottest_stack(const TopQuery& query) const {
   return frames;
 }
 
-std::optional<double> TopModel::growth_per_minute() const {
-  if (rss_.size() < 2) return std::nullopt;
-  const auto& [end, end_bytes] = rss_.back();
-  auto from = rss_.begin();
-  while (from + 1 != rss_.end() && end - from->first > kRateWindow) ++from;
+std::optional<double> TopModel::growth_per_minute() const { return per_minute(rss_); }
+
+std::optional<double> TopModel::per_minute(const Course& course) {
+  if (course.size() < 2) return std::nullopt;
+  const auto& [end, end_bytes] = course.back();
+  auto from = course.begin();
+  while (from + 1 != course.end() && end - from->first > kRateWindow) ++from;
   const double seconds = to_seconds(end - from->first);
   if (seconds <= 0) return std::nullopt;
   return (end_bytes - from->second) / seconds * 60;

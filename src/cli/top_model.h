@@ -35,6 +35,15 @@ struct TopRow {
   std::uint64_t samples = 0;
 };
 
+// One process of several.
+struct WorkerRow {
+  Pid pid;
+  std::string name;  // comm
+  double rss_bytes = 0;
+  std::optional<double> growth_per_minute;  // of RSS; known from its second point on
+  std::optional<TopRow> top;  // its line that grows most now, else has grown most; own figures only
+};
+
 class TopModel final : public SampleSink {
  public:
   TopModel() { profile_.keep_points = false; }
@@ -54,6 +63,10 @@ class TopModel final : public SampleSink {
   void reset_baseline();
 
   std::vector<TopRow> rows(const TopQuery& query) const;
+  // Those that run, who grows fastest first.
+  std::vector<WorkerRow> workers(bool by_line) const;
+  // Whether a run is about several processes.
+  bool with_children() const { return profile_.header.subprocesses; }
   // The stack that grows most now (else: has grown most), innermost frame first.
   std::vector<Frame> hottest_stack(const TopQuery& query) const;
   // Bytes per minute of RSS over the last minute; nullopt with less than two points.
@@ -83,9 +96,14 @@ class TopModel final : public SampleSink {
     std::uint64_t samples = 0;
   };
   using RowKey = std::pair<std::string, int>;  // "function\0file", line
+  using Rows = std::map<RowKey, TopRow>;
+  using Course = std::deque<std::pair<std::chrono::nanoseconds, double>>;  // of RSS
+  static TopRow& row_of(const Frame& frame, bool by_line, Rows& table);
+  static void note(Course& course, std::chrono::nanoseconds time, double bytes);
+  static std::optional<double> per_minute(const Course& course);
+  std::map<ProcessIndex, Rows> rows_by_process(bool by_line) const;
   Grown since_baseline(const Key& key, const recording::ProfileValue& value) const;
-  void charge(StackId stack, const Grown& grown, double rate, bool by_line,
-              std::map<RowKey, TopRow>& table) const;
+  void charge(StackId stack, const Grown& grown, double rate, bool by_line, Rows& table) const;
   void forget_ended(std::chrono::nanoseconds tick);
   void note_rss(std::chrono::nanoseconds time);
   bool stack_passes(StackId stack, const std::string& filter) const;
@@ -97,8 +115,9 @@ class TopModel final : public SampleSink {
   recording::Profile profile_;
   std::map<Key, recording::ProfileValue> baseline_;
   std::int64_t baseline_unattributed_ = 0;
-  std::deque<Recent> recent_;  // of the last seconds
-  std::deque<std::pair<std::chrono::nanoseconds, double>> rss_;
+  std::deque<Recent> recent_;                 // of the last seconds
+  Course rss_;                                // of all of them
+  std::map<ProcessIndex, Course> rss_of_;     // of those that run
   std::map<ProcessIndex, SeriesPoint> last_;  // of those that run
   double peak_rss_ = 0;                       // of their sum
   std::chrono::nanoseconds now_{}, baseline_time_{};

@@ -17,6 +17,7 @@ namespace {
 using C = SeriesColumn;
 constexpr std::size_t kSparkWidth = 40;
 constexpr std::size_t kHottestFrames = 6;
+constexpr std::size_t kMostWorkers = 8;  // on a screen, and a sixth of its height at most
 
 constexpr std::array<std::string_view, 6> kSortNames{"growth/s", "own",      "cumulative",
                                                      "samples",  "function", "file"};
@@ -104,6 +105,37 @@ std::vector<ScreenLine> head_lines(const TopModel& model, const TopHead& head,
           {mode_line(state), LineStyle::kDim}};
 }
 
+// The figures stand; what does not fit is cut out of the middle of the place. Width 0: all of it.
+std::string worker_line(const WorkerRow& row, std::size_t width) {
+  const std::string figures = fmt::format(
+      "{:>8} {:>9} {:>11}  {:<15.15}", row.pid.value, bytes_text(row.rss_bytes),
+      row.growth_per_minute ? signed_text(*row.growth_per_minute) : "-", printable(row.name));
+  if (!row.top) return figures;
+  const std::string place = place_text(row.top->function, row.top->file, row.top->line);
+  const std::size_t used = report::display_width(figures) + 2;
+  if (width <= used) return figures + "  " + place;
+  return figures + "  " + report::clip_middle(place, width - used, /*ascii=*/false);
+}
+
+// Under the total; nothing where the total is that of one process.
+std::vector<ScreenLine> worker_lines(const TopModel& model, bool by_line, std::size_t most,
+                                     std::size_t width) {
+  std::vector<ScreenLine> lines;
+  if (!model.with_children() || model.process_count() < 2 || most == 0) return lines;
+  lines.push_back({fmt::format("{:>8} {:>9} {:>11}  {:<15}  {}", "PID", "RSS", "GROWTH/min", "NAME",
+                               "GROWS MOST"),
+                   LineStyle::kColumns});
+  const auto workers = model.workers(by_line);
+  const std::size_t shown = std::min(workers.size(), most);
+  for (std::size_t i = 0; i < shown; ++i)
+    lines.push_back({worker_line(workers[i], width), workers[i].growth_per_minute.value_or(0) > 0
+                                                         ? LineStyle::kHot
+                                                         : LineStyle::kNormal});
+  if (shown < workers.size())
+    lines.push_back({more_workers(workers.size() - shown), LineStyle::kDim});
+  return lines;
+}
+
 std::vector<ScreenLine> hottest_lines(const TopModel& model, const TopQuery& query) {
   std::vector<ScreenLine> lines;
   const auto frames = model.hottest_stack(query);
@@ -163,9 +195,37 @@ std::string place_text(const std::string& function, const std::string& file, int
   return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
 }
 
+Json workers_json(const TopModel& model, bool by_line) {
+  Json list = Json::array();
+  for (const WorkerRow& worker : model.workers(by_line)) {
+    Json row = {{"pid", worker.pid.value},
+                {"name", worker.name},
+                {"rss_bytes", std::llround(worker.rss_bytes)},
+                {"growth_bytes_per_minute", whole_number(worker.growth_per_minute)},
+                {"top", nullptr}};
+    if (worker.top)
+      row["top"] = {{"function", worker.top->function},
+                    {"file", worker.top->file},
+                    {"line", worker.top->line},
+                    {"own_bytes", worker.top->own_bytes},
+                    {"growth_bytes_per_second", worker.top->now_bytes_per_second}};
+    list.push_back(std::move(row));
+  }
+  return list;
+}
+
+std::string more_workers(std::size_t count) {
+  return fmt::format("{:>8} {} more process{}", "…", count, count == 1 ? "" : "es");
+}
+
 std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
                                    const TopState& state, std::size_t width, std::size_t height) {
   std::vector<ScreenLine> lines = head_lines(model, head, state);
+  if (!state.help) {
+    const auto workers =
+        worker_lines(model, state.query.by_line, std::min(kMostWorkers, height / 6), width);
+    lines.insert(lines.end(), workers.begin(), workers.end());
+  }
   const std::size_t body = height > lines.size() + 1 ? height - lines.size() - 1 : 0;
   std::vector<ScreenLine> below;
   if (state.help) {
@@ -193,6 +253,8 @@ std::string top_text(const TopModel& model, const TopHead& head, const TopState&
   std::string text;
   auto lines = head_lines(model, head, state);
   lines.pop_back();  // keys have no say in a batch
+  const auto workers = worker_lines(model, state.query.by_line, rows, /*width=*/0);
+  lines.insert(lines.end(), workers.begin(), workers.end());
   lines.push_back({columns_line()});
   auto table = model.rows(state.query);
   if (table.size() > rows) table.resize(rows);
@@ -218,6 +280,7 @@ Json top_json(const TopModel& model, const TopHead& head, const TopState& state,
   const auto left = model.time_to_limit();
   json["seconds_to_limit"] = left ? Json(left->count()) : Json(nullptr);
   json["unattributed_bytes"] = model.unattributed_bytes();
+  if (model.with_children()) json["workers"] = workers_json(model, state.query.by_line);
   json["rows"] = Json::array();
   auto table = model.rows(state.query);
   if (table.size() > rows) table.resize(rows);

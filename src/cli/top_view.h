@@ -54,6 +54,11 @@ std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std:
                                        std::size_t height);
 Json process_list_json(const std::vector<ProcessRow>& rows);
 
+// Each process of a run with -s, the target among them; top and attach share it.
+Json workers_json(const TopModel& model, bool by_line);
+// "… 12 more processes"
+std::string more_workers(std::size_t count);
+
 // `function (file.py:LINE)`, with the last part of the path.
 std::string place_text(const std::string& function, const std::string& file, int line);
 

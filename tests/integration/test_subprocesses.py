@@ -1,5 +1,6 @@
 """-s: children that are there already, forked, spawned or run as commands later, each with its own
 root frame and its own series; and processes that do not stay what they were."""
+import json
 import os
 import re
 import signal
@@ -52,6 +53,27 @@ class Subprocesses(harness.PythonCase):
         self.assertLessEqual({said["pid"] for said in grown}, {int(point["pid"]) for point in points})
         target.ask("grow")
         self.assert_untouched(target.pid)
+
+    def test_live_views_have_a_row_for_each_process(self):
+        target = self.script(self.python, "family.py")
+        memspy = self.memspy("attach", "-s", "-p", target.pid, "-i", "100ms", "--json")
+        memspy.until_attached(target.pid)
+        child = target.ask("fork")
+
+        def seen():
+            """The workers, once the child is among them with most of its growth."""
+            complete = memspy.out.rpartition("\n")[0].splitlines()
+            workers = {row["pid"]: row for row in json.loads(complete[-1])["workers"]} if complete else {}
+            top = workers.get(child["pid"], {}).get("top")
+            return workers if top and top["own_bytes"] > child["grown"] / 2 else None
+        workers = harness.eventually(seen, f"the child has a row\n{memspy.out[-2000:]}")
+        self.assertEqual(set(workers), {target.pid, child["pid"]})
+        self.assertEqual(workers[child["pid"]]["top"]["function"], "grow")
+        self.assertGreater(workers[child["pid"]]["rss_bytes"], child["grown"])
+        self.assertEqual(memspy.stop().code, 0)
+        text = self.run_memspy("top", "-s", "-p", target.pid, "--batch", "-n", "1", "-i", "100ms").out
+        for pid in workers:
+            self.assertRegex(text, rf"(?m)^ +{pid} +[0-9.]+ MiB ", text)
 
     def test_no_child_is_missed(self):
         """A child may execute its program before its parent's fork is told."""

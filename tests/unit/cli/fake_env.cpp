@@ -7,11 +7,16 @@
 namespace memspy::testing {
 namespace {
 
-// Tells the sample run, of other programs.
+// Tells the sample run, of other programs and as what was asked for.
 class Programs final : public cli::TeeSink {
  public:
-  Programs(SampleSink& sink, const std::optional<SessionScript::Program>& program)
-      : TeeSink({&sink}), program_(&program) {}
+  Programs(SampleSink& sink, const SessionScript& script)
+      : TeeSink({&sink}), program_(&script.becomes), with_children_(script.asked.subprocesses) {}
+  Result<Unit> on_header(const RunHeader& record) override {
+    RunHeader header = record;
+    header.subprocesses = with_children_;
+    return TeeSink::on_header(header);
+  }
   Result<Unit> on_process(const ProcessRecord& record) override {
     ProcessRecord other = record;
     if (*program_) {
@@ -23,12 +28,13 @@ class Programs final : public cli::TeeSink {
 
  private:
   const std::optional<SessionScript::Program>* program_;
+  bool with_children_;
 };
 
 class FakeSession final : public sampler::Session {
  public:
   FakeSession(SessionScript& script, SampleSink& sink)
-      : script_(&script), programs_(sink, script.becomes), sink_(&programs_) {
+      : script_(&script), programs_(sink, script), sink_(&programs_) {
     header_ = sample_header();
     if (script.asked.engine == sampler::EngineChoice::kRss) header_.engine = "rss";
     target_.index = {1};
