@@ -63,8 +63,8 @@ void FakeProcDir::add(pid_t pid, const Process& p) {
       "{} ({}) {} {} {} {} 0 -1 {} 1200 0 3 0 250 50 0 0 20 0 1 0 {} 104857600 2560 "
       "18446744073709551615"
       " 1 1 0 0 0 0 0 16781312 2 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
-      pid, p.comm, p.state, p.ppid, p.pgrp != 0 ? p.pgrp : pid, pid, p.kernel_thread ? 0x00208040 : 0x00400000,
-      p.start_ticks);
+      pid, p.comm, p.state, p.ppid, p.pgrp != 0 ? p.pgrp : pid, pid,
+      p.kernel_thread ? 0x00208040 : 0x00400000, p.start_ticks);
   const std::string memory =
       p.kernel_thread || p.state == 'Z'
           ? ""
