@@ -23,8 +23,19 @@ std::uint32_t big_endian(const std::string& bytes, std::size_t at) {
 }
 
 Error not_a_recording(const std::string& path, const std::string& why) {
-  Error error = make_error(Errc::kCorrupt, path + " is not a memspy recording");
+  Error error = make_error(Errc::kUsage, path + " is not a memspy recording");
   error.why = why;
+  error.hint = "give a file that memspy record has written (.memspy)";
+  return error;
+}
+
+// Whatever it holds: it cannot be read here and now.
+Error cannot_be_read(const std::string& path, const std::string& why) {
+  Error error = make_error(Errc::kUnreadable, "the recording " + path + " cannot be read");
+  error.why = why;
+  error.hint =
+      "the file itself may be whole: look at the disk (room for its index, permissions), "
+      "or copy it and its -wal elsewhere";
   return error;
 }
 
@@ -123,7 +134,10 @@ Result<Unit> Reader::Impl::connect() {
     open_notes.emplace_back("the file is truncated or damaged");
     if (usable()) return Unit{};
   }
-  return not_a_recording(path, db.last_message());
+  // NOTADB and what its pages contradict speak of the file; the rest of the disk or of its folder.
+  if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR)
+    return not_a_recording(path, db.last_message());
+  return cannot_be_read(path, db.last_message());
 }
 
 void Reader::Impl::read_rows(const char* table, const std::function<void(const Row&)>& take) {

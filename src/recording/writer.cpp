@@ -76,8 +76,12 @@ Result<Unit> Writer::Impl::check(int code) {
   Error error =
       make_error(primary == SQLITE_CONSTRAINT ? Errc::kInternal : Errc::kOutput,
                  fmt::format("cannot write the recording {} ({})", path, db.last_message()), sys);
-  error.why =
-      fmt::format("what was recorded until {} is kept in {}", format_duration(kept_until), path);
+  if (kept_until > std::chrono::nanoseconds(0)) {
+    error.why =
+        fmt::format("what was recorded until {} is kept in {}", format_duration(kept_until), path);
+  } else {
+    error.why = "nothing had been recorded yet";
+  }
   if (sqlite3_get_autocommit(db.raw()) == 0) db.exec("ROLLBACK");
   in_transaction = false;
   return error;

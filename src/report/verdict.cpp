@@ -97,12 +97,12 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
                                    percent(static_cast<double>(f.unattributed_bytes), growth),
                                    format_bytes(f.growth_bytes), pace(f));
     if (!found.empty()) {
-      text += fmt::format("; {} caused {}", found[0].text,
+      text += fmt::format("; {} first touched {}", found[0].text,
                           percent(static_cast<double>(found[0].bytes), growth));
     }
     return text;
   }
-  std::string text = fmt::format("{} caused {} of {} growth{}", found[0].text,
+  std::string text = fmt::format("{} first touched {} of {} growth{}", found[0].text,
                                  percent(static_cast<double>(found[0].bytes), growth),
                                  format_bytes(f.growth_bytes), pace(f));
   for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {

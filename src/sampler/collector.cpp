@@ -80,12 +80,18 @@ Result<Unit> Collector::apply_process(const ProcessRecord& record) {
     known->update(record);
     return sink_.on_process(record);
   }
-  windows_.try_emplace(record.index, context_.proc, record, kCollectorShare);
+  const bool first = windows_.empty();
+  auto& window =
+      windows_.try_emplace(record.index, context_.proc, record, kCollectorShare).first->second;
+  if (first) window.set_initial();
   return sink_.on_process(record);
 }
 
 void Collector::take_baselines() {
-  for (auto& [index, window] : windows_) window.take_baseline();
+  for (auto& [index, window] : windows_) {
+    window.take_baseline();
+    window.set_initial();
+  }
 }
 
 Result<Unit> Collector::add_untraced(const ProcessRecord& record, std::uint64_t rss_bytes) {
@@ -142,10 +148,11 @@ Result<Unit> Collector::watch_cost(SteadyTime now) {
   Gap gap;
   gap.time = now - context_.start;
   gap.reason = fmt::format(
-      "over the budget of {:.3g} %, so looking less often: memspy's CPU was {:.1f} %, stops {:.1f} % "
+      "over the budget of {:.3g} %, so looking less often: memspy's CPU was {:.1f} %, stops {:.1f} "
+      "% "
       "of {}",
-      over->allowed_percent,
-      over->own_cpu_percent, over->stopped_percent, format_duration(over->window));
+      over->allowed_percent, over->own_cpu_percent, over->stopped_percent,
+      format_duration(over->window));
   return sink_.on_gap(gap);
 }
 
@@ -174,7 +181,30 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
     MEMSPY_CHECK(sink_.on_point(point));
   }
   rss_peak_bytes_ = std::max(rss_peak_bytes_, rss);
+  if (last) {
+    for (const auto& [index, window] : windows_) {
+      const auto brought = static_cast<std::int64_t>(brought_along(index, window));
+      if (brought != 0) MEMSPY_CHECK(sink_.on_unattributed({time, index, brought}));
+    }
+  }
   return sink_.on_tick_end(time);
+}
+
+// Is its memory part of the tree's RSS at the end? One that went while others stayed is not; where
+// all are gone, the one that went last is the end.
+bool Collector::counts_at_end(ProcessIndex index, const ProcessWindow& window) const {
+  const bool any_left = std::any_of(windows_.begin(), windows_.end(),
+                                    [](const auto& entry) { return !entry.second.lost(); });
+  return !window.lost() || (!any_left && index == last_lost_);
+}
+
+// What a process that joined the run had before anybody saw it grow, as far as that is growth of
+// the tree: no stack explains it.
+std::uint64_t Collector::brought_along(ProcessIndex index, const ProcessWindow& window) const {
+  if (window.initial()) return 0;
+  const WindowGrowth& growth = window.growth();
+  if (counts_at_end(index, window)) return growth.rss_begin_bytes;
+  return growth.rss_begin_bytes - std::min(growth.rss_begin_bytes, growth.rss_end_bytes);
 }
 
 RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
@@ -190,27 +220,25 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
   summary.pause_max = counters.pauses.max();
   summary.ended_by = std::move(ended_by);
   std::uint64_t copied = 0, huge = 0;
-  const bool any_left = std::any_of(windows_.begin(), windows_.end(),
-                                    [](const auto& entry) { return !entry.second.lost(); });
   for (const auto& [index, window] : windows_) {
     const WindowGrowth& growth = window.growth();
     summary.attributed_bytes += growth.attributed_bytes;
-    summary.unattributed_bytes += growth.unattributed_bytes;
+    summary.unattributed_bytes += growth.unattributed_bytes + brought_along(index, window);
     summary.shrink_bytes += growth.shrink_bytes;
-    summary.rss_start_bytes += growth.rss_begin_bytes;
-    // A memory that went while others stayed is none at the end; the one that went last is the end.
-    if (!window.lost() || (!any_left && index == last_lost_)) {
+    const std::uint64_t start = window.initial() ? growth.rss_begin_bytes : 0;
+    summary.rss_start_bytes += start;
+    if (counts_at_end(index, window)) {
       summary.rss_end_bytes += growth.rss_end_bytes;
-    } else {
-      summary.shrink_bytes += growth.rss_end_bytes;
+    } else {  // all that it had has gone, less what it had brought along
+      const std::uint64_t brought = window.initial() ? 0 : growth.rss_begin_bytes;
+      summary.shrink_bytes += growth.rss_end_bytes - std::min(growth.rss_end_bytes, brought);
     }
     copied += window.ledger().copied_pages() * kPageBytes;
     huge += window.ledger().huge_pages() * kChunkPages * kPageBytes;
   }
   summary.growth_bytes = summary.attributed_bytes + summary.unattributed_bytes;
-  // Memories that came one after the other were never there together.
-  const std::uint64_t start = windows_.size() == 1 ? summary.rss_start_bytes : 0;
-  summary.rss_peak_bytes = std::max({rss_peak_bytes_, start, summary.rss_end_bytes});
+  summary.rss_peak_bytes =
+      std::max({rss_peak_bytes_, summary.rss_start_bytes, summary.rss_end_bytes});
   const auto count = [](std::uint64_t n) { return static_cast<double>(n); };
   summary.counters = {{"kernel_fault_bytes", count(kernel_fault_bytes_)},
                       {"late_bytes", count(late_bytes_)},

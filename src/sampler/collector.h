@@ -31,6 +31,8 @@ class Collector {
   RunSummary summary(SteadyTime now, std::string ended_by) const;
 
  private:
+  bool counts_at_end(ProcessIndex index, const ProcessWindow& window) const;
+  std::uint64_t brought_along(ProcessIndex index, const ProcessWindow& window) const;
   Result<Unit> apply(const Event& event);
   Result<Unit> apply_process(const ProcessRecord& record);
   Result<Unit> watch_cost(SteadyTime now);

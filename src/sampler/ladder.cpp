@@ -31,9 +31,9 @@ Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wa
   if (wanted == EngineChoice::kFaults) {
     Error error = std::move(works).error();
     error.why = "engine faults needs perf page-fault events on the target's threads";
-    error.hint =
-        "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON; --engine auto "
-        "takes what works";
+    if (error.hint.empty())
+      error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
+    error.hint += "; --engine auto takes what works";
     return error;
   }
   return Rung{EngineChoice::kPoll, "approximate: page-fault events cannot be had here (" +

@@ -41,6 +41,10 @@ class ProcessWindow {
   // Reads what is resident now. Before sampling begins where that can be arranged.
   void take_baseline();
   bool has_baseline() const { return has_baseline_; }
+  // It was there when the run began: what it has then is where the run starts from. What another
+  // brings along is growth of the tree when it stays, and none of the run's when it goes.
+  void set_initial() { initial_ = true; }
+  bool initial() const { return initial_; }
   void set_share(double share) {
     share_ = share;
     series_.set_share(share);
@@ -85,7 +89,7 @@ class ProcessWindow {
   SeriesCollector series_;
   MemoryMap map_;
   bool map_stale_ = true;
-  bool has_baseline_ = false;
+  bool has_baseline_ = false, initial_ = false;
   bool began_ = false, lost_ = false, closed_ = false;
   std::optional<std::uint64_t> rss_at_end_;
   SteadyTime next_audit_{};

@@ -25,9 +25,9 @@ std::string csv_head(const Profile& profile, bool with_pid) {
   text += fmt::format("# start {}, host {}, interval {}\n", recording::utc_time(header.wall_start),
                       escape_text(header.host), format_duration(header.interval));
   for (const auto& process : profile.processes) {
-    const std::string python = process.python_version.empty()
-                                   ? "not Python"
-                                   : "Python " + escape_text(process.python_version);
+    std::string python = "Python " + escape_text(process.python_version);
+    if (process.python_version.empty())
+      python = header.engine == "rss" ? "not looked at" : "not Python";
     text += fmt::format("# pid {}: {} ({}), seen after {:.3f} s\n", process.identity.pid.value,
                         escape_text(process.name), python, to_seconds(process.first_seen));
   }

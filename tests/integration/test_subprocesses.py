@@ -54,6 +54,26 @@ class Subprocesses(harness.PythonCase):
         target.ask("grow")
         self.assert_untouched(target.pid)
 
+    def test_children_that_come_and_go_are_not_where_the_run_started(self):
+        """What each of them had at its fork was never the tree's at one time."""
+        target = self.script(self.python, "family.py")
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", self.folder / "out.folded", "--json")
+        memspy.until_attached(target.pid)
+        start = harness.resident(target.pid)
+        for _ in range(8):
+            target.ask("command")
+        target.ask("grow")
+        target.ask("end")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        summary = run.json()
+        rss = summary["rss_bytes"]
+        self.assertLess(rss["start"], start + (24 << 20), f"one process and its files\n{run}")
+        self.assertLessEqual(rss["start"], rss["peak"])
+        self.assertEqual(summary["growth_bytes"] - summary["shrink_bytes"], rss["end"] - rss["start"])
+        total = profiles.Folded(self.folder / "out.folded").total()
+        self.assertLess(abs(total - summary["growth_bytes"]), 0.02 * total, str(run))
+
     def test_live_views_have_a_row_for_each_process(self):
         target = self.script(self.python, "family.py")
         memspy = self.memspy("attach", "-s", "-p", target.pid, "-i", "100ms", "--json")

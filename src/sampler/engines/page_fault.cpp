@@ -48,9 +48,11 @@ Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
                       "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
   }
   if (!attach::perf_signals_reach(status)) {
-    return make_error(Errc::kUnsupported,
-                      "the kernel sends perf's signals to processes of memspy's own user only, "
-                      "unless it runs as root");
+    Error error = make_error(Errc::kPermission,
+                             "the kernel sends perf's signals to processes of memspy's own user "
+                             "only, unless it runs as root");
+    error.hint = "run memspy as root, or as the user of the target";
+    return error;
   }
   MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod,
                                          SIGURG, kSignalRing));
@@ -101,6 +103,7 @@ void PageFaultEngine::end_thread(Tid tid) {
 }
 
 void PageFaultEngine::begin() {
+  warm_up();
   for (auto& [tid, thread] : threads_) enable(*thread);
 }
 
@@ -246,9 +249,10 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   thread.user->take_records(
       [this](const FaultRecord& record) { pending_.address = record.address; });
   Budget& stops = budgets_of(*thread.target).stops;
-  // Nothing may be missed between this stop and the trail's beginning.
+  // Nothing may be missed between this stop and the trail's beginning. A ring of its usual size
+  // takes the kernel a millisecond: on_resumed() sees to that.
   if (!thread.trail.event)
-    follow(thread, thread.trail, FaultKind::kUserTrail, stops, kTrailRecords);
+    follow(thread, thread.trail, FaultKind::kUserTrail, stops, kNewbornRecords);
   thread.period = thread.faults.much_unknown() ? stops.eager_period() : stops.jittered_period();
   thread.user->set_period(thread.period);
   return true;
@@ -283,6 +287,7 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   const auto held = now - pending_.begin;
   context_.counters.pauses.add(held);
   Thread& thread = *threads_.at(tid);
+  if (thread.trail.small) reopen(thread, thread.trail.stack_bytes);
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
   if (pending_.partial) {

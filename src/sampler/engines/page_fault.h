@@ -48,6 +48,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<attach::PerfFaultEvent> event;
     std::uint64_t period = 1;
     std::size_t stack_bytes = attach::kLeastStackBytes;  // of a record
+    bool small = false;                                  // its ring is a newborn's
     bool refused = false;                                // the host locks no more memory
     std::uint64_t settled_period = 1;                    // when its records were last taken
     // What a record of it stands for. Where that has changed meanwhile nobody knows which are new.
@@ -119,10 +120,12 @@ class PageFaultEngine final : public TracingEngine {
   void follow_calls(Thread& thread);
   std::size_t stack_bytes_for(const Target& target);
   void fit_depth(const Target& target);
+  void reopen(Thread& thread, std::size_t stack_bytes);
   void hurry(Thread& thread);
   std::size_t trail_bytes(const Trail& trail, std::size_t records) const;
   void learn_call(Thread& thread);
   void learn_beside(Thread& thread);
+  void warm_up();
   enum class Moment {
     kStop,  // the thread stands at a fault of user mode: that is a sample of those before it
     kRunning,
@@ -144,7 +147,7 @@ class PageFaultEngine final : public TracingEngine {
   FaultOutlet outlet_;
   std::unordered_map<std::uint32_t, FaultPlaces> places_;  // by process index
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
-  std::vector<std::unique_ptr<Thread>> ended_;  // whose records wait for their places
+  std::vector<std::unique_ptr<Thread>> ended_;          // whose records wait for their places
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
   Pending pending_;
   std::vector<attach::FaultRecord> calls_;  // of the wake-up at hand

@@ -14,9 +14,20 @@ using attach::FaultRecord;
 
 constexpr std::uint64_t kCallCheck = 8;  // every so many wake-ups with known records
 constexpr int kReadsBeside = 4;
+constexpr auto kWarmUpTime = 20ms;
 constexpr std::chrono::milliseconds kIdentifyPause = 1s, kFirstIdentifyPause = 20ms;
 
 }  // namespace
+
+// A first stop would take a millisecond: names and line tables of thirty frames, and code of ours
+// that has never run. They are read beside the threads before anything is stopped.
+void PageFaultEngine::warm_up() {
+  const auto end = std::chrono::steady_clock::now() + kWarmUpTime;
+  for (auto& [tid, thread] : threads_) {
+    if (std::chrono::steady_clock::now() > end) return;
+    (void)read_running(*thread);
+  }
+}
 
 // Where much is unknown, stacks are read beside the thread as well: that costs it nothing. Not
 // while it is blocked: it has touched what waits before that, and the calls it blocks in, over and

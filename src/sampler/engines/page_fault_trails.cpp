@@ -50,6 +50,7 @@ void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const
   trail.refused = !event.has_value() || !event->has_ring();
   if (trail.refused) return;
   trail.event = std::move(event).value();
+  trail.small = records < kTrailRecords;
   trail.period = period;
   watch(trail.event->fd(), kTrailKey | static_cast<std::uint64_t>(thread.tid.value));
   trail.event->enable();
@@ -68,12 +69,20 @@ void PageFaultEngine::fit_depth(const Target& target) {
   for (auto& [tid, thread] : threads_) {
     Trail& trail = thread->trail;
     if (thread->target != &target || trail.stack_bytes == wanted) continue;
-    if (trail.event) drain(*thread);
     trail.stack_bytes = wanted;
-    if (!trail.event) continue;
-    trail.event.reset();
-    follow(*thread, trail, FaultKind::kUserTrail, budgets_of(target).stops, kTrailRecords);
+    if (trail.event) reopen(*thread, wanted);
   }
+}
+
+// The new one before the old one is given up: the thread runs on meanwhile.
+void PageFaultEngine::reopen(Thread& thread, std::size_t stack_bytes) {
+  Trail fresh;
+  fresh.stack_bytes = stack_bytes;
+  follow(thread, fresh, FaultKind::kUserTrail, budgets_of(*thread.target).stops, kTrailRecords);
+  if (!fresh.event) return;
+  drain(thread);
+  fresh.settled_period = thread.trail.settled_period;
+  thread.trail = std::move(fresh);
 }
 
 // The next fault of this thread is a stop: set from outside, a period begins there.

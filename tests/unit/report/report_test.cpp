@@ -86,14 +86,14 @@ TEST(Verdict, NamesTheLine) {
   const Profile profile = run_of(
       {{{py("main", 9), py("load", 12)}, 364 * kMiB}, {{py("put", 88)}, 120 * kMiB}}, 28 * kMiB);
   EXPECT_EQ(verdict(profile),
-            "load (app.py:12) caused 71 % of 512 MiB growth (512 MiB/min); put (app.py:88) 23 %; "
+            "load (app.py:12) first touched 71 % of 512 MiB growth (512 MiB/min); put (app.py:88) 23 %; "
             "5.5 % is unattributed");
 }
 
 TEST(Verdict, NamesTheFunctionWhenItsLinesShareTheGrowth) {
   const Profile profile = run_of({{{py("load", 12)}, 30 * kMiB}, {{py("load", 13)}, 20 * kMiB}});
   EXPECT_EQ(verdict(profile),
-            "load (app.py), most of it at line 12, caused 100 % of 50.0 MiB growth (50.0 MiB/min)");
+            "load (app.py), most of it at line 12, first touched 100 % of 50.0 MiB growth (50.0 MiB/min)");
 }
 
 TEST(Verdict, KnowsSteadyShrinkingAndUnexplainedRuns) {

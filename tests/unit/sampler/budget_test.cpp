@@ -62,13 +62,13 @@ TEST(Budget, TheTrailHasEveryFaultOfSlowGrowthAndAnOddShareOfFastGrowth) {
   EXPECT_NEAR(static_cast<double>(budget.trail_period()), 62, 20);
 }
 
-// 2000 records a second, four seconds of which can be saved.
+// 2000 records a second, two seconds of which can be saved.
 TEST(TrailBudget, ABurstIsRecordedFaultByFault) {
   SteadyTime now{};
   TrailBudget budget(2, now);
   for (int burst = 0; burst < 10; ++burst) {
     for (int i = 0; i < 5; ++i) {
-      budget.add_faults(500);  // 25000 a second, for a tenth
+      budget.add_faults(300);  // 15000 a second, for a tenth
       budget.on_tick(now += 20ms);
       EXPECT_EQ(budget.period(), 1u);
     }
