@@ -73,8 +73,8 @@ def slowdown(python, options):
              "stopped_share": statistics.median(stop / run["wall"]
                                                 for stop, run in zip(stopped, watched))}
     for kind in ("cpu", "wall"):
-        found[kind] = (statistics.median(run[kind] for run in watched) /
-                       statistics.median(run[kind] for run in plain))
+        # Of each pair: what a shared machine does to one it mostly does to the other.
+        found[kind] = statistics.median(ratio[kind] for ratio in ratios)
         each = sorted(ratio[kind] for ratio in ratios)
         found[f"{kind}_quartiles"] = [each[len(each) // 4], each[-1 - len(each) // 4]]
     return found
