@@ -118,7 +118,8 @@ Finding check_dumpable(const Subject& s, bool readable) {
 
 Finding check_seccomp(const Subject& s, bool readable) {
   if (const int err = s.attempts.trace(); err > 0) {
-    return {"seccomp", kFail, fmt::format("ptrace is forbidden to memspy altogether ({})", reason(err)),
+    return {"seccomp", kFail,
+            fmt::format("ptrace is forbidden to memspy altogether ({})", reason(err)),
             std::string(kUnfilteredDocker) + "; without stops and stacks: --engine rss"};
   }
   if (readable) {
@@ -186,6 +187,12 @@ Finding check_fault_event(const Subject& s, bool with_kernel, bool readable) {
 // Handlers are the process', masks each thread's own.
 Finding check_signals(const Subject& s) {
   constexpr std::size_t kMaxThreads = 256;
+  if (!perf_signals_reach(s.facts.target)) {
+    return {"signals", kWarn,
+            "perf's signals reach processes of memspy's own user only: memspy falls back to "
+            "polling, which is approximate",
+            "run memspy as root, or as the user of the target"};
+  }
   const auto chosen = choose_signal(s.facts.target);
   if (!chosen) {
     return {"signals", kWarn,

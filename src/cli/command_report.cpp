@@ -81,6 +81,13 @@ Result<Unit> write(const Profile& profile, const ReportVerbOptions& options, boo
   return Unit{};
 }
 
+// A format knows only that its stream has failed. The file knows its name, why, and what is kept of
+// it, and says so at its commit().
+Result<Unit> left_to_commit(Result<Unit> written) {
+  if (!written.has_value() && written.error().code == Errc::kOutput) return Unit{};
+  return written;
+}
+
 // "text", "json", or a format of the table.
 Result<std::string> snapshot_format(const ReportVerbOptions& options, bool json) {
   if (json) return std::string("json");
@@ -108,7 +115,8 @@ Result<ExitCode> report_snapshot(const ReportVerbOptions& options, bool json, En
   } else if (format == "text") {
     file.stream() << report::heap_text(heap.look(), shape, heap.verdict());
   } else {
-    MEMSPY_CHECK(sinks::find_snapshot_format(format)->write(heap.look(), file.stream()));
+    MEMSPY_CHECK(
+        left_to_commit(sinks::find_snapshot_format(format)->write(heap.look(), file.stream())));
   }
   MEMSPY_TRY(path, file.commit({}));
   if (path != "-") say(env, "wrote " + path);
@@ -119,8 +127,10 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
   if (is_snapshot_file(options.recording)) return report_snapshot(options, json, env);
   MEMSPY_TRY(reader, recording::Reader::open(options.recording));
   recording::TimeWindow window;
-  if (options.from) window.from = *options.from;
-  if (options.to) window.to = *options.to;
+  // A tick comes a little after its time; --from 3 means the one of second 3.
+  const auto late = reader.header().interval / 20;
+  if (options.from) window.from = *options.from + late;
+  if (options.to) window.to = *options.to + late;
   if (options.from && options.to && *options.from >= *options.to)
     return usage_error("--from is not before --to");
   MEMSPY_TRY(profile, Profile::load(reader, window));
@@ -128,7 +138,7 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
     return usage_error("--from " + format_duration(*options.from) +
                        ": the recording has no tick in that time");
   MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
-  MEMSPY_CHECK(write(profile, options, json, file, env));
+  MEMSPY_CHECK(left_to_commit(write(profile, options, json, file, env)));
   MEMSPY_TRY(path, file.commit({}));
   if (path != "-") say(env, "wrote " + path);
   return ExitCode::kOk;
