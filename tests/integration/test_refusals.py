@@ -224,7 +224,7 @@ class Refusals(harness.Case):
             path = self.folder / name
             path.write_bytes(content)
             with self.subTest(name=name):
-                run = self.run_memspy("report", path, code=1)
+                run = self.run_memspy("report", path, code=2)
                 self.assertIn(name, run.err)
                 self.assertTrue(run.err.startswith("memspy: "), run.err)
         run = self.run_memspy("report", self.folder / "not there.memspy", code=2)

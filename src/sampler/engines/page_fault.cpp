@@ -93,8 +93,8 @@ void PageFaultEngine::end_thread(Tid tid) {
   const auto it = threads_.find(tid);
   if (it == threads_.end()) return;
   const Target* target = it->second->target;
-  keep_ended(std::move(it->second));
-  threads_.erase(it);
+  // Out of the table first: what its last records lead to may look at all threads there.
+  keep_ended(std::move(threads_.extract(it).mapped()));
   const auto of_it = [&](const auto& entry) { return entry.second->target == target; };
   if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
   give_up_ended([&](const Thread& thread) { return thread.target == target; });
@@ -287,7 +287,6 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   const auto held = now - pending_.begin;
   context_.counters.pauses.add(held);
   Thread& thread = *threads_.at(tid);
-  if (thread.trail.small) reopen(thread, thread.trail.stack_bytes);
   Budgets& budgets = budgets_of(*thread.target);
   if (budgets.stops.on_stop(now, held, pending_.faults)) follow_all(budgets, *thread.target);
   if (pending_.partial) {
@@ -304,9 +303,11 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
     thread.faults.set_address(pending_.address);
     if (pending_.place.code != 0)
       (void)thread.faults.learn(pending_.place, thread.stack, stack, FaultEvidence::kStopped);
-    fit_depth(*thread.target);
   }
   charge(thread, pending_.faults, Moment::kStop);
+  // These may read stacks beside the thread, into the place of the one that was stopped at.
+  fit_depth(*thread.target);
+  if (thread.trail.small) reopen(thread, thread.trail.stack_bytes);
 }
 
 // What was counted since the last time; the trail, where there is one, says where.

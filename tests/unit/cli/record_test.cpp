@@ -305,7 +305,7 @@ TEST(Diff, compares_two_recordings) {
   EXPECT_THAT(world.out(), HasSubstr("load"));
   EXPECT_EQ(world.run({"diff", a, b, "--json"}), 0);
   EXPECT_EQ(Json::parse(world.out())["schema"], "memspy.diff/1");
-  EXPECT_EQ(world.run({"diff", a, "/etc/passwd"}), 1);
+  EXPECT_EQ(world.run({"diff", a, "/etc/passwd"}), 2);
   fs::remove_all(folder);
 }
 

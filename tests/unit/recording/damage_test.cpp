@@ -107,9 +107,9 @@ TEST(Damage, RefusesWhatIsNoRecording) {
   write_whole(dir.file("text"), std::string(4000, 'x'));
   write_whole(dir.file("empty"), "");
   write_whole(dir.file("zeros"), std::string("SQLite format 3\0", 16) + std::string(4080, '\0'));
-  EXPECT_THAT(Reader::open(dir.file("text")), HasErrc(Errc::kCorrupt));
-  EXPECT_THAT(Reader::open(dir.file("empty")), HasErrc(Errc::kCorrupt));
-  EXPECT_THAT(Reader::open(dir.file("zeros")), HasErrc(Errc::kCorrupt));
+  EXPECT_THAT(Reader::open(dir.file("text")), HasErrc(Errc::kUsage));
+  EXPECT_THAT(Reader::open(dir.file("empty")), HasErrc(Errc::kUsage));
+  EXPECT_THAT(Reader::open(dir.file("zeros")), HasErrc(Errc::kUsage));
   EXPECT_THAT(Reader::open(dir.file("absent")), HasErrc(Errc::kUsage));
   EXPECT_THAT(Reader::open(dir.path()), HasErrc(Errc::kUsage));
 }
