@@ -6,7 +6,7 @@
 namespace memspy::sampler {
 namespace {
 
-constexpr std::size_t kMaxWaiting = 512, kMaxWaitingInAll = 1024;  // 2 to 16 KiB each
+constexpr std::size_t kMaxWaiting = 1024, kMaxWaitingInAll = 4096;  // 2 to 16 KiB each
 constexpr std::size_t kMaxPages = 4096;                             // of one of them
 constexpr std::size_t kMaxLooks = 32;  // at records that wait, for each stack read beside
 constexpr std::size_t kMaxUnfound = 4096;
