@@ -1,8 +1,5 @@
 #include "attach/fault_record.h"
 
-#include <algorithm>
-#include <utility>
-
 namespace memspy::attach {
 
 FaultWords::FaultWords(const FaultWords& other)

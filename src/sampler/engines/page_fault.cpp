@@ -109,8 +109,7 @@ void PageFaultEngine::begin() {
 
 void PageFaultEngine::cease() {
   for (auto& [tid, thread] : threads_) {
-    for (auto* event :
-         {&thread->user, &thread->kernel, &thread->trail.event, &thread->call_trail.event}) {
+    for (auto* event : thread->events()) {
       if (*event) (*event)->disable();
     }
     flush(*thread);
@@ -218,10 +217,7 @@ void PageFaultEngine::check_signal(Thread& thread) {
   flush(thread);
   if (thread.user) thread.retired.emplace_back(thread.signal, thread.user->fd());
   if (thread.retired.size() > kMaxRetired) thread.retired.erase(thread.retired.begin());
-  thread.user.reset();
-  thread.trail.event.reset();
-  thread.call_trail.event.reset();
-  thread.kernel.reset();
+  for (auto* event : thread.events()) event->reset();
   arm(thread, false);
   if (sampling()) enable(thread);
 }
@@ -360,9 +356,7 @@ void PageFaultEngine::keep_ended(std::unique_ptr<Thread> thread) {
   drain(*thread, Moment::kLast);
   if (!thread->faults.waits() || !sampling() || ended_.size() >= kMaxEnded)
     return thread->faults.give_up();
-  for (auto* event :
-       {&thread->user, &thread->kernel, &thread->trail.event, &thread->call_trail.event})
-    event->reset();
+  for (auto* event : thread->events()) event->reset();
   thread->kept_until = std::chrono::steady_clock::now() + kKeepEnded;
   ended_.push_back(std::move(thread));
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -77,6 +78,9 @@ class PageFaultEngine final : public TracingEngine {
     SteadyTime kept_until{};  // once it has ended
     cpython::RawStack stack;  // as last read
     ThreadFaults faults;
+    std::array<std::optional<attach::PerfFaultEvent>*, 4> events() {
+      return {&user, &kernel, &trail.event, &call_trail.event};
+    }
   };
   struct Budgets {
     Budget stops;         // of faults in user mode
