@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -129,30 +130,22 @@ class Fates(harness.PythonCase):
 
     def launch(self, shell, *arguments, terminal=None):
         """memspy over a shell that starts a Python, "$@", once that one is attached to; and its PID."""
-        told = self.folder / "told"
-        child = f"import os; open({str(told)!r} + '~', 'w').write(str(os.getpid()));" \
-                f"os.rename({str(told)!r} + '~', {str(told)!r});" \
-                "import time; [time.sleep(0.01) for _ in range(6000)]"
         popen = {"start_new_session": True}
         if terminal is not None:
             popen = {"preexec_fn": lambda: take_terminal(terminal)}
         memspy = self.memspy("record", "-s", "-o", self.folder / "out.folded", *arguments, "--", "sh", "-c",
-                             shell, "sh", self.python.program, "-c", child, **popen)
-        harness.eventually(told.exists, f"the child has begun\n{memspy.err}")
-        pid = int(told.read_text())
+                             shell, "sh", *self.python.command(harness.TARGETS / "launched.py"), **popen)
+        begun = harness.eventually(lambda: re.search(r"^begun (\d+)$", memspy.out, re.MULTILINE),
+                                   f"the child has begun\n{memspy.err}")
+        pid = int(begun[1])
         memspy.until_attached(pid)
         return memspy, pid
 
     def gone(self, pid):
         harness.eventually(lambda: harness.state(pid) in ("", "Z"), f"{pid} has ended")
 
-    def need_a_root_of_its_own(self):
-        if self.python.root is not None:
-            self.skipTest("the child's file is in another root")
-
     def test_what_a_launched_command_has_started_ends_with_it(self):
         """Also the child of one that is gone, and one that knows nothing of Ctrl-C, as a shell has it."""
-        self.need_a_root_of_its_own()
         for shell in ('"$@" & wait', '("$@" &); sleep 60; :'):
             with self.subTest(shell=shell):
                 memspy, child = self.launch(shell, "--force")
@@ -160,10 +153,8 @@ class Fates(harness.PythonCase):
                 self.assertEqual(run.code, 0, str(run))
                 self.assertIn("that it started", run.err)
                 self.assertIn(harness.state(child), ("", "Z"), "memspy has waited for it")
-                os.unlink(self.folder / "told")
 
     def test_keep_running_keeps_all_of_it(self):
-        self.need_a_root_of_its_own()
         memspy, child = self.launch('"$@" & wait', "--keep-running")
         run = memspy.stop()
         self.assertEqual(run.code, 0, str(run))
@@ -172,7 +163,6 @@ class Fates(harness.PythonCase):
         os.killpg(os.getpgid(child), signal.SIGKILL)
 
     def test_a_daemon_is_left_alone(self):
-        self.need_a_root_of_its_own()
         memspy, child = self.launch('setsid "$@" & wait')
         run = memspy.stop()
         self.assertIn(run.code, (0, 5), str(run))  # 5: over before its interpreter was found
@@ -181,7 +171,6 @@ class Fates(harness.PythonCase):
 
     def test_a_command_at_a_terminal_has_its_keys(self):
         """It reads what is typed, and Ctrl-C is for all; those who do not heed it are asked to end."""
-        self.need_a_root_of_its_own()
         keyboard, terminal = pty.openpty()
         self.addCleanup(os.close, keyboard)
         heard = self.folder / "heard"

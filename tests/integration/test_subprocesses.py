@@ -139,7 +139,7 @@ class Subprocesses(harness.PythonCase):
     def test_a_launched_shell_is_told_from_python(self):
         """What was sampled of it is written; that there is no Python in it is for a script to see."""
         out = self.folder / "out.folded"
-        command = self.python.command(harness.TARGETS / "growing.py", "--alone", "--mb", "5")
+        command = self.python.command(harness.TARGETS / "growing.py", "--alone", "--mb", "30")
         start = ["sh", "-c", '"$@"; :', "sh", *command]
         run = self.run_memspy("record", "-o", out, "--json", "--", *start, code=5)
         self.assertIn("no CPython that memspy knows", run.err)
