@@ -18,7 +18,7 @@ constexpr std::size_t kFewStops = 100;
 // Enough for numpy, which may be used for the first time while little is known.
 constexpr std::size_t kFirstReach = attach::kFaultRegisters + 7680 / sizeof(std::uint64_t);
 constexpr std::uint64_t kFirstAddress = 4096, kLastAddress = (1ULL << 47) - 1;  // of user mode
-constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096;
+constexpr std::size_t kMaxSlots = 8, kMaxStacks = 4096, kMaxCalls = 1U << 16;
 // The pointer is at the instruction, or behind it and its inline caches.
 constexpr std::uint64_t kMaxAhead = 24;
 constexpr std::uint64_t kNearby = 1024;  // bytes of native code
@@ -202,6 +202,13 @@ void FaultPlaces::remember(const Code& code) {
   Code& known = make_room(codes_, code.begin, code.end);
   if (known.end != code.end) ++generation_;
   known = code;
+  if (calls_.size() >= kMaxCalls) calls_.clear();
+  for (std::size_t i = 1; i < code.stack.frames.size(); ++i)
+    calls_.emplace(code.stack.frames[i].code, code.stack.frames[i].instruction);
+}
+
+bool FaultPlaces::is_call(const RawFrame& frame) const {
+  return calls_.contains({frame.code, frame.instruction});
 }
 
 const FaultPlaces::Code* FaultPlaces::find_code(std::uint64_t instruction) const {
@@ -315,13 +322,18 @@ std::optional<StackId> FaultMatcher::guess(const FaultRecord& record, std::uint6
   return std::nullopt;
 }
 
+// Before 3.11 each Python frame has an evaluation loop of its own, and what lies at an anchor may
+// be that of a frame further out: it stands at a call.
 FaultMatcher::Found FaultMatcher::find_anchored(const FaultRecord& record,
                                                 std::uint64_t stack_base) {
   for (const FaultPlaces::Anchor& anchor : places_.anchors()) {
     const auto slot = slot_of(record, stack_base, anchor);
     if (!slot) continue;
     const Found found = find_instruction(std::span(&*slot, 1), 1, record);
-    if (found.code != nullptr) return found;
+    if (found.code == nullptr) continue;
+    RawFrame frame = found.code->stack.frames.front();
+    frame.instruction = found.offset;
+    if (!places_.is_call(frame)) return found;
   }
   return {};
 }

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -83,6 +84,8 @@ class FaultPlaces {
   };
   void remember(const Code& code);
   const Code* find_code(std::uint64_t instruction) const;
+  // Has a stack shown this frame while a Python function that it had called ran?
+  bool is_call(const cpython::RawFrame& frame) const;
   // So many words must a record have to hold the instruction at each place where a thread was
   // stopped; rather more as long as few of them are known.
   std::size_t reach() const;
@@ -95,6 +98,7 @@ class FaultPlaces {
   std::map<Key, Place> places_;
   std::vector<Anchor> anchors_;
   std::map<std::uint64_t, Code> codes_;  // by where they begin
+  std::set<std::pair<std::uint32_t, std::int32_t>> calls_;
   std::uint64_t generation_ = 0;
   std::size_t reach_ = 0;
   std::size_t stops_ = 0;  // that taught something

@@ -18,9 +18,9 @@ constexpr std::size_t kSmallestTrailRing = 64 << 10, kLargestTrailRing = 8 << 20
 
 }  // namespace
 
-// The periods themselves change at each thread's own next sample: set from outside, the very next
-// fault is a sample, chosen by the clock. Only a thread that a burst has left with a far longer one
-// is not waited for; its trail has the weights.
+// The periods themselves change at each thread's own next sample: set from outside while it runs,
+// the very next fault is a sample, chosen by the clock. Only a thread that a burst has left with a
+// far longer one is not waited for; its trail has the weights.
 void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
   for (auto& [tid, thread] : threads_) {
     if (thread->target != &target || !thread->trail.event) continue;
@@ -85,10 +85,11 @@ void PageFaultEngine::reopen(Thread& thread, std::size_t stack_bytes) {
   thread.trail = std::move(fresh);
 }
 
-// The next fault of this thread is a stop: set from outside, a period begins there.
+// The next fault of this thread is a stop, which sets the period again. Only a period of one says
+// so whatever the thread does: while it is not on a processor the kernel begins a longer one anew,
+// and a thread that sleeps between its bursts would never come to the end of it.
 void PageFaultEngine::hurry(Thread& thread) {
-  if (!thread.user || !budgets_of(*thread.target).stops.can_hurry()) return;
-  thread.user->set_period(thread.period);
+  if (thread.user && budgets_of(*thread.target).stops.can_hurry()) thread.user->set_period(1);
 }
 
 void PageFaultEngine::follow_calls(Thread& thread) {

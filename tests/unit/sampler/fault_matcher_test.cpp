@@ -212,6 +212,20 @@ TEST_F(FaultMatcherTest, APlaceThatWasNeverLearntIsReadAtTheLoopsDepth) {
   EXPECT_EQ(matcher.guess(nowhere, kBase, intern), std::nullopt) << "the loop is not that deep";
 }
 
+TEST_F(FaultMatcherTest, TheLoopOfACallerIsNotTheInnermostOne) {
+  // At one depth the loop of the function 1, at another that of what it calls at 40.
+  learn(record_at(0x5000, 512, {{kStackWord, kRowsCode + 22}}), stack_of(kRowsCode, 1, 20));
+  RawStack deeper = stack_of(kBlobsCode, 2, 50);
+  deeper.frames.back() = {{}, 1, 40};
+  learn(record_at(0x6000, 1024, {{kStackWord, kBlobsCode + 52}}), deeper);
+  const auto guess = [&](std::uint64_t instruction) {
+    return matcher.guess(record_at(0x8000, 1600, {{kStackWord + 136, instruction}}, 256), kBase,
+                         intern);
+  };
+  EXPECT_EQ(guess(kRowsCode + 62), StackId{1060});
+  EXPECT_EQ(guess(kRowsCode + 42), std::nullopt) << "it has called a Python function there";
+}
+
 TEST_F(FaultMatcherTest, AFunctionThatNoStackHasShownIsIntroduced) {
   learn(record_at(0x5000, 512, {{kStackWord, kRowsCode + 20}}), stack_of(kRowsCode, 1, 20));
   const auto known = record_at(0x5000, 512, {{kStackWord, kRowsCode + 60}});
