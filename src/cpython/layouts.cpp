@@ -57,6 +57,7 @@ constexpr Strategies strategies_3_07() {
 }
 constexpr Strategies strategies_3_08() {
   Strategies s = strategies_3_07();
+  s.unlinked_heads_are_empty = true;
   s.caches_tell_of_results = true;
   return s;
 }

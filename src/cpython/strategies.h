@@ -102,6 +102,7 @@ struct Strategies {
   bool sizeof_heads_all_types = false;  // 3.11–3.12: getsizeof() adds a collector's head to static types
   bool sizeof_counts_split_keys = true;  // up to 3.12: of a split dict whose keys nobody shares yet
   std::uint8_t min_int_digits = 0;    // that getsizeof() counts; 1 from 3.11: 0 has a digit as well
+  bool unlinked_heads_are_empty = false;  // 3.8+: the collector's head of an object that is in no list
   bool caches_tell_of_results = false;  // 3.8+: lru_cache's tp_traverse, of what its entries hold
   // 3.14+: of values that an instance and its dict share, the dict tells the collector; before, the
   // instance.

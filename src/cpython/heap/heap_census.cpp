@@ -15,6 +15,8 @@ constexpr std::uint64_t kMaxReferences = 1ULL << 40;  // no count is larger
 constexpr std::uint64_t kMaxNodes = 0xfffffff0;       // numbers are 32 bits
 constexpr std::uint64_t kMaxListed = 1ULL << 31;
 constexpr std::uint64_t kLinkFlags = 3;         // low bits of a list's links, 3.8+
+constexpr std::uint64_t kFinalized = 1;         // the lowest bit of `prev`, 3.8+
+constexpr std::uint64_t kMaxOverflow = 0xff;    // of a pinned count
 constexpr std::uint64_t kMinPointer = 0x10000;  // no mapping below: vm.mmap_min_addr
 
 // A str without a cached encoding is allocated up to its characters, a time without a zone up to
@@ -87,9 +89,21 @@ bool HeapCensus::is_static(RemoteAddr address) const {
 bool HeapCensus::is_alive(std::uint64_t count_word) const {
   const auto count = static_cast<std::int64_t>(count_word & count_mask_);
   if (count <= 0 || static_cast<std::uint64_t>(count) >= kMaxReferences) return false;
+  // Above a count of 32 bits (3.14+) is how often it has overflowed, and flags.
+  if (count_mask_ >> 32 == 0 && (count_word >> 32 & 0xffff) > kMaxOverflow) return false;
   if (count_word < kMinPointer || count_word % 8 != 0) return true;
   if (layout_.strategies.immortal_objects && count_word >> 31 == 1) return true;  // a pinned count
   return find_mapping(input_.map, {count_word}) == nullptr;
+}
+
+// The collector's head of an object that is in one of its lists, or in none. In a collection `prev`
+// is anything. An object that looks like one, but has the index of a dict's table for its count and
+// the hash of a type (its address) for its type, has the table's own counts there.
+bool HeapCensus::is_head(const std::byte* head) const {
+  if (!layout_.strategies.unlinked_heads_are_empty) return true;
+  const std::uint64_t next = word_at(head + layout_.offset(Field::kGcHeadNext));
+  if (next != 0) return is_plausible({next & ~kLinkFlags});
+  return word_at(head + layout_.offset(Field::kGcHeadPrev)) <= kFinalized;
 }
 
 std::uint8_t HeapCensus::flags_of(std::uint64_t count_word) const {
@@ -137,6 +151,7 @@ void HeapCensus::sweep_pool(const Pool& pool, TypeCache& cache) {
       if (static_cast<std::uint64_t>(type->basic_size) > pool.block_bytes + kMaxShortfall) continue;
       const std::uint64_t count_word = word_at(block + start + count_at);
       if (!is_alive(count_word)) continue;
+      if (type->has_gc() && !is_head(block + start - head)) continue;
       const RemoteAddr object = pools_.block_start(pool, i) + start;
       pool_objects_.add(object, type->index.value,
                         static_cast<std::uint8_t>(kNodeInPool | flags_of(count_word)));

@@ -94,6 +94,7 @@ class HeapCensus {
 
   void sweep_pool(const Pool& pool, TypeCache& cache);
   bool is_alive(std::uint64_t count_word) const;
+  bool is_head(const std::byte* head) const;
   std::uint8_t flags_of(std::uint64_t count_word) const;
   bool has_room(RemoteAddr address, const TypeFacts& type);
   void walk_list(RemoteAddr head, std::uint8_t generation);

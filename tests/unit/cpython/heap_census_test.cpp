@@ -151,6 +151,37 @@ TEST_P(EveryCensus, LeavesOutADeadObject) {
   EXPECT_EQ(walker.find(object), kNoNode);
 }
 
+// A table of keys may hold the hash of a type, its address, behind bytes that read as a count; what
+// is before them are the table's own counts and no collector's head.
+TEST_P(EveryCensus, AnObjectOfTheCollectorsHasItsHead) {
+  const RemoteAddr loop = image().add_type("Loop", kTypeHaveGc);
+  process_.complete_types();
+  image().put(loop, Field::kTypeMro, image().add_tuple({}).value);
+  const RemoteAddr block =
+      process_.arena() + layout().size(Struct::kPool) + testing::kPoolBlockSize;
+  const RemoteAddr object = block + layout().size(Struct::kGcHead);
+  const auto found = [&](std::uint64_t next, std::uint64_t prev, std::uint64_t count) {
+    image().put(block, Field::kGcHeadNext, next);
+    image().put(block, Field::kGcHeadPrev, prev);
+    process_.memory().write(object + layout().offset(Field::kObjectRefcount), count);
+    image().put(object, Field::kObjectType, loop.value);
+    const Interpreter interpreter = open();
+    HeapWalker walker(
+        {interpreter, process_.memory(), process_.map(), process_.symbols(), nullptr});
+    Nodes heap;
+    EXPECT_THAT(walker.walk(heap), IsOk());
+    return walker.find(object) != kNoNode;
+  };
+  EXPECT_TRUE(found(0, 0, 1)) << "in no list";
+  EXPECT_TRUE(found(loop.value, loop.value, 1)) << "linked";
+  EXPECT_TRUE(found(loop.value + 1, 4, 1)) << "in a collection";
+  EXPECT_FALSE(found(0, 0, 0x00ffffff00000001)) << "no count";
+  if (!layout().strategies.unlinked_heads_are_empty) return;
+  EXPECT_TRUE(found(0, 1, 1)) << "was finalized";
+  EXPECT_FALSE(found(3, 2, 1));
+  EXPECT_FALSE(found(0, 5, 1));
+}
+
 // As of a dict that was stopped while it changed: its value stays reachable, by no name.
 TEST_P(EveryCensus, AnItemWhoseKeyIsNoObjectKeepsItsValue) {
   const RemoteAddr known = image().add_str("known"), lost = image().add_str("lost");
