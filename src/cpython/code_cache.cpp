@@ -112,6 +112,35 @@ bool CodeCache::is_current(const Entry& entry, const MemoryCopy& copy, RemoteAdd
   return now.fingerprint == entry.fingerprint;
 }
 
+CodeCache::PartTypes CodeCache::part_types(std::span<const std::byte> head) {
+  const Field name = layout_->has(Field::kCodeQualname) ? Field::kCodeQualname : Field::kCodeName;
+  const std::array parts = {name, Field::kCodeFilename, Field::kCodeLineTable, Field::kCodeConsts};
+  const Slot type = slot(Field::kObjectType);
+  const std::size_t size = std::size_t{type.offset} + type.width;
+  details_.clear();
+  for (const Field part : parts) details_.want({field_of(head, slot(part))}, size);
+  details_.fetch();
+  PartTypes types{};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto object = details_.find({field_of(head, slot(parts[i]))}, size);
+    if (object.size() == size) types[i] = field_of(object, type);
+  }
+  return types;
+}
+
+// Words that only look like a header are about: a module that has the type `code` in a variable has
+// it in its dict, among names.
+bool CodeCache::is_genuine(const MemoryCopy& copy, RemoteAddr code) {
+  constexpr std::uint64_t kMaxReferences = 1ULL << 40, kPointerEnd = 1ULL << 47;
+  const auto bytes = head_bytes(copy, code);
+  if (bytes.empty() || !part_types_) return false;
+  // All of the word: above a count of 32 bits (3.14+) are flags, higher than any pointer has bits.
+  const Slot count{slot(Field::kObjectRefcount).offset, sizeof(std::uint64_t)};
+  const std::uint64_t word = field_of(bytes, count);
+  if (word == 0 || (word >= kMaxReferences && word < kPointerEnd)) return false;
+  return part_types(bytes) == *part_types_;
+}
+
 Result<Unit> CodeCache::check_type(RemoteAddr type, RemoteAddr code) {
   if (code_type_ && type == code_type_) return Unit{};
   if (code_type_ || !is_plausible(type))
@@ -247,6 +276,7 @@ Result<Unit> CodeCache::load(const MemoryCopy& copy, std::span<const RemoteAddr>
   for (Head& head : heads) MEMSPY_CHECK(want_rest(head));
   details_.fetch();
   for (const Head& head : heads) MEMSPY_CHECK(finish(head));
+  if (!part_types_ && !codes.empty()) part_types_ = part_types(head_bytes(copy, codes.front()));
   return Unit{};
 }
 

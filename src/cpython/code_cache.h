@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -48,10 +49,15 @@ class CodeCache {
   const Entry* find(RemoteAddr code) const;
   // Does the copy show the same code object as the entry? False when it is not in the copy.
   bool is_current(const Entry& entry, const MemoryCopy& copy, RemoteAddr code) const;
+  // For what is not known to be a code object, once one was read. Does the copy show an object that
+  // is in use (in a freed one the count is the allocator's link), and are its name, its file, its
+  // line table and its constants of the types that they are of elsewhere?
+  bool is_genuine(const MemoryCopy& copy, RemoteAddr code);
   // Reads the code objects whose first bytes are in `copy` and replaces older entries: two batches,
   // however many they are. kCorrupt, kUnreadable: one of them is not a code object.
   Result<Unit> load(const MemoryCopy& copy, std::span<const RemoteAddr> codes);
 
+  void forget(RemoteAddr code) { entries_.erase(code); }
   // Forgets the entries when they are very many; not while some are in use. Texts stay.
   void trim();
 
@@ -66,6 +72,8 @@ class CodeCache {
   Slot slot(Field field) const { return layout_->slots[static_cast<std::size_t>(field)]; }
   std::span<const std::byte> head_bytes(const MemoryCopy& copy, RemoteAddr code) const;
   void take_fingerprint(std::span<const std::byte> bytes, Entry& entry) const;
+  using PartTypes = std::array<std::uint64_t, 4>;
+  PartTypes part_types(std::span<const std::byte> head);
   Result<Head> parse(const MemoryCopy& copy, RemoteAddr code);
   Result<Unit> check_type(RemoteAddr type, RemoteAddr code);
   void want_details(const Head& head);
@@ -80,6 +88,7 @@ class CodeCache {
   // The part of a code object that goes into the fingerprint.
   std::size_t constant_begin_ = 0, constant_size_ = 0;
   RemoteAddr code_type_;
+  std::optional<PartTypes> part_types_;  // of the first one that was read
   std::vector<CodeText> texts_;
   std::size_t text_bytes_ = 0;
   std::unordered_multimap<std::size_t, std::uint32_t> text_index_;  // by hash

@@ -285,16 +285,25 @@ std::optional<RemoteAddr> StackReader::Impl::code_around(RemoteAddr instruction)
   return std::nullopt;
 }
 
+// The thread runs on meanwhile, and an imported module's code lives no longer than its import: only
+// an object that is in use before and after its names were read is that function.
 bool StackReader::Impl::find_function(RemoteAddr instruction, RawStack& out) {
   if (interpreter.layout().strategies.bytecode == BytecodeKind::kBytesObject) return false;
   const auto code = code_around(instruction);
   if (!code) return false;
-  copy.clear();
-  codes.want(copy, *code);
-  copy.fetch();
-  if (!codes.load(copy, std::span(&*code, 1)).has_value()) return false;
+  const auto look = [&] {
+    copy.clear();
+    codes.want(copy, *code);
+    copy.fetch();
+    return codes.is_genuine(copy, *code);
+  };
+  if (!look() || !codes.load(copy, std::span(&*code, 1)).has_value()) return false;
   const CodeCache::Entry* entry = codes.find(*code);
   if (entry == nullptr) return false;
+  if (!look() || !codes.is_current(*entry, copy, *code)) {
+    codes.forget(*code);
+    return false;
+  }
   const std::uint64_t offset = instruction.value - entry->bytecode.value;
   if (instruction < entry->bytecode || offset >= static_cast<std::uint64_t>(entry->bytecode_size))
     return false;

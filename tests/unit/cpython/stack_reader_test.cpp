@@ -79,6 +79,16 @@ TEST_P(StackReaderTest, FindsTheFunctionAroundAnInstruction) {
   EXPECT_EQ(image_.reader->resolve(found.frames[0]).function, "burst");
   EXPECT_FALSE(image_.reader->find_function(bytecode + 6000, found)) << "behind its end";
   EXPECT_FALSE(image_.reader->find_function({0x10}, found));
+  for (const std::uint64_t freed : {0x7f1234567890ULL, 0ULL}) {
+    image_.builder.memory().write(code + image_.layout().offset(Field::kObjectRefcount), freed);
+    EXPECT_FALSE(image_.reader->find_function(bytecode + 5000, found)) << freed;
+  }
+  image_.builder.memory().write(code + image_.layout().offset(Field::kObjectRefcount),
+                                std::uint64_t{0x4'0000'c000'0000});
+  EXPECT_TRUE(image_.reader->find_function(bytecode + 5000, found)) << "pinned";
+  image_.builder.put(code, Field::kCodeLineTable, image_.builder.add_str("no table").value);
+  EXPECT_FALSE(image_.reader->find_function(bytecode + 5000, found))
+      << "a dict with that type in it";
   EXPECT_FALSE(image_.reader->find_function({0xffffffffffffff00}, found));
 }
 
