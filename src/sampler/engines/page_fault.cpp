@@ -331,6 +331,8 @@ void PageFaultEngine::charge(Thread& thread, std::uint64_t user_faults, Moment m
 
 // A thread that goes on without a stop: what its trail says so far.
 void PageFaultEngine::drain(Thread& thread, Moment moment) {
+  // Stops are rare once a start-up has used the savings up, and this costs the target nothing.
+  if (moment != Moment::kLast) look_for_interpreter(*thread.target);
   identify(thread);
   charge(thread, take_user_count(thread), moment);
   thread.faults.meet_strangers();
@@ -377,11 +379,16 @@ void PageFaultEngine::flush(Thread& thread) {
 
 // --- from a captured stack to an event ---
 
+void PageFaultEngine::look_for_interpreter(Target& target) {
+  if (target.has_interpreter()) return;
+  target.find_interpreter_soon();
+  if (target.has_interpreter()) roster_.announce(target);
+}
+
 StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
   Target& target = *thread.target;
   if (sample.outside) {
-    target.find_interpreter_soon();
-    if (target.has_interpreter()) roster_.announce(target);
+    look_for_interpreter(target);
     return interner_.marker("[outside Python]");
   }
   // A thread of Python's has no state yet when it begins: what it touches then waits for one.
