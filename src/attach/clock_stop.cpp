@@ -1,6 +1,7 @@
 #include "attach/clock_stop.h"
 
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
@@ -31,6 +32,12 @@ Result<ClockStop> ClockStop::arm(Tid tid, int signal) {
                       "cannot start the clock of thread " + std::to_string(tid.value), err);
   }
   return ClockStop(std::move(fd), signal);
+}
+
+std::chrono::nanoseconds ClockStop::time_run() const {
+  std::uint64_t count = 0;
+  if (::read(fd_.get(), &count, sizeof(count)) != sizeof(count)) return {};
+  return std::chrono::nanoseconds(count);
 }
 
 void ClockStop::rearm() { ::ioctl(fd_.get(), PERF_EVENT_IOC_ENABLE, 0); }

@@ -288,7 +288,6 @@ bool Seizure::has_blocked(Tid tid) const {
 Seizure::Outcome Seizure::await_stop(Interruption& asked, SteadyClock::time_point end) {
   bool clocked = stop_by_clock(asked.tid);
   if (!clocked && !interrupt(asked.tid)) return Outcome::kGone;
-  const auto patience = SteadyClock::now() + kClockPatience;
   for (;;) {
     if (asked.done) return Outcome::kStopped;
     if (asked.gone) return Outcome::kGone;
@@ -296,7 +295,7 @@ Seizure::Outcome Seizure::await_stop(Interruption& asked, SteadyClock::time_poin
     const auto now = SteadyClock::now();
     if (now >= end) return Outcome::kLate;
     if (clocked && has_blocked(asked.tid)) return Outcome::kBlocked;
-    if (clocked && now >= patience) clocked = !interrupt(asked.tid);
+    if (clocked && clock_is_late(asked.tid)) clocked = !interrupt(asked.tid);
     await_event(clocked ? std::min(end, now + kClockReview) : end);
   }
 }

@@ -121,8 +121,8 @@ class Seizure {
 
  private:
   // A clock fires within 10 us of user mode; after kClockReview it is asked whether its thread
-  // still computes, and after kClockPatience it is not relied on: the kernel sends its signal to
-  // processes of memspy's own user only, unless that is root.
+  // still computes, and once that one has run for kClockPatience it is not relied on. On a busy
+  // machine a thread may not run at all for that long, and be interrupted in the call it then enters.
   static constexpr std::chrono::microseconds kClockReview{300}, kClockPatience{20'000};
 
   // What with_all_held() knows of the threads that it has asked about.
@@ -156,7 +156,8 @@ class Seizure {
   bool stop_by_clock(Tid tid);
   void forget_clock(Tid tid, bool fired);
   bool is_clock(Tid tid, const SignalStop& stop) const;
-  void review_clocks(bool late);
+  void review_clocks();
+  bool clock_is_late(Tid tid) const;
   std::size_t held_count() const;
   Held ask_to_stop(Tid tid);
   Result<std::size_t> hold_pass();

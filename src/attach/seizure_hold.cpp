@@ -82,13 +82,14 @@ Seizure::Held Seizure::ask_to_stop(Tid tid) {
 // False: it has ended, which will be reported.
 bool Seizure::interrupt(Tid tid) { return trace(PTRACE_INTERRUPT, tid, 0, 0) == 0; }
 
-// False: perf is refused, its signals would not arrive, or the thread handles all that could be used.
+// False: perf is refused, its signals would not arrive, or the thread handles all that could be
+// used.
 bool Seizure::stop_by_clock(Tid tid) {
   const auto tracee = tracees_.find(tid);
   if (tracee == tracees_.end()) return false;
   const auto status = proc_.status(tracee->second, tid);
-  const auto signal = status.has_value() && perf_signals_reach(*status) ? choose_signal(*status)
-                                                                        : std::nullopt;
+  const auto signal =
+      status.has_value() && perf_signals_reach(*status) ? choose_signal(*status) : std::nullopt;
   if (!signal) return false;
   if (const auto armed = clocks_.find(tid); armed != clocks_.end()) {
     armed->second.rearm();
@@ -116,15 +117,20 @@ bool Seizure::is_clock(Tid tid, const SignalStop& stop) const {
   return it != clocks_.end() && it->second.signal() == stop.signal && stop.is_of(it->second.fd());
 }
 
-// Threads that were about to block when their clock was set are asked again; `late`: those that
-// compute all the same are interrupted.
-void Seizure::review_clocks(bool late) {
+bool Seizure::clock_is_late(Tid tid) const {
+  const auto clock = clocks_.find(tid);
+  return clock == clocks_.end() || clock->second.time_run() >= kClockPatience;
+}
+
+// Threads that were about to block when their clock was set are asked again; those that have
+// computed all the same are interrupted.
+void Seizure::review_clocks() {
   std::vector<Tid> clocked;
   for (const auto& [tid, held] : hold_->threads)
     if (held == Held::kClocked) clocked.push_back(tid);
   for (const Tid tid : clocked) {
     const Stoppable how = (*hold_->ask)(tid);
-    if (how == Stoppable::kComputing && !late) continue;
+    if (how == Stoppable::kComputing && !clock_is_late(tid)) continue;
     // A thread that has just stopped looks like one that has blocked.
     while (wait_once()) {
     }
@@ -143,13 +149,12 @@ void Seizure::await_stops(SteadyClock::time_point end) {
                        [&](const auto& entry) { return entry.second == how; });
   };
   auto review = SteadyClock::now() + kClockReview;
-  const auto patience = SteadyClock::now() + kClockPatience;
   while (any(Held::kAwaited) || any(Held::kClocked)) {
     if (wait_once()) continue;
     const auto now = SteadyClock::now();
     if (now >= end) break;
     if (now >= review) {
-      review_clocks(now >= patience);
+      review_clocks();
       review = SteadyClock::now() + kClockReview;
     }
     await_event(any(Held::kClocked) ? std::min(end, review) : end);
