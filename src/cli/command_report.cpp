@@ -129,7 +129,7 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
   recording::TimeWindow window;
   // A tick comes a little after its time; --from 3 means the one of second 3.
   const auto late = reader.header().interval / 20;
-  if (options.from) window.from = *options.from + late;
+  if (options.from && *options.from > late) window.from = *options.from + late;
   if (options.to) window.to = *options.to + late;
   if (options.from && options.to && *options.from >= *options.to)
     return usage_error("--from is not before --to");
@@ -163,7 +163,7 @@ Verb add_report(CLI::App& root) {
   app.add_flag("--force", options->force, "Replace a file that exists");
   add_report_choices(app, options->choices);
   add_duration(app, "--from", options->from, /*bare_seconds=*/true,
-               "Only from this time of the run on");
+               "Only from this time of the run on", std::chrono::nanoseconds::zero());
   add_duration(app, "--to", options->to, /*bare_seconds=*/true, "Only up to this time of the run");
   app.add_option("--file", options->annotate.only_file, "source: only this file (or its tail)")
       ->type_name("FILE");

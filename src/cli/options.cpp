@@ -88,14 +88,15 @@ Result<Pid> parse_pid(const std::string& text) {
 
 void add_duration(CLI::App& app, const std::string& names,
                   std::optional<std::chrono::nanoseconds>& target, bool bare_seconds,
-                  const std::string& description) {
-  add_text(app, names, "DUR", description, [&target, names, bare_seconds](const std::string& text) {
+                  const std::string& description, std::chrono::nanoseconds least) {
+  const auto parse = [&target, names, bare_seconds, least](const std::string& text) {
     const auto parsed = parse_duration(text, bare_seconds);
     const std::string name = names.substr(names.rfind(',') + 1);
     if (!parsed) refuse(name, parsed.error().message);
-    if (parsed->count() <= 0) refuse(name, "\"" + text + "\" is not more than nothing");
+    if (*parsed < least) refuse(name, "\"" + text + "\" is not more than nothing");
     target = *parsed;
-  });
+  };
+  add_text(app, names, "DUR", description, parse);
 }
 
 void add_percent(CLI::App& app, const std::string& names, double& target,

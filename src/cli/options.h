@@ -72,7 +72,8 @@ void add_shape(CLI::App& app, ShapeOptions& options);
 // `names` as CLI11 takes them. Bad values throw CLI::ValidationError with a text for people.
 void add_duration(CLI::App& app, const std::string& names,
                   std::optional<std::chrono::nanoseconds>& target, bool bare_seconds,
-                  const std::string& description);
+                  const std::string& description,
+                  std::chrono::nanoseconds least = std::chrono::nanoseconds(1));
 void add_percent(CLI::App& app, const std::string& names, double& target,
                  const std::string& description);
 

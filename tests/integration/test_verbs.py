@@ -86,6 +86,10 @@ class Verbs(harness.PythonCase):
         out = self.folder / "out.folded"
         self.run_memspy("report", recording, "-o", out)
         self.assertEqual(profiles.Folded(out).top()[:2], ("grow_steadily", "fates.py"))
+        self.assertEqual(self.run_memspy("report", recording, "--from", "0").out, text)
+        later = self.run_memspy("report", recording, "--from", "0.5").out
+        self.assertNotEqual(later, text)
+        self.run_memspy("report", recording, "--from", "2", "--to", "1", code=2)
         document = json.loads(self.run_memspy("report", recording, "-f", "json").out)
         self.assertTrue(document["schema"].startswith("memspy."))
         csv = self.folder / "series.csv"
