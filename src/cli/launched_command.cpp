@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kEndPoll{20};
 constexpr std::chrono::seconds kEndPatience{5};
+// An interpreter is up and found by then, also on a busy machine.
+constexpr std::chrono::seconds kStartUpTime{1};
 
 // Gone, or a zombie that waits for its parent.
 bool ended(Pid pid, const Env& env) {
@@ -119,6 +121,11 @@ std::optional<Error> explain_no_python(const LiveRequest& request, const RunHead
   const Pid pid = command->identity.pid;
   const bool gone = ended(pid, env);
   if (gone && watch.python() == WatchSink::Python::kNamed) return ended_too_soon(*command, summary);
+  if (!gone && summary.ended_by.starts_with("signal") && summary.duration < kStartUpTime) {
+    say(env, fmt::format("no interpreter was found in the {} before the end was asked for",
+                         format_duration(summary.duration)));
+    return std::nullopt;
+  }
   std::string tried;
   if (!gone) {
     std::vector<cpython::LocatorAttempt> attempts;

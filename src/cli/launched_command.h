@@ -13,7 +13,8 @@ namespace memspy::cli {
 // Why a run over a launched command has no line of Python in it: no process of it was one. Only an
 // attach to a PID can be refused before the run; a shell may become Python at any time.
 // kUnsupported; kTargetGone when it was called python and ended too soon to tell. nullopt: it was
-// Python, or nobody looked (engine rss). Asked while the command is still there, if it is.
+// Python, or nobody looked (engine rss), or a signal ended the run before anybody could know, which
+// is told. Asked while the command is still there, if it is.
 std::optional<Error> explain_no_python(const LiveRequest& request, const RunHeader& header,
                                        const RunSummary& summary, const WatchSink& watch, Env& env);
 

@@ -47,6 +47,7 @@ class FakeSession final : public sampler::Session {
     if (script_->run_error) return *script_->run_error;
     RunSummary summary = sample_summary();
     summary.ended_by = script_->ended_by;
+    summary.duration = script_->lasts.value_or(summary.duration);
     summary.rejected = script_->rejected;
     if (script_->tell_nothing) {
       summary.samples = 0;

@@ -2,7 +2,9 @@
 // and a session that tells the sample run.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -30,7 +32,8 @@ class TurnedClock final : public Clock {
 struct SessionScript {
   std::optional<Error> start_error, run_error;
   std::string ended_by = "duration";
-  bool tell_nothing = false;  // the target was gone at once
+  std::optional<std::chrono::nanoseconds> lasts;  // else as sample_run says
+  bool tell_nothing = false;                      // the target was gone at once
   std::uint64_t rejected = 3;
   std::optional<Pid> launched;
   // All processes of the run as programs of this path and version, "" for no Python.

@@ -70,6 +70,20 @@ TEST_F(Launched, one_that_runs_on_is_looked_at_once_more) {
   EXPECT_THAT(world_.err(), Not(HasSubstr("-s, ")));
 }
 
+TEST_F(Launched, a_key_that_comes_before_anybody_can_know_is_no_failure) {
+  world_.script.becomes = {"/usr/bin/dash", ""};
+  world_.script.ended_by = "signal SIGINT";
+  world_.proc.add(4242, {.comm = "sh"});
+  world_.script.lasts = std::chrono::milliseconds(70);
+  EXPECT_EQ(record({"--keep-running"}), 0) << world_.err();
+  EXPECT_THAT(world_.err(), HasSubstr("no interpreter was found in the 70.0 ms before"));
+  world_.script.lasts = std::chrono::seconds(2);
+  EXPECT_EQ(record({"--keep-running"}), 5);
+  world_.script.lasts = std::chrono::milliseconds(70);
+  world_.proc.remove(4242);
+  EXPECT_EQ(record({"--keep-running"}), 5) << "it has ended, and was none";
+}
+
 TEST_F(Launched, a_python_that_ended_too_soon_is_exit_6) {
   world_.script.becomes = {"/usr/bin/python3.11", ""};
   EXPECT_EQ(record(), 6);
