@@ -170,6 +170,7 @@ void FaultPlaces::note_anchor(Key key, const Place& place) {
   if (it == anchors_.end()) {
     if (anchors_.size() >= kMaxAnchors) anchors_.pop_back();
     it = anchors_.insert(anchors_.end(), {depth, slot.ahead, 0});
+    ++generation_;
   }
   it->ahead = slot.ahead;
   ++it->seen;

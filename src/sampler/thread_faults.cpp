@@ -69,7 +69,10 @@ std::optional<StackId> ThreadFaults::match(const attach::FaultRecord& record) {
 void ThreadFaults::meet_strangers() {
   if (reader_ == nullptr) return;
   int searches = 0;
-  for (const Unknown& unknown : waiting_) {
+  // What is known only grows: what named no function says no more until it does.
+  const std::uint64_t known = matcher_.generation() + 1;
+  for (Unknown& unknown : waiting_) {
+    if (std::exchange(unknown.met, known) == known) continue;
     const auto instruction = matcher_.stranger(unknown.record, stack_base_);
     if (!instruction || unfound_.contains(instruction->value)) continue;
     cpython::RawStack function;

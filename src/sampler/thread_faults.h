@@ -77,6 +77,7 @@ class ThreadFaults {
   void settle(Mode mode, std::uint64_t faults, std::uint64_t period);
   // Are there records that name no stack yet?
   bool waits() const { return !waiting_.empty(); }
+  std::size_t waiting() const { return waiting_.size(); }
   // Those of them whose places are known by now are charged.
   void retry();
   // Waits no longer.
@@ -101,6 +102,7 @@ class ThreadFaults {
     attach::FaultRecord record;
     std::vector<Page> pages;
     std::optional<StackId> stack;  // to be charged should none be found
+    std::uint64_t met = 0;         // with so much known it was looked at by meet_strangers()
   };
   struct Side {
     std::optional<StackId> stack;

@@ -17,8 +17,9 @@ using attach::FaultKind;
 using attach::FaultRecord;
 using attach::PerfFaultEvent;
 
-constexpr auto kTimer = 50ms;           // budgets are looked at; also a net under lost wake-ups
-constexpr auto kBesidePause = 10ms;     // between stacks read beside a thread
+constexpr auto kTimer = 50ms;  // budgets are looked at; also a net under lost wake-ups
+// Between stacks read beside a thread: ever longer while they lead to nothing.
+constexpr std::chrono::nanoseconds kBesidePause = 10ms, kLongestBesidePause = 640ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxRetired = 8;
 constexpr int kPassingBlocks = 5;
@@ -337,11 +338,20 @@ void PageFaultEngine::drain(Thread& thread, Moment moment) {
   charge(thread, take_user_count(thread), moment);
   thread.faults.meet_strangers();
   if (moment == Moment::kLast) return;
-  if (thread.faults.take_wish()) hurry(thread);
   const auto now = std::chrono::steady_clock::now();
+  if (thread.faults.take_wish()) {
+    hurry(thread);
+    thread.beside_pause = kBesidePause;
+    thread.next_beside = std::min(thread.next_beside, now + kBesidePause);
+  }
   if (now < thread.next_beside || !thread.faults.much_unknown()) return;
-  thread.next_beside = now + kBesidePause;
+  const std::size_t before = thread.faults.waiting();
   learn_beside(thread);
+  thread.beside_pause =
+      thread.faults.waiting() < before
+          ? kBesidePause
+          : std::clamp(2 * thread.beside_pause, kBesidePause, kLongestBesidePause);
+  thread.next_beside = now + thread.beside_pause;
 }
 
 // Faults in user mode that no stop has told the budget of.

@@ -75,6 +75,7 @@ class PageFaultEngine final : public TracingEngine {
     std::optional<std::uint64_t> born_with;  // the same, of a thread that began under observation
     std::uint64_t kernel_period = 1, kernel_wakes = 0;
     SteadyTime next_identification{}, next_beside{};
+    std::chrono::nanoseconds beside_pause{};
     SteadyTime kept_until{};  // once it has ended
     cpython::RawStack stack;  // as last read
     ThreadFaults faults;
