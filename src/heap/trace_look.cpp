@@ -22,6 +22,11 @@ using cpython::Interpreter;
 // a walk finds less than the table counts.
 constexpr int kLooks = 3;
 
+// Nothing missing, and the sum is what the process itself says, where it is known to say it.
+bool is_whole(const TraceTable& table) {
+  return !table.damage.any() && table.current_bytes.value_or(table.traced_bytes) == table.traced_bytes;
+}
+
 class TraceLooker {
  public:
   TraceLooker(Pid pid, const TraceLookOptions& options) : pid_(pid), options_(options) {}
@@ -108,7 +113,7 @@ Result<TraceLook> TraceLooker::look() {
   MEMSPY_CHECK(find_interpreter());
   for (int left = kLooks; left > 0; --left) {
     MEMSPY_CHECK(look_once());
-    if (!look_.table.damage.any()) break;
+    if (is_whole(look_.table)) break;
     look_.remarks.emplace_back("the table was not whole");
   }
   if (options_.types) {
