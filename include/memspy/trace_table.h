@@ -59,7 +59,10 @@ struct TraceTable {
   std::optional<std::uint64_t> current_bytes, peak_bytes;
   std::uint64_t claimed = 0;      // traces that the tables say they hold
   std::uint32_t frame_limit = 0;  // frames kept per trace; 0: not known
-  std::string found_by;           // the way to the table, for a person
+  // What tracing itself costs, about: entries, traces and stacks in the chunks of malloc that hold
+  // them, which are traced by nobody.
+  std::uint64_t own_bytes = 0;
+  std::string found_by;  // the way to the table, for a person
   TraceDamage damage;
 
   std::span<const TraceFrame> frames_of(const TraceStack& stack) const {

@@ -38,6 +38,7 @@ ordered_json tracing_json(const TraceTable& table) {
           {"traces", table.traces.size()},
           {"bytes", table.traced_bytes},
           {"frame_limit", table.frame_limit},
+          {"own_bytes", table.own_bytes},
           {"found_by", table.found_by}};
 }
 

@@ -44,11 +44,12 @@ std::string facts(const TraceView& look) {
                                  grouped_digits(table.traces.size()));
   text += table.peak_bytes ? fmt::format(", {} at its peak", format_bytes(*table.peak_bytes))
                            : ", peak not known";
-  text += ", " + what_is_kept(table);
+  text += ", " + what_is_kept(table) + "\n";
   if (look.header->rss_bytes > 0)
-    text += fmt::format("; process RSS {}", format_bytes(look.header->rss_bytes));
+    text += fmt::format("process RSS {}; ", format_bytes(look.header->rss_bytes));
+  text += fmt::format("tracing itself takes about {}", format_bytes(table.own_bytes));
   if (look.header->pause.count() > 0)
-    text += fmt::format(", paused {}", format_duration(look.header->pause));
+    text += fmt::format("; paused {}", format_duration(look.header->pause));
   return text;
 }
 
@@ -125,7 +126,7 @@ std::string damage_lines(const TraceView& look) {
 
 std::string name_of(const TraceRow& row) {
   if (row.type.empty()) return escape_text(row.place);
-  return fmt::format("{} from {}", escape_text(row.type), escape_text(row.place));
+  return fmt::format("{} made at {}", escape_text(row.type), escape_text(row.place));
 }
 
 double minutes_between(const TraceView& before, const TraceView& now) {
@@ -181,10 +182,10 @@ std::string trace_verdict(const TraceView& look, const TraceRows& rows) {
   std::string text;
   if (static_cast<double>(top.bytes) >= kWorthAName * all) {
     text = fmt::format(
-        "{} allocated {} that are still there ({} of what is {}): "
+        "{} {} {} that are still there ({} of what is {}): "
         "memspy traces {} --watch 30s says whether it grows",
-        name_of(top), format_bytes(top.bytes), part, rows.left_out.count > 0 ? "shown" : "traced",
-        pid);
+        name_of(top), top.type.empty() ? "allocated" : "takes", format_bytes(top.bytes), part,
+        rows.left_out.count > 0 ? "shown" : "traced", pid);
   } else {
     text =
         fmt::format("no {} has more than {} of what is traced: {}", trace_group_name(rows.by), part,
@@ -193,8 +194,9 @@ std::string trace_verdict(const TraceView& look, const TraceRows& rows) {
   }
   const auto rss = static_cast<double>(look.header->rss_bytes);
   const auto traced = static_cast<double>(look.table->traced_bytes);
-  if (rss > 0 && traced < kCoversRss * rss)
-    text += fmt::format("; the traces are {} of RSS, memspy heap {} says what the rest is",
+  const auto own = static_cast<double>(look.table->own_bytes);
+  if (rss > 0 && traced + own < kCoversRss * rss)
+    text += fmt::format("; what is traced is {} of RSS, memspy heap {} says what the rest is",
                         percent(traced, rss), pid);
   return text;
 }

@@ -1,6 +1,6 @@
 #include "cpython/traces/read_traces.h"
 
-#include <array>
+#include <algorithm>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -14,6 +14,11 @@ constexpr std::uint64_t kWord = 8;
 constexpr std::uint64_t kMaxDomains = 4096;
 // Static variables of one file lie side by side: the others are within so many bytes of `traces`.
 constexpr std::uint64_t kNeighbourhood = 256;
+
+// What malloc takes for a request: a header of 8 bytes, multiples of 16, 32 at least.
+std::uint64_t chunk_bytes(std::uint64_t size) {
+  return std::max<std::uint64_t>(32, (size + 8 + 15) / 16 * 16);
+}
 
 class Reader {
  public:
@@ -33,6 +38,8 @@ class Reader {
   void ask_neighbours(TracePlace& place);
   void read_totals(const TracePlace& place);
   void add(const HashEntry& entry, std::uint32_t domain);
+  std::uint64_t cost_of(const HashTable& table, std::uint64_t entries) const;
+  std::uint64_t cost_of_stacks() const;
 
   const TraceInput& input_;
   const Layout& layout_;
@@ -54,6 +61,24 @@ void Reader::add(const HashEntry& entry, std::uint32_t domain) {
   table_.traced_bytes += raw->bytes;
 }
 
+std::uint64_t Reader::cost_of(const HashTable& table, std::uint64_t entries) const {
+  const std::uint64_t entry =
+      layout_.size(Struct::kHashtableEntry) + table.key_bytes + table.data_bytes;
+  std::uint64_t each = chunk_bytes(entry);
+  if (table.data_bytes == 0) each += chunk_bytes(layout_.size(Struct::kTrace));
+  return chunk_bytes(table.buckets * kWord) + entries * each;
+}
+
+// Each is kept by an entry of a table of its own, which is half full.
+std::uint64_t Reader::cost_of_stacks() const {
+  constexpr std::uint64_t kEntry = 32 + 2 * kWord;
+  std::uint64_t bytes = 0;
+  for (const TraceStack& stack : table_.stacks)
+    bytes += kEntry + chunk_bytes(layout_.offset(Field::kTraceStackFrames) +
+                                  stack.count * std::uint64_t{layout_.size(Struct::kTraceFrame)});
+  return bytes;
+}
+
 void Reader::walk(RemoteAddr address, std::uint32_t domain) {
   const auto head = read_hash_table(bytes_, layout_, address, memory_bytes_);
   if (!head) {
@@ -66,6 +91,7 @@ void Reader::walk(RemoteAddr address, std::uint32_t domain) {
     return true;
   });
   table_.damage.broken_chains += walked.broken_chains + (walked.cut ? 1 : 0);
+  table_.own_bytes += cost_of(*head, walked.entries);
   if (head->count > walked.entries) table_.damage.missing += head->count - walked.entries;
 }
 
@@ -140,6 +166,7 @@ Result<std::optional<TraceTable>> Reader::read(std::string* evidence) {
     walk_domains(place.domains);
   }
   read_totals(place);
+  table_.own_bytes += cost_of_stacks();
   return std::optional(std::move(table_));
 }
 

@@ -93,7 +93,7 @@ def tell_truth(path, still, live):
     current, peak = tracemalloc.get_traced_memory()
     snapshot = tracemalloc.take_snapshot()
     limit = tracemalloc.get_traceback_limit()
-    truth = {"current": current, "peak": peak, "limit": limit}
+    truth = {"current": current, "peak": peak, "limit": limit, "own": tracemalloc.get_tracemalloc_memory()}
     for key in ("lineno", "filename", "traceback"):
         truth[key] = rows(snapshot, key)
     with open(path, "w", encoding="utf-8") as file:
