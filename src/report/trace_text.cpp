@@ -181,10 +181,11 @@ std::string trace_verdict(const TraceView& look, const TraceRows& rows) {
   const std::string part = percent(static_cast<double>(top.bytes), all);
   std::string text;
   if (static_cast<double>(top.bytes) >= kWorthAName * all) {
+    const std::string bytes = format_bytes(top.bytes);
     text = fmt::format(
-        "{} {} {} that are still there ({} of what is {}): "
-        "memspy traces {} --watch 30s says whether it grows",
-        name_of(top), top.type.empty() ? "allocated" : "takes", format_bytes(top.bytes), part,
+        "{} {} ({} of what is {}): memspy traces {} --watch 30s says whether it grows",
+        name_of(top),
+        top.type.empty() ? "allocated " + bytes + " that are still there" : "takes " + bytes, part,
         rows.left_out.count > 0 ? "shown" : "traced", pid);
   } else {
     text =

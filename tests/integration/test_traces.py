@@ -262,6 +262,21 @@ class Live(TraceCase):
         self.run_memspy("traces", zoo.still, "--watch", "100ms", "-o", text)
         self.assertIn("nothing grew or shrank", text.read_text())
 
+    def test_a_table_that_changes_all_the_time(self):
+        """Whenever it is stopped, what was read is what the process counts; or the look is taken again."""
+        zoo = TraceZoo(self.python, "--frames", "4")
+        self.addCleanup(zoo.end)
+        zoo.target.ask("churn")
+        totals = set()
+        for _ in range(6):
+            said = self.run_memspy("traces", zoo.live, "--json").json()
+            self.assertFalse(any(said["unread"].values()), said["unread"])
+            self.assertEqual(said["tracing"]["bytes"], said["tracing"]["current_bytes"])
+            self.assertGreaterEqual(said["tracing"]["peak_bytes"], said["tracing"]["current_bytes"])
+            totals.add(said["tracing"]["bytes"])
+        self.assertGreater(len(totals), 1, "it stands still")
+        self.assert_untouched(zoo.live)
+
     def test_off(self):
         for arguments, stop in (["--off"], False), ([], True):
             zoo = TraceZoo(self.python, *arguments)

@@ -9,6 +9,8 @@ pause(2) and is what memspy looks at; the second writes tracemalloc's statistics
     <- {"event": "ready", "still": PID of the child that stands still, "lines": those of the marks}
     -> grow N     keeps N more blobs
     <- {"event": "grow", "bytes": …}
+    -> churn      two threads allocate and free from now on, and have the table grow and shrink
+    <- {"event": "churn"}
     -> stop       ends tracing
     <- {"event": "stop"}
 """
@@ -18,6 +20,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import tracemalloc
 
 import talk
@@ -120,11 +123,22 @@ def grow(count):
     return count * BLOB_BYTES
 
 
+def churn():
+    while True:
+        passing = {number: str(number) for number in range(20000)}
+        small = [bytearray(10) for _ in range(3000)]
+        del passing, small
+
+
 def serve():
     while True:
         words = talk.hear().split()
         if words[0] == "grow":
             talk.say("grow", bytes=grow(int(words[1])))
+        if words[0] == "churn":
+            for _ in range(2):
+                threading.Thread(target=churn, daemon=True).start()
+            talk.say("churn")
         if words[0] == "stop":
             tracemalloc.stop()
             talk.say("stop")
