@@ -24,7 +24,8 @@ constexpr int kLooks = 3;
 
 // Nothing missing, and the sum is what the process itself says, where it is known to say it.
 bool is_whole(const TraceTable& table) {
-  return !table.damage.any() && table.current_bytes.value_or(table.traced_bytes) == table.traced_bytes;
+  return !table.damage.any() &&
+         table.current_bytes.value_or(table.traced_bytes) == table.traced_bytes;
 }
 
 class TraceLooker {
