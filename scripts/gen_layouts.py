@@ -18,9 +18,10 @@ import sys
 
 from layout_fields import DEBUG_FIELDS, DEBUG_SIZES, FIELDS, STRUCTS
 from layout_heap_fields import BORROWED, HEAP_FIELDS, HEAP_STRUCTS, MEMBERS
+from layout_trace_fields import TRACE_FIELDS, TRACE_STRUCTS
 
-ALL_FIELDS = {**FIELDS, **HEAP_FIELDS}
-ALL_STRUCTS = {**STRUCTS, **HEAP_STRUCTS}
+ALL_FIELDS = {**FIELDS, **HEAP_FIELDS, **TRACE_FIELDS}
+ALL_STRUCTS = {**STRUCTS, **HEAP_STRUCTS, **TRACE_STRUCTS}
 # Heads, heads of lists of weak references, dead objects kept for reuse, and what is not of the heap:
 # embedded objects, and some 500 names and types of the parser, which the types themselves hold.
 NOT_OWNED = r"ob_type$|weak(ref)?list$|free_?lists?(\[|$|\.)|^ob_base|^static_objects|^_initial_thread|^ast\b"
@@ -66,11 +67,18 @@ def inside_gdb(gdb, result_path):
     gdb.execute("set max-value-size unlimited")
 
     def find(typename, path):
+        variable = typename.removeprefix("variable ")
         try:
             if path == "sizeof":
-                return [int(gdb.parse_and_eval(f"sizeof({typename})")), 1]
-            kind = gdb.parse_and_eval(f"(({typename}*)0)->{path}").type.strip_typedefs()
-            offset = int(gdb.parse_and_eval(f"(unsigned long)&(({typename}*)0)->{path}"))
+                return [int(gdb.parse_and_eval(f"sizeof({variable})")), 1]
+            if variable != typename:
+                kind = gdb.parse_and_eval(f"{variable}.{path}").type.strip_typedefs()
+                start, member = (int(gdb.parse_and_eval(f"(unsigned long)&{of}"))
+                                 for of in (variable, f"{variable}.{path}"))
+                offset = member - start
+            else:
+                kind = gdb.parse_and_eval(f"(({typename}*)0)->{path}").type.strip_typedefs()
+                offset = int(gdb.parse_and_eval(f"(unsigned long)&(({typename}*)0)->{path}"))
         except gdb.error:
             return None
         if kind.code == gdb.TYPE_CODE_ARRAY:

@@ -173,8 +173,9 @@ std::unique_ptr<App> make_app() {
   root.get_formatter()->column_width(30);
   add_common(root, app->common);
   root.require_subcommand(0, 1);
-  for (const auto add : {add_attach, add_record, add_report, add_top, add_dump, add_heap,
-                         add_snapshot, add_why, add_gc, add_diff, add_doctor, add_completions})
+  for (const auto add :
+       {add_attach, add_record, add_report, add_top, add_dump, add_heap, add_snapshot, add_why,
+        add_gc, add_traces, add_diff, add_doctor, add_completions})
     app->verbs.push_back(add(root));
   return app;
 }

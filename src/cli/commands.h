@@ -14,6 +14,7 @@ Verb add_heap(CLI::App& root);
 Verb add_snapshot(CLI::App& root);
 Verb add_why(CLI::App& root);
 Verb add_gc(CLI::App& root);
+Verb add_traces(CLI::App& root);
 Verb add_diff(CLI::App& root);
 Verb add_doctor(CLI::App& root);
 Verb add_completions(CLI::App& root);

@@ -24,6 +24,8 @@
 namespace memspy::heap {  // heap/heap_look.h, for those who look
 struct HeapLook;
 struct LookOptions;
+struct TraceLook;  // heap/trace_look.h
+struct TraceLookOptions;
 }  // namespace memspy::heap
 
 namespace memspy::cli {
@@ -34,6 +36,7 @@ using LookAt = std::function<Result<sampler::ProcessLook>(Pid, const sampler::Lo
 using LookAtHeap = std::function<Result<heap::HeapLook>(Pid, const heap::LookOptions&)>;
 using LookAtCore = std::function<Result<heap::HeapLook>(
     const std::string& core, const std::string& executable, const heap::LookOptions&)>;
+using LookAtTraces = std::function<Result<heap::TraceLook>(Pid, const heap::TraceLookOptions&)>;
 using FindInterpreter = std::function<Result<cpython::Interpreter>(
     Pid, std::optional<int> assume_minor, std::vector<cpython::LocatorAttempt>&)>;
 using Diagnose = std::function<std::vector<attach::Finding>(Pid)>;
@@ -61,6 +64,7 @@ struct Env {
   LookAt look_at{};
   LookAtHeap look_at_heap{};
   LookAtCore look_at_core{};
+  LookAtTraces look_at_traces{};
   FindInterpreter find_interpreter{};
   CheckAccess check_access{};
   Diagnose diagnose{};

@@ -71,14 +71,18 @@ void set_place(HeapSourceOptions& options, const std::string& text) {
 
 std::string OpenedHeap::verdict() const { return heap::verdict_of(snapshot, owners); }
 
-void add_image_choices(CLI::App& app, ImageChoices& choices) {
+void add_copy_choices(CLI::App& app, ImageChoices& choices) {
   add_duration(app, "--max-pause", choices.max_pause, /*bare_seconds=*/false,
                "Give up rather than stop the process for longer");
   app.add_option("--spool", choices.spool, "Folder for the copy of the memory, else memory")
       ->type_name("DIR")
       ->take_last();
-  app.add_flag("--values", choices.values, "Contents of strings and numbers too");
   add_assume_layout(app, choices.assume_minor);
+}
+
+void add_image_choices(CLI::App& app, ImageChoices& choices) {
+  add_copy_choices(app, choices);
+  app.add_flag("--values", choices.values, "Contents of strings and numbers too");
 }
 
 void add_heap_source(CLI::App& app, HeapSourceOptions& options) {

@@ -28,7 +28,9 @@ struct HeapSourceOptions {
   ImageChoices image;
 };
 
-void add_image_choices(CLI::App& app, ImageChoices& choices);
+// --max-pause, --spool, --assume-layout: of every copy of a process' memory.
+void add_copy_choices(CLI::App& app, ImageChoices& choices);
+void add_image_choices(CLI::App& app, ImageChoices& choices);  // and --values
 // -p PID, and a place of its own for a PID or a file.
 void add_heap_source(CLI::App& app, HeapSourceOptions& options);
 

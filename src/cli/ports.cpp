@@ -8,6 +8,7 @@
 
 #include "cli/process_facts.h"
 #include "heap/heap_look.h"
+#include "heap/trace_look.h"
 #include "procfs/processes.h"
 #include "sampler/target.h"
 
@@ -65,6 +66,12 @@ void open_real_ports(Env& env) {
     return name_python_children(std::move(look).error(), pid, proc);
   };
   env.look_at_core = heap::look_at_core;
+  env.look_at_traces = [proc](Pid pid,
+                              const heap::TraceLookOptions& options) -> Result<heap::TraceLook> {
+    auto look = heap::look_at_traces(pid, options);
+    if (look.has_value()) return look;
+    return name_python_children(std::move(look).error(), pid, proc);
+  };
   env.list_python = [proc] {
     std::vector<ProcessRow> rows;
     for (const auto& process : procfs::find_python_processes(proc))

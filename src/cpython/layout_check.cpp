@@ -59,6 +59,21 @@ constexpr Field kAlwaysNeeded[] = {
     Field::kArenaAddress,
     Field::kPoolRefCount,
     Field::kPoolMaxNextOffset,
+    Field::kTraceConfigTracing,
+    Field::kTraceConfigFrameLimit,
+    Field::kHashtableCount,
+    Field::kHashtableBucketCount,
+    Field::kHashtableBuckets,
+    Field::kHashtableHash,
+    Field::kHashtableCompare,
+    Field::kHashtableEntryNext,
+    Field::kHashtableEntryHash,
+    Field::kTraceBytes,
+    Field::kTraceStack,
+    Field::kTraceStackFrameCount,
+    Field::kTraceStackFrames,
+    Field::kTraceFrameFilename,
+    Field::kTraceFrameLine,
 };
 
 void add(std::vector<Field>& needed, std::initializer_list<Field> fields) {
@@ -110,6 +125,15 @@ std::vector<Field> fields_of(const Strategies& s) {
   if (s.obmalloc != ObmallocPlace::kStatics) {
     add(needed, {Field::kInterpreterObmalloc, Field::kObmallocArenas, Field::kObmallocMaxArenas});
   }
+  if (s.traces_place == TracesPlace::kRuntime) {
+    add(needed, {Field::kRuntimeTracemalloc, Field::kTracemallocConfig, Field::kTracemallocBytes,
+                 Field::kTracemallocPeak, Field::kTracemallocTraces, Field::kTracemallocDomains});
+  }
+  if (s.hashtable == HashtableKind::kInlineEntries) {
+    add(needed, {Field::kHashtableKeySize, Field::kHashtableDataSize});
+  } else {
+    add(needed, {Field::kHashtableEntryKey, Field::kHashtableEntryValue});
+  }
   return needed;
 }
 
@@ -125,13 +149,15 @@ Result<Unit> validate_field(const Layout& layout, Field field) {
   if (!slot) return Unit{};
   if (slot->width > 8) return misplaced(layout, field, "is too wide");
   const std::uint32_t size = layout.size(field_owner(field));
+  // An array of packed frames of 12 bytes, flexible from 3.15 on.
+  const bool packed = field == Field::kTraceStackFrames;
   // A flexible array may begin where its structure ends.
-  const bool flexible = slot->width == 1 && slot->offset == size;
+  const bool flexible = (slot->width == 1 || packed) && slot->offset == size;
   if (!flexible && (slot->offset > size || slot->width > size - slot->offset)) {
     return misplaced(layout, field, fmt::format("is outside its structure of {:#x} bytes", size));
   }
   // 3.13.18 as Debian builds it has its generations on a 4-byte boundary.
-  const std::uint32_t alignment = field == Field::kGcGenerations ? 4 : slot->width;
+  const std::uint32_t alignment = packed || field == Field::kGcGenerations ? 4 : slot->width;
   if (slot->offset % alignment != 0) return misplaced(layout, field, "is not aligned");
   return Unit{};
 }

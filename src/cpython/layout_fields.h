@@ -25,6 +25,9 @@ enum class Struct : std::uint8_t {
   kWeakref, kMemoryView, kManagedBuffer, kException, kTraceback, kPartial, kLruCache, kLruElement,
   kDeque, kDequeBlock, kDefaultDict, kOrderedDict, kOrderedNode, kFuture, kTask, kArray,
   kArrayDescriptor, kBytesIo, kStringIo, kBuffered, kStruct, kCData, kDecimal,
+  // of tracemalloc
+  kTracemalloc,  // _tracemalloc_runtime_state (3.12+)
+  kTraceConfig, kHashtable, kHashtableEntry, kTrace, kTraceStack, kTraceFrame,
   kCount
 };
 
@@ -166,6 +169,24 @@ enum class Field : std::uint16_t {
   kStringIoBuffer, kStringIoCapacity, kBufferedBuffer, kBufferedBufferSize, kStructCodes,
   kCDataPointer, kCDataNeedsFree, kCDataSize, kCDataValue, kDecimalAlloc, kDecimalData,
   kDecimalInline,
+  // Below: only the table of tracemalloc is read with these; scripts/layout_trace_fields.py.
+  kRuntimeTracemalloc,                                     // 3.12+, embedded; before: static variables
+  kTracemallocConfig,                                      // embedded
+  kTracemallocBytes, kTracemallocPeak,
+  kTracemallocTraces, kTracemallocDomains,
+  kTraceConfigTracing, kTraceConfigFrameLimit,
+  // _Py_hashtable_t
+  kHashtableCount, kHashtableBucketCount, kHashtableBuckets,
+  kHashtableKeySize, kHashtableDataSize,                   // up to 3.8: HashtableKind
+  kHashtableHash, kHashtableCompare,                       // functions
+  kHashtableEntryNext, kHashtableEntryHash,
+  kHashtableEntryKey, kHashtableEntryValue,                // 3.9+: HashtableKind
+  kTraceBytes, kTraceStack,
+  kTraceStackFrameCount,
+  kTraceStackTotal,                                        // 3.9+: with those not kept
+  kTraceStackFrames,                                       // array, most recent call first
+  kTraceFrameFilename,                                     // TraceFilenameKind
+  kTraceFrameLine,
   kCount
 };
 // clang-format on

@@ -36,6 +36,13 @@ bool is_object(Struct of) {
     case Struct::kDequeBlock:
     case Struct::kOrderedNode:
     case Struct::kArrayDescriptor:
+    case Struct::kTracemalloc:
+    case Struct::kTraceConfig:
+    case Struct::kHashtable:
+    case Struct::kHashtableEntry:
+    case Struct::kTrace:
+    case Struct::kTraceStack:
+    case Struct::kTraceFrame:
       return false;
     default:
       return true;

@@ -64,6 +64,7 @@ constexpr Strategies strategies_3_08() {
 constexpr Strategies strategies_3_09() {
   Strategies s = strategies_3_08();
   s.gc_place = GcPlace::kInterpreter;
+  s.hashtable = HashtableKind::kPointerEntries;
   return s;
 }
 constexpr Strategies strategies_3_10() {
@@ -93,6 +94,7 @@ constexpr Strategies strategies_3_12() {
   s.instance_dict = InstanceDictKind::kTaggedWord;
   s.gil = GilKind::kInterpreterPointer;
   s.obmalloc = ObmallocPlace::kEmbedded;
+  s.traces_place = TracesPlace::kRuntime;
   s.immortal_objects = true;
   s.first_hidden_owner = 3;  // FRAME_OWNED_BY_CSTACK
   return s;
@@ -116,6 +118,7 @@ constexpr Strategies strategies_3_14() {
 constexpr Strategies strategies_3_15() {
   Strategies s = strategies_3_14();
   s.gc_stats = GcStatsKind::kRingBuffers;
+  s.trace_filenames = TraceFilenameKind::kCString;
   return s;
 }
 

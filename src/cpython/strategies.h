@@ -82,6 +82,24 @@ enum class ObmallocPlace : std::uint8_t {
   kPointer,   // 3.13+: behind a pointer of the interpreter state
 };
 
+// Where the state of tracemalloc is.
+enum class TracesPlace : std::uint8_t {
+  kStatics,  // 3.6–3.11: static variables
+  kRuntime,  // 3.12+: embedded in _PyRuntime
+};
+
+// _Py_hashtable_t: what an entry holds behind its hash, and how traces of other domains than that of
+// Python's own allocators are kept.
+enum class HashtableKind : std::uint8_t {
+  kInlineEntries,   // up to 3.8: key and data themselves; the domain is part of a longer key
+  kPointerEntries,  // 3.9+: two words, the second points to the data; a table for each domain
+};
+
+enum class TraceFilenameKind : std::uint8_t {
+  kString,   // up to 3.14: a str
+  kCString,  // 3.15+: characters that end in NUL
+};
+
 struct Strategies {
   FrameChain frame_chain = FrameChain::kFrameObjects;
   ReferenceKind references = ReferenceKind::kPointer;
@@ -96,6 +114,9 @@ struct Strategies {
   GcPlace gc_place = GcPlace::kStatics;
   GcStatsKind gc_stats = GcStatsKind::kInline;
   ObmallocPlace obmalloc = ObmallocPlace::kStatics;
+  TracesPlace traces_place = TracesPlace::kStatics;
+  HashtableKind hashtable = HashtableKind::kInlineEntries;
+  TraceFilenameKind trace_filenames = TraceFilenameKind::kString;
   // Frames with an owner from here on are the interpreter's or C's, and not shown; 0xff: none.
   std::uint8_t first_hidden_owner = 0xff;
   bool immortal_objects = false;      // 3.12+: a count with bit 31 set never changes

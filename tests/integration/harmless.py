@@ -33,6 +33,7 @@ WAYS = [
     (["attach", "-i", "100ms"], 0.6),
     (["attach", "-s", "-i", "100ms"], 0.6),
 ]
+TRACING_WAYS = [(["traces"], 0.04), (["traces", "--by", "type", "--json"], 0.08), (["traces", "--watch", "10ms"], 0.5)]
 
 
 class Harmless(harness.PythonCase):
@@ -84,6 +85,9 @@ class Harmless(harness.PythonCase):
 
     def test_target_with_a_handler_for_sigurg(self):
         self.kill_often("busy.py", WAYS, KILLS // 3, "--urg")
+
+    def test_target_that_traces_its_allocations(self):
+        self.kill_often("busy.py", TRACING_WAYS, KILLS // 6, "--trace")
 
     def test_target_that_execs(self):
         recording = [way for way in WAYS if way[0][0] in ("record", "top", "attach")]

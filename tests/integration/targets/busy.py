@@ -1,7 +1,8 @@
 """A process that does everything at once, and counts what went well and what did not: allocates,
 computes, forks, runs commands, starts and ends threads, waits in system calls, handles signals.
 
-    busy.py [--urg]   with a handler of its own for SIGURG
+    busy.py [--urg]     with a handler of its own for SIGURG
+            [--trace]   with tracemalloc on
 
 On "ping" it answers with its counters. Every one in "progress" must go on rising; every one in
 "harm" must be 0 for ever.
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import threading
 import time
+import tracemalloc
 
 import raw_waits
 import talk
@@ -116,7 +118,10 @@ def answer():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--urg", action="store_true")
+    parser.add_argument("--trace", action="store_true")
     options = parser.parse_args()
+    if options.trace:
+        tracemalloc.start(5)
     own = {signal.SIGUSR1}
     signal.signal(signal.SIGUSR1, handler("USR1"))
     if options.urg:

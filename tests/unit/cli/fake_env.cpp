@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "cli/sinks_live.h"
+#include "support/trace_sample.h"
 
 namespace memspy::testing {
 namespace {
@@ -110,6 +111,18 @@ FakeWorld::FakeWorld()
                             const heap::LookOptions& options) -> Result<heap::HeapLook> {
     if (core == "/no/core") return make_error(Errc::kUnreadable, "cannot read /no/core");
     return env.look_at_heap(Pid{}, options);
+  };
+  env.look_at_traces = [this](Pid,
+                              const heap::TraceLookOptions& options) -> Result<heap::TraceLook> {
+    if (heap_error) return *heap_error;
+    traces_asked = options;
+    traces_asked.progress = nullptr;
+    TraceSample sample = sample_traces(1000 + 500 * static_cast<std::uint32_t>(traces_looks));
+    sample.header.wall_time += std::chrono::minutes(traces_looks++);
+    heap::TraceLook made;
+    made.header = std::move(sample.header);
+    made.table = std::move(sample.table);
+    return made;
   };
   env.list_python = [this] { return rows; };
   env.send_signal = [this](Pid pid, int signal) {

@@ -13,6 +13,7 @@
 #include "cli/app.h"
 #include "cli/env.h"
 #include "heap/heap_look.h"
+#include "heap/trace_look.h"
 #include "support/fake_proc_dir.h"
 #include "support/sample_run.h"
 #include "support/snapshot_builder.h"
@@ -62,6 +63,8 @@ class FakeWorld {
   std::uint32_t heap_sessions = 3;  // of the sample heap; more at each look
   int heap_looks = 0;
   heap::LookOptions heap_asked;
+  int traces_looks = 0;  // of sample_traces(), which grow at each
+  heap::TraceLookOptions traces_asked;
   sampler::ProcessLook look;
   std::vector<std::pair<pid_t, int>> signals;  // that were sent
   std::function<void(pid_t, int)> on_signal;   // what becomes of it
