@@ -11,6 +11,7 @@
 #include "cli/process_list.h"
 #include "cli/progress.h"
 #include "cli/record_outputs.h"
+#include "cli/signals.h"
 #include "recording/summary_json.h"
 #include "report/figures.h"
 
@@ -61,6 +62,7 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
   options.output.shape.shape.processes = options.live.sampling.subprocesses;
   if (options.output.output == "-" && options.checkpoint)
     return usage_error("--checkpoint needs a file: what was printed cannot be taken back");
+  const SignalScope signals;
   MEMSPY_TRY(outputs, RecordOutputs::plan(options.output, env));
 
   Progress progress(env, options.live.sampling.duration);

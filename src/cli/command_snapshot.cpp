@@ -26,9 +26,9 @@ struct SnapshotVerbOptions {
   bool force = false;
 };
 
-// The place is tested by making the file that the snapshot would be renamed over; the snapshot
-// itself is written as columns, not as a stream.
-Result<sinks::OutputFile> reserve(const SnapshotVerbOptions& options, Env& env) {
+// The place is tested by making a file there, which is gone again at once: what is written later
+// are columns, not a stream, and a look takes long enough to be interrupted.
+Result<Unit> test_place(const SnapshotVerbOptions& options, Env& env) {
   struct stat info {};
   if (options.output == "-")
     return usage_error("a snapshot is mapped, and cannot go to standard output", "",
@@ -37,7 +37,9 @@ Result<sinks::OutputFile> reserve(const SnapshotVerbOptions& options, Env& env) 
       !S_ISDIR(info.st_mode))
     return make_error(Errc::kOutput,
                       "cannot write the snapshot " + options.output + ": not a regular file");
-  return sinks::OutputFile::open(options.output, options.force, env.out);
+  MEMSPY_TRY(tested, sinks::OutputFile::open(options.output, options.force, env.out));
+  static_cast<void>(tested);
+  return Unit{};
 }
 
 Result<std::string> write(const OpenedHeap& heap, const SnapshotVerbOptions& options) {
@@ -75,9 +77,8 @@ void tell(const OpenedHeap& heap, const std::string& path, bool json, Env& env) 
     env.out << json_text(document) << '\n';
     return;
   }
-  std::string text =
-      fmt::format("wrote {} ({}): {} objects, {}", path, format_bytes(size),
-                  grouped_digits(snapshot.graph.node_count()), format_bytes(bytes));
+  std::string text = fmt::format("wrote {} ({}): {} objects, {}", path, format_bytes(size),
+                                 grouped_digits(snapshot.graph.node_count()), format_bytes(bytes));
   if (snapshot.header.pause.count() > 0)
     text += ", paused " + format_duration(snapshot.header.pause);
   say(env, text);
@@ -94,7 +95,7 @@ Result<ExitCode> run_snapshot(const SnapshotVerbOptions& options, bool json, Env
     MEMSPY_TRY(resolved, resolve_target(options.target, env));
     pid = resolved;
   }
-  MEMSPY_TRY(place, reserve(options, env));
+  MEMSPY_CHECK(test_place(options, env));
   MEMSPY_TRY(heap, pid ? look_at_heap(*pid, options.image, env)
                        : look_at_core(options.core, options.executable, options.image, env));
   MEMSPY_TRY(path, write(heap, options));

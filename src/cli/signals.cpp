@@ -15,6 +15,7 @@ std::atomic<const char*> reason{nullptr};
 std::atomic<bool> checkpoint{false};
 std::atomic<int> stop_requests{0};
 std::atomic<bool> by_terminal{false};
+int depth = 0;  // of scopes; for no handler
 
 constexpr std::array kStopSignals{SIGINT, SIGTERM, SIGHUP};
 constexpr int kPatience = 3;  // the third Ctrl-C ends memspy as if it had no handler
@@ -62,6 +63,7 @@ void install_stop(int signal) {
 void ignore_sigpipe() { install(SIGPIPE, SIG_IGN); }
 
 SignalScope::SignalScope() {
+  if (depth++ > 0) return;
   reason.store(nullptr);
   checkpoint.store(false);
   stop_requests.store(0);
@@ -72,6 +74,7 @@ SignalScope::SignalScope() {
 
 SignalScope::~SignalScope() {
   unwatch();
+  if (--depth > 0) return;
   for (const int signal : kStopSignals) install(signal, SIG_DFL);
   install(SIGUSR1, SIG_DFL);
 }

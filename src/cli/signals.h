@@ -9,7 +9,8 @@ namespace memspy::cli {
 // Before anything else: a reader of stdout that goes away is an EPIPE, not a death.
 void ignore_sigpipe();
 
-// SIGINT, SIGTERM and SIGHUP end the session, SIGUSR1 asks for a checkpoint. One at a time.
+// SIGINT, SIGTERM and SIGHUP end the session, SIGUSR1 asks for a checkpoint. One thread; scopes may be
+// inside of one another, and the outermost counts: a verb opens one before it makes files.
 class SignalScope {
  public:
   SignalScope();

@@ -19,6 +19,9 @@ constexpr double kSteadyShare = 0.01;            // of the RSS at the start
 constexpr double kNextShare = 0.05;              // a line below is not worth a word
 constexpr std::size_t kNextCount = 2;
 
+// What forked children have of their parent is nobody's growth.
+constexpr std::string_view kInherited = "[inherited by fork]";
+
 struct Culprit {
   std::string text;  // "load (app.py:12)" or "load (app.py), most of it at line 12,"
   std::uint64_t bytes = 0;
@@ -31,7 +34,9 @@ std::vector<Culprit> culprits(const recording::ShapedProfile& shaped) {
   const Groups functions = group_growth(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython);
   std::vector<Culprit> out;
   for (const auto& function : functions.rows) {
-    if (function.own_bytes == 0 || function.name == recording::kUnattributed) continue;
+    if (function.own_bytes == 0 || function.name == recording::kUnattributed ||
+        function.name == kInherited)
+      continue;
     const auto top = std::find_if(lines.rows.begin(), lines.rows.end(), [&](const Group& line) {
       return line.function == function.function && line.file == function.file;
     });
@@ -50,9 +55,9 @@ std::vector<Culprit> culprits(const recording::ShapedProfile& shaped) {
 }
 
 // A rate of less than a minute would say more than was seen.
-std::string pace(const RunFigures& f) {
+std::string pace(const RunFigures& f, std::uint64_t growth_bytes) {
   if (f.minutes() < 1) return " in " + format_duration(f.duration);
-  const double rate = static_cast<double>(f.growth_bytes) / f.minutes();
+  const double rate = static_cast<double>(growth_bytes) / f.minutes();
   return fmt::format(" ({}/min)", format_bytes(static_cast<std::uint64_t>(rate)));
 }
 
@@ -66,18 +71,32 @@ std::string steady(const RunFigures& f) {
   return text;
 }
 
-std::string unattributed_part(const RunFigures& f) {
+// What is to be known besides of a growth of which so many bytes were inherited.
+std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
+  std::string text;
   const auto rest = static_cast<double>(f.unattributed_bytes);
-  const auto growth = static_cast<double>(f.growth_bytes);
-  return rest > kNextShare * growth ? fmt::format("; {} is unattributed", percent(rest, growth))
-                                    : std::string();
+  const auto growth = static_cast<double>(f.growth_bytes - inherited);
+  if (rest > kNextShare * growth && 2 * rest <= growth)
+    text += fmt::format("; {} is unattributed", percent(rest, growth));
+  if (inherited > kSteadyBytes)
+    text += fmt::format("; {} besides came with forked children, which share it with their parent",
+                        format_bytes(inherited));
+  if (f.shrink_bytes > kSteadyBytes && f.shrink_bytes > f.growth_bytes / 10)
+    text += fmt::format("; {} was given back meanwhile", format_bytes(f.shrink_bytes));
+  return text;
+}
+
+std::uint64_t inherited_bytes(const recording::ShapedProfile& shaped) {
+  std::uint64_t bytes = 0;
+  for (const auto& row : group_growth(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython).rows)
+    bytes += row.name == kInherited ? row.own_bytes : 0;
+  return bytes;
 }
 
 }  // namespace
 
 std::string verdict(const Profile& profile, const recording::StackShape& shape) {
   const RunFigures f = run_figures(profile);
-  const auto growth = static_cast<double>(f.growth_bytes);
   const double limit =
       std::max<double>(kSteadyBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));
   const auto moved = static_cast<double>(f.rss_change());
@@ -91,26 +110,35 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
   if (moved < limit && slow) return steady(f);
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto found = culprits(recording::shape_stacks(profile, lines, false));
-  if (found.empty() || 2 * f.unattributed_bytes > f.growth_bytes) {
-    std::string text = fmt::format("mostly unattributed: no stack explains {} of {} growth{}",
-                                   percent(static_cast<double>(f.unattributed_bytes), growth),
-                                   format_bytes(f.growth_bytes), pace(f));
-    if (!found.empty()) {
-      text += fmt::format("; {} first touched {}", found[0].text,
-                          percent(static_cast<double>(found[0].bytes), growth));
-    }
-    return text;
+  const auto shaped = recording::shape_stacks(profile, lines, false);
+  const auto found = culprits(shaped);
+  const std::uint64_t inherited = std::min(inherited_bytes(shaped), f.growth_bytes);
+  const std::uint64_t grown = f.growth_bytes - inherited;
+  if (inherited > 0 && grown < kSteadyBytes) {
+    return fmt::format("steady but for forks: {} came with forked children, which share it with "
+                       "their parent until one of them writes to it",
+                       format_bytes(inherited));
   }
-  std::string text = fmt::format("{} first touched {} of {} growth{}", found[0].text,
-                                 percent(static_cast<double>(found[0].bytes), growth),
-                                 format_bytes(f.growth_bytes), pace(f));
+  // Which of the two has touched a page is not known of a poll.
+  const char* did = profile.header.engine == "poll" ? "was running for" : "first touched";
+  const auto share = [&](std::uint64_t bytes) {
+    return percent(static_cast<double>(bytes), static_cast<double>(grown));
+  };
+  if (found.empty() || 2 * f.unattributed_bytes > grown) {
+    std::string text =
+        fmt::format("mostly unattributed: no stack explains {} of {} growth{}",
+                    share(f.unattributed_bytes), format_bytes(grown), pace(f, grown));
+    if (!found.empty())
+      text += fmt::format("; {} {} {}", found[0].text, did, share(found[0].bytes));
+    return text + other_parts(f, inherited);
+  }
+  std::string text = fmt::format("{} {} {} of {} growth{}", found[0].text, did,
+                                 share(found[0].bytes), format_bytes(grown), pace(f, grown));
   for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
-    const auto bytes = static_cast<double>(found[i].bytes);
-    if (bytes >= kNextShare * growth)
-      text += fmt::format("; {} {}", found[i].text, percent(bytes, growth));
+    if (static_cast<double>(found[i].bytes) >= kNextShare * static_cast<double>(grown))
+      text += fmt::format("; {} {}", found[i].text, share(found[i].bytes));
   }
-  return text + unattributed_part(f);
+  return text + other_parts(f, inherited);
 }
 
 }  // namespace memspy::report

@@ -116,6 +116,7 @@ void Collector::apply_edge(const WindowEdge& edge) {
     case Kind::kBegins:
       // A child that comes later; those that were there have their baseline already.
       if (!edge.fresh && !window->has_baseline()) window->take_baseline();
+      window->set_inherits(edge.inherits);
       window->begin(edge.rss_bytes, !edge.fresh && window->record().parent.value != 0);
       break;
     case Kind::kEnds:
@@ -147,11 +148,15 @@ Result<Unit> Collector::watch_cost(SteadyTime now) {
   if (!over) return Unit{};
   Gap gap;
   gap.time = now - context_.start;
+  const std::string each =
+      living > 1 ? fmt::format(" ({:.3g} % for each of {} processes)",
+                               over->allowed_percent / static_cast<double>(living), living)
+                 : std::string();
   gap.reason = fmt::format(
-      "over the budget of {:.3g} %, so looking less often: memspy's CPU was {:.1f} %, stops {:.1f} "
-      "% "
+      "over the budget of {:.3g} %{}, so looking less often: memspy's CPU was {:.1f} %, stops "
+      "{:.1f} % "
       "of {}",
-      over->allowed_percent, over->own_cpu_percent, over->stopped_percent,
+      over->allowed_percent, each, over->own_cpu_percent, over->stopped_percent,
       format_duration(over->window));
   return sink_.on_gap(gap);
 }
@@ -183,8 +188,13 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
   rss_peak_bytes_ = std::max(rss_peak_bytes_, rss);
   if (last) {
     for (const auto& [index, window] : windows_) {
-      const auto brought = static_cast<std::int64_t>(brought_along(index, window));
-      if (brought != 0) MEMSPY_CHECK(sink_.on_unattributed({time, index, brought}));
+      const std::uint64_t brought = brought_along(index, window);
+      if (brought == 0) continue;
+      if (const auto& owner = window.inherits()) {
+        MEMSPY_CHECK(sink_.on_growth({time, index, owner->first, owner->second, brought, 0, 0}));
+      } else {
+        MEMSPY_CHECK(sink_.on_unattributed({time, index, static_cast<std::int64_t>(brought)}));
+      }
     }
   }
   return sink_.on_tick_end(time);
@@ -199,7 +209,7 @@ bool Collector::counts_at_end(ProcessIndex index, const ProcessWindow& window) c
 }
 
 // What a process that joined the run had before anybody saw it grow, as far as that is growth of
-// the tree: no stack explains it.
+// the tree: no stack explains it. A fork has inherited it.
 std::uint64_t Collector::brought_along(ProcessIndex index, const ProcessWindow& window) const {
   if (window.initial()) return 0;
   const WindowGrowth& growth = window.growth();
@@ -222,8 +232,9 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
   std::uint64_t copied = 0, huge = 0;
   for (const auto& [index, window] : windows_) {
     const WindowGrowth& growth = window.growth();
-    summary.attributed_bytes += growth.attributed_bytes;
-    summary.unattributed_bytes += growth.unattributed_bytes + brought_along(index, window);
+    const std::uint64_t along = brought_along(index, window);
+    summary.attributed_bytes += growth.attributed_bytes + (window.inherits() ? along : 0);
+    summary.unattributed_bytes += growth.unattributed_bytes + (window.inherits() ? 0 : along);
     summary.shrink_bytes += growth.shrink_bytes;
     const std::uint64_t start = window.initial() ? growth.rss_begin_bytes : 0;
     summary.rss_start_bytes += start;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -73,6 +74,8 @@ struct WindowEdge {
   std::string how;  // kExited: "exit 0", "killed by SIGKILL"
   bool fresh =
       false;  // kBegins: right after an exec, nothing is there yet that would be a baseline
+  // kBegins, of a fork: whom the memory that it shares with its parent is charged to.
+  std::optional<std::pair<ThreadIndex, StackId>> inherits = std::nullopt;
 };
 
 using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample,

@@ -305,8 +305,10 @@ std::optional<StackId> FaultMatcher::match(const FaultRecord& record, std::uint6
     const auto it = last_.find(key);
     return it == last_.end() ? std::nullopt : std::optional(it->second);
   }
-  return stack_at(find_instruction(place->usable(), place->rivals(), record), place->collecting,
-                  intern);
+  // The likeliest words alone: where they point into a function that no stack has shown, what an
+  // earlier call has left in another word is no better than nothing.
+  const auto likeliest = usable.first(place->rivals());
+  return stack_at(find_instruction(likeliest, likeliest.size(), record), place->collecting, intern);
 }
 
 std::optional<StackId> FaultMatcher::guess(const FaultRecord& record, std::uint64_t stack_base,

@@ -21,7 +21,9 @@ const char* engine_name(EngineChoice engine) {
 Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
   if (wanted == EngineChoice::kRss)
     return Rung{wanted, "asked for: totals only, nothing is attached"};
-  if (wanted == EngineChoice::kPoll) return Rung{wanted, "asked for"};
+  if (wanted == EngineChoice::kPoll)
+    return Rung{wanted,
+                "asked for; approximate: growth between two looks goes to what both stacks share"};
   auto works = PageFaultEngine::probe(proc, pid);
   if (works.has_value()) {
     return Rung{EngineChoice::kFaults, wanted == EngineChoice::kFaults

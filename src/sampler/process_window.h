@@ -49,6 +49,10 @@ class ProcessWindow {
     share_ = share;
     series_.set_share(share);
   }
+  // Of a fork: whom the memory that it shares with its parent is charged to, should it count.
+  using Owner = std::pair<ThreadIndex, StackId>;
+  void set_inherits(std::optional<Owner> owner) { inherits_ = owner; }
+  const std::optional<Owner>& inherits() const { return inherits_; }
   // `copied`: the process is a fork that shares its baseline with its parent.
   void begin(std::uint64_t rss_bytes, bool copied);
   void add(const FaultSample& sample);
@@ -92,6 +96,7 @@ class ProcessWindow {
   bool has_baseline_ = false, initial_ = false;
   bool began_ = false, lost_ = false, closed_ = false;
   std::optional<std::uint64_t> rss_at_end_;
+  std::optional<Owner> inherits_;
   SteadyTime next_audit_{};
   WindowGrowth growth_;
   std::int64_t unattributed_bytes_ = 0;

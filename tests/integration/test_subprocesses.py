@@ -54,6 +54,20 @@ class Subprocesses(harness.PythonCase):
         target.ask("grow")
         self.assert_untouched(target.pid)
 
+    def test_what_a_fork_shares_with_its_parent_has_a_row(self):
+        target = self.script(self.python, "family.py")
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-s", "-p", target.pid, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        forked, other = target.ask("fork"), target.ask("command")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        inherited = profiles.Folded(out).by(
+            lambda frames: process_of(frames) if frames[-1] == "[inherited by fork]" else None)
+        self.assertGreater(inherited.get(forked["pid"], 0), 2 << 20, str(run))
+        self.assertLess(inherited.get(other["pid"], 0), 2 << 20, "it runs another program")
+        self.assertLess(run.json()["unattributed_bytes"], 4 << 20, str(run))
+
     def test_children_that_come_and_go_are_not_where_the_run_started(self):
         """What each of them had at its fork was never the tree's at one time."""
         target = self.script(self.python, "family.py")

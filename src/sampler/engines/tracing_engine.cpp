@@ -138,11 +138,19 @@ Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
   if (const auto status = context_.proc.status(pid); status.has_value()) parent = status->ppid;
   Target& target = roster_.process(pid, parent);
   Target* forebear = parent ? roster_.find_process(*parent) : nullptr;
-  if (origin == ThreadOrigin::kForked && forebear != nullptr) {
+  const bool forked = origin == ThreadOrigin::kForked && forebear != nullptr;
+  if (forked) {
     target.inherit(*forebear);
     roster_.announce(target);
   }
-  if (sampling_) push_edge(target, WindowEdge::Kind::kBegins, origin == ThreadOrigin::kExeced);
+  if (sampling_) {
+    WindowEdge edge = edge_of(target, WindowEdge::Kind::kBegins);
+    edge.fresh = origin == ThreadOrigin::kExeced;
+    if (forked)
+      edge.inherits.emplace(roster_.thread(target, Tid{pid.value}),
+                            interner_.marker("[inherited by fork]"));
+    context_.queue.push(std::move(edge));
+  }
   context_.to_collector.wake();
   return target;
 }
@@ -209,10 +217,13 @@ void TracingEngine::on_process_ended(Pid pid, attach::WaitStatus status) {
   context_.to_collector.wake();
 }
 
-void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind, bool fresh) {
+WindowEdge TracingEngine::edge_of(const Target& target, WindowEdge::Kind kind) const {
   const auto statm = context_.proc.statm(target.pid());
-  context_.queue.push(
-      WindowEdge{target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, fresh});
+  return {target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, false};
+}
+
+void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind) {
+  context_.queue.push(edge_of(target, kind));
 }
 
 }  // namespace memspy::sampler

@@ -57,7 +57,8 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
   Result<Unit> find_interpreter(Pid pid);
   Target& target_of(Pid pid, attach::ThreadOrigin origin);
-  void push_edge(const Target& target, WindowEdge::Kind kind, bool fresh = false);
+  WindowEdge edge_of(const Target& target, WindowEdge::Kind kind) const;
+  void push_edge(const Target& target, WindowEdge::Kind kind);
   void wait();
   void release();
 

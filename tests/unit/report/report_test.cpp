@@ -96,6 +96,18 @@ TEST(Verdict, NamesTheFunctionWhenItsLinesShareTheGrowth) {
             "load (app.py), most of it at line 12, first touched 100 % of 50.0 MiB growth (50.0 MiB/min)");
 }
 
+TEST(Verdict, SaysWhatCameWithForksAndWhatWasGivenBack) {
+  const Frame inherited{"[inherited by fork]", "", 0, FrameKind::kMarker};
+  Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}, {{inherited}, 800 * kMiB}});
+  EXPECT_THAT(verdict(profile), StartsWith("f (app.py:1) first touched 100 % of 30.0 MiB growth"));
+  EXPECT_THAT(verdict(profile), HasSubstr("; 800 MiB besides came with forked children"));
+  profile.header.engine = "poll";
+  EXPECT_THAT(verdict(profile), StartsWith("f (app.py:1) was running for 100 %"));
+  EXPECT_THAT(verdict(run_of({{{inherited}, 800 * kMiB}})),
+              StartsWith("steady but for forks: 800 MiB came with forked children"));
+  EXPECT_THAT(verdict(run_of({{{py("f", 1)}, 80 * kMiB}}, -20 * static_cast<std::int64_t>(kMiB))),
+              HasSubstr("; 20.0 MiB was given back meanwhile"));
+}
 TEST(Verdict, KnowsSteadyShrinkingAndUnexplainedRuns) {
   EXPECT_EQ(verdict(run_of({})), "steady: RSS moved by 0 B in 1 min 0 s");
   EXPECT_EQ(verdict(run_of({{{py("f", 1)}, 200 * kMiB}}, -200 * static_cast<std::int64_t>(kMiB))),
