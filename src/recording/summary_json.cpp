@@ -63,6 +63,10 @@ void add_run_head(const Profile& profile, ordered_json& document) {
   document["start_time"] = utc_time(header.wall_start);
   document["host"] = header.host;
   document["kernel"] = header.kernel;
+  if (!profile.window.whole()) {
+    document["window"] = {{"from_seconds", to_seconds(profile.begin_time)},
+                          {"to_seconds", to_seconds(profile.last_time)}};
+  }
   if (!profile.note.empty()) document["note"] = profile.note;
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "recording/shaped.h"
+#include "report/file_pairs.h"
 #include "report/report.h"
 
 namespace memspy::report {
@@ -27,6 +29,20 @@ std::string name_of(const Group& group, GroupBy by, const recording::FileNames& 
   if (by == GroupBy::kFile) return files.name(group.file);
   return recording::frame_text(Frame{group.function, group.file, group.line, FrameKind::kPython},
                                files, {});
+}
+
+std::set<std::string> files_of(const Groups& groups) {
+  std::set<std::string> files;
+  for (const Group& group : groups.rows)
+    if (!group.file.empty()) files.insert(group.file);
+  return files;
+}
+
+// The group's key, as it would be if its file were that one.
+std::string key_in(const Group& group, const std::string& file) {
+  std::string key = group.key;
+  const auto at = key.rfind(group.file);
+  return at == std::string::npos ? key : key.replace(at, group.file.size(), file);
 }
 
 void complete(DiffRow& row, const std::vector<Diff::Recording>& recordings) {
@@ -54,12 +70,20 @@ Diff diff_profiles(const std::vector<DiffInput>& inputs, GroupBy by,
   bare.processes = bare.threads = false;
   const auto files = common_names(inputs, shape.full_filenames);
   std::map<std::string, DiffRow> rows;
+  std::set<std::string> known;                 // files, of the recordings so far
+  std::map<std::string, std::string> aliases;  // of them, by the path that stands for each
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const auto& profile = *inputs[i].profile;
     diff.recordings.push_back(
         {inputs[i].name, run_title(profile), loss_line(profile), run_figures(profile)});
-    for (const auto& group : group_growth(recording::shape_stacks(profile, bare, gross), by).rows) {
-      auto& row = rows[group.key];
+    const Groups groups = group_growth(recording::shape_stacks(profile, bare, gross), by);
+    const auto files_here = files_of(groups);
+    aliases.merge(pair_files(files_here, known));
+    known.insert(files_here.begin(), files_here.end());
+    for (const auto& group : groups.rows) {
+      const auto alias = aliases.find(group.file);
+      const bool renamed = alias != aliases.end() && !files_here.contains(alias->second);
+      auto& row = rows[renamed ? key_in(group, alias->second) : group.key];
       if (row.cells.empty()) {
         row.cells.resize(inputs.size());
         row.name = name_of(group, by, files);

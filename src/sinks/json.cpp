@@ -60,7 +60,8 @@ Result<Unit> write_json(const Profile& profile, const FormatOptions& options, st
   document["unit"] = "bytes";
   document["gross"] = options.gross;
   document["total_bytes"] = shaped.total_bytes;
-  document["summary"] = profile.summary.has_value()
+  // That of the run is none of a window; `report --json` has one's figures.
+  document["summary"] = profile.summary.has_value() && profile.window.whole()
                             ? recording::summary_json(*profile.summary, profile.header.engine)
                             : ordered_json();
   document["processes"] = processes_json(profile);

@@ -90,6 +90,9 @@ class Verbs(harness.PythonCase):
         later = self.run_memspy("report", recording, "--from", "0.5").out
         self.assertNotEqual(later, text)
         self.run_memspy("report", recording, "--from", "2", "--to", "1", code=2)
+        window = self.run_memspy("report", recording, "--from", "0.5", "-f", "json").json()
+        self.assertGreater(window["window"]["from_seconds"], 0.45)
+        self.assertIsNone(window["summary"])
         document = json.loads(self.run_memspy("report", recording, "-f", "json").out)
         self.assertTrue(document["schema"].startswith("memspy."))
         csv = self.folder / "series.csv"

@@ -7,6 +7,7 @@
 
 #include "report/annotate.h"
 #include "report/diff.h"
+#include "report/file_pairs.h"
 #include "support/result_matchers.h"
 #include "support/sample_run.h"
 
@@ -85,15 +86,17 @@ TEST(Groups, NativeGrowthGoesToTheLineThatCalledWhenAsked) {
 TEST(Verdict, NamesTheLine) {
   const Profile profile = run_of(
       {{{py("main", 9), py("load", 12)}, 364 * kMiB}, {{py("put", 88)}, 120 * kMiB}}, 28 * kMiB);
-  EXPECT_EQ(verdict(profile),
-            "load (app.py:12) first touched 71 % of 512 MiB growth (512 MiB/min); put (app.py:88) 23 %; "
-            "5.5 % is unattributed");
+  EXPECT_EQ(
+      verdict(profile),
+      "load (app.py:12) first touched 71 % of 512 MiB growth (512 MiB/min); put (app.py:88) 23 %; "
+      "5.5 % is unattributed");
 }
 
 TEST(Verdict, NamesTheFunctionWhenItsLinesShareTheGrowth) {
   const Profile profile = run_of({{{py("load", 12)}, 30 * kMiB}, {{py("load", 13)}, 20 * kMiB}});
   EXPECT_EQ(verdict(profile),
-            "load (app.py), most of it at line 12, first touched 100 % of 50.0 MiB growth (50.0 MiB/min)");
+            "load (app.py), most of it at line 12, first touched 100 % of 50.0 MiB growth (50.0 "
+            "MiB/min)");
 }
 
 TEST(Verdict, SaysWhatCameWithForksAndWhatWasGivenBack) {
@@ -214,6 +217,35 @@ TEST(Tree, DrawsDeepRecursionWithoutOurOwn) {
   other.push_back(py("g", 1));
   const std::string text = report_tree(run_of({{deep, 10 * kMiB}, {other, 10 * kMiB}}), {});
   EXPECT_THAT(text, HasSubstr("(app.py:16000)"));
+}
+
+TEST(Diff, KnowsAFileInAnotherFolder) {
+  const Profile before = run_of({{{py("f", 1, "/srv/r1/app/main.py")}, 60 * kMiB},
+                                 {{py("g", 2, "/usr/lib/python3.9/json/decoder.py")}, 9 * kMiB}});
+  const Profile after = run_of({{{py("f", 1, "/srv/r2/app/main.py")}, 60 * kMiB},
+                                {{py("g", 2, "/opt/lib/python3.13/json/decoder.py")}, 9 * kMiB},
+                                {{py("h", 3, "/srv/r2/app/new.py")}, 4 * kMiB}});
+  const Diff diff =
+      diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kLine, {}, /*gross=*/false);
+  ASSERT_EQ(diff.rows.size(), 3u);
+  EXPECT_EQ(diff.rows[0].function, "h");
+  EXPECT_EQ(diff.rows[1].delta_bytes, 0);
+  EXPECT_EQ(diff.rows[2].delta_bytes, 0);
+  const Diff more =
+      diff_profiles({{"a", &before}, {"b", &after}, {"c", &after}}, GroupBy::kLine, {},
+                    /*gross=*/false);
+  EXPECT_EQ(more.rows.size(), 3u);
+}
+
+TEST(Diff, TakesNoFileForAnotherThatIsThereToo) {
+  using Pairs = std::map<std::string, std::string>;
+  EXPECT_EQ(pair_files({"/b/app.py"}, {"/a/app.py"}), (Pairs{{"/b/app.py", "/a/app.py"}}));
+  EXPECT_EQ(pair_files({"/a/app.py", "/b/app.py"}, {"/a/app.py"}), Pairs{}) << "it has that one";
+  EXPECT_EQ(pair_files({"/c/app.py"}, {"/a/app.py", "/b/app.py"}), Pairs{}) << "either";
+  EXPECT_EQ(pair_files({"/c/app.py", "/d/app.py"}, {"/a/app.py"}), Pairs{}) << "not both";
+  EXPECT_EQ(pair_files({"/r2/x/util.py"}, {"/r1/x/util.py", "/r1/y/util.py"}),
+            (Pairs{{"/r2/x/util.py", "/r1/x/util.py"}}));
+  EXPECT_EQ(pair_files({"/r2/main.py"}, {"/r1/app.py"}), Pairs{});
 }
 
 TEST(Diff, ComparesByRate) {
