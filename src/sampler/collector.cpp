@@ -121,7 +121,7 @@ void Collector::apply_edge(const WindowEdge& edge) {
       break;
     case Kind::kEnds:
     case Kind::kLeaves:
-      window->end(edge.rss_bytes);
+      window->end(edge.rss_bytes, edge.kind == Kind::kLeaves);
       break;
     case Kind::kExeced:
       window->lose();

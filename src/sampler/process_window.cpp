@@ -54,7 +54,8 @@ void ProcessWindow::await(const FaultsAwaited& faults) {
   if (it->second == 0) awaited_.erase(it);
 }
 
-void ProcessWindow::end(std::uint64_t rss_bytes) {
+void ProcessWindow::end(std::uint64_t rss_bytes, bool leaves) {
+  leaves_ = leaves;
   if (rss_bytes != 0) rss_at_end_ = rss_bytes;
 }
 
@@ -69,6 +70,16 @@ std::uint64_t ProcessWindow::attributed_now() const {
 std::uint64_t ProcessWindow::rss_when_lost() const {
   const std::uint64_t known = attributed_now();
   return growth_.rss_end_bytes + known - std::min(known, growth_.attributed_bytes);
+}
+
+// It has given back memory on its way out.
+bool ProcessWindow::cleared_up() const {
+  return leaves_ && rss_at_end_ && *rss_at_end_ < growth_.rss_end_bytes;
+}
+
+// What a tick that has seen so much goes by.
+std::uint64_t ProcessWindow::rss_at(std::uint64_t seen) const {
+  return cleared_up() ? rss_when_lost() : rss_at_end_.value_or(seen);
 }
 
 void ProcessWindow::reconcile(std::uint64_t rss_bytes,
@@ -110,7 +121,7 @@ bool ProcessWindow::look(SteadyTime now, bool last) {
 ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
   Tick result;
   if (closed_) return result;
-  const bool audited = lost_ || look(now, last);
+  const bool audited = lost_ || cleared_up() || look(now, last);
   std::uint64_t rss = lost_ ? rss_when_lost() : growth_.rss_end_bytes;
   if (!lost_) {
     result.point.emplace();
@@ -123,7 +134,7 @@ ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
   std::optional<PageLedger::Settling> settling;
   const bool closing = last || lost_;
   if (audited) settling = closing ? PageLedger::Settling::kLast : PageLedger::Settling::kGoesOn;
-  if (began_) reconcile(rss_at_end_.value_or(rss), settling);
+  if (began_) reconcile(rss_at(rss), settling);
   const auto signed_bytes = [](std::uint64_t bytes) { return static_cast<std::int64_t>(bytes); };
   const std::int64_t rest =
       signed_bytes(growth_.rss_end_bytes) - signed_bytes(growth_.rss_begin_bytes) +

@@ -61,7 +61,10 @@ class ProcessWindow {
   void begin_batch() { map_stale_ = true; }
   void fork() { ledger_.note_fork(); }
   // Sampling has ended at this RSS; 0: the last known stands. The memory can still be looked at.
-  void end(std::uint64_t rss_bytes);
+  // `leaves`: the process exits. An interpreter gives back what it can before it does, which is not
+  // what the program did: where RSS has fallen since the last tick, what it was then counts, with
+  // what was seen to be touched since.
+  void end(std::uint64_t rss_bytes, bool leaves);
   // The memory is gone (exit, exec). What was known of it last stays.
   void lose();
   bool lost() const { return lost_; }
@@ -82,6 +85,8 @@ class ProcessWindow {
   bool look(SteadyTime now, bool last);
   std::uint64_t attributed_now() const;
   std::uint64_t rss_when_lost() const;
+  bool cleared_up() const;
+  std::uint64_t rss_at(std::uint64_t seen) const;
   void reconcile(std::uint64_t rss_bytes, std::optional<PageLedger::Settling> settling);
   void refresh_map();
 
@@ -94,7 +99,7 @@ class ProcessWindow {
   MemoryMap map_;
   bool map_stale_ = true;
   bool has_baseline_ = false, initial_ = false;
-  bool began_ = false, lost_ = false, closed_ = false;
+  bool began_ = false, leaves_ = false, lost_ = false, closed_ = false;
   std::optional<std::uint64_t> rss_at_end_;
   std::optional<Owner> inherits_;
   SteadyTime next_audit_{};

@@ -84,6 +84,16 @@ class Record(harness.PythonCase):
         self.assert_top_line(target.ready, folded, run)
         self.assertGreater(folded.by_leaf()[folded.top()], 0.9 * grown, f"{folded.by_leaf()}\n{run}")
 
+    def test_what_an_interpreter_gives_back_at_its_end_was_kept(self):
+        out = self.folder / "out.folded"
+        run = self.run_memspy("record", "-o", out, "--json", "--",
+                              *self.python.command(harness.TARGETS / "tidy.py"))
+        kept = profiles.Folded(out).by(lambda frames: "keep" if frames[-1].startswith("keep (tidy.py") else None)
+        self.assertGreater(kept.get("keep", 0), 0.9 * 60 * 300000, str(run))
+        said = run.json()
+        self.assertEqual(said["growth_bytes"] - said["shrink_bytes"],
+                         said["rss_bytes"]["end"] - said["rss_bytes"]["start"])
+
     def test_polling_charges_the_common_path(self):
         """Between two looks only the common prefix of both stacks is known: the growing function, or
         one of its callers."""
