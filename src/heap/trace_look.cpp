@@ -113,8 +113,10 @@ Result<Unit> TraceLooker::look_once() {
 Result<TraceLook> TraceLooker::look() {
   MEMSPY_CHECK(find_interpreter());
   for (int left = kLooks; left > 0; --left) {
-    MEMSPY_CHECK(look_once());
-    if (is_whole(look_.table)) break;
+    auto looked = look_once();
+    const bool torn = !looked.has_value() && looked.error().code == Errc::kCorrupt;
+    if (!torn || left == 1) MEMSPY_CHECK(std::move(looked));
+    if (!torn && is_whole(look_.table)) break;
     look_.remarks.emplace_back("the table was not whole");
   }
   if (options_.types) {

@@ -69,8 +69,10 @@ class Busy(harness.PythonCase):
         session = next(row for row in seen["types"] if row["type"] == "app.Session")
         self.assertEqual(session["grown_count"], 1000)
         self.assertTrue(session["grew_every_time"])
-        owners = [row["owner"] for row in seen["owners"][:3]]
-        self.assertIn("app.SESSIONS", owners, seen["owners"][:10])
+        # What a thread has under way comes and goes, and may be larger at any one moment.
+        owners = [row["owner"] for row in seen["owners"]
+                  if row["grew_every_time"] and not row["owner"].startswith("thread ")]
+        self.assertIn("app.SESSIONS", owners[:2], seen["owners"][:10])
         text = self.run_memspy("diff", files[0], files[2]).out
         self.assertIn("app.SESSIONS", text)
         self.assertIn("app.Session", text)

@@ -157,6 +157,10 @@ void Reader::read_totals(const TracePlace& place) {
 Result<std::optional<TraceTable>> Reader::read(std::string* evidence) {
   MEMSPY_TRY(place, find_traces(input_, bytes_, memory_bytes_));
   if (evidence != nullptr) *evidence = place.found_by;
+  if (place.torn) {
+    return make_error(Errc::kCorrupt,
+                      "tracemalloc is on, but its table was being changed when it was looked at");
+  }
   if (!place.tracing) return std::optional<TraceTable>();
   table_.found_by = place.found_by;
   walk(bytes_.pointer(place.traces), 0);

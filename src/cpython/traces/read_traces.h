@@ -9,8 +9,8 @@
 
 namespace memspy::cpython {
 
-// nullopt: tracemalloc is off, or was never started; `evidence` (may be null) says what tells. One
-// thread; about 0.2 µs a trace.
+// nullopt: tracemalloc is off, or was never started; `evidence` (may be null) says what tells.
+// kCorrupt: it is on, and its table is in pieces at this moment. One thread; about 0.2 µs a trace.
 Result<std::optional<TraceTable>> read_traces(const TraceInput& input,
                                               std::string* evidence = nullptr);
 

@@ -114,8 +114,11 @@ Result<TracePlace> Finder::in_runtime() {
   // Nowhere on.
   const Config config =
       config_at(layout_, bytes_, usual + layout_.offset(Field::kTracemallocConfig));
-  return state_at(usual, config.plausible && !config.tracing ? "its own setting says so"
-                                                             : "no table of traces in _PyRuntime");
+  TracePlace place =
+      state_at(usual, config.plausible && !config.tracing ? "its own setting says so"
+                                                          : "no table of traces in _PyRuntime");
+  place.torn = config.plausible && config.tracing;
+  return place;
 }
 
 void Finder::by_names(const ModuleImage& module, TracePlace& place) const {
@@ -136,20 +139,21 @@ Result<TracePlace> Finder::in_statics() {
     return make_error(Errc::kUnsupported, "the interpreter's own variables are in no known file");
   TracePlace place;
   by_names(*module, place);
-  if (place.config) {
-    const Config config = config_at(layout_, bytes_, place.config);
-    if (config.plausible && !config.tracing) {
-      place.found_by = "its own setting says so";
-      return place;
-    }
+  Config config;
+  if (place.config) config = config_at(layout_, bytes_, place.config);
+  if (config.plausible && !config.tracing) {
+    place.found_by = "its own setting says so";
+    return place;
   }
   if (place.traces) {
     place.found_by = "symbol tracemalloc_traces";
     place.tracing = holds(place.traces, Trust::kNamed);
+    place.torn = config.plausible && !place.tracing;
     return place;
   }
   place.traces = scan(*module);
   place.tracing = static_cast<bool>(place.traces);
+  place.torn = config.plausible && !place.tracing;
   place.nameless = true;
   place.found_by = place.tracing
                        ? fmt::format("scan of .data and .bss, at {:#x}", place.traces.value)

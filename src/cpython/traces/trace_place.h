@@ -26,7 +26,8 @@ struct TraceInput {
 // Addresses of variables; null: not known.
 struct TracePlace {
   bool tracing = false;
-  RemoteAddr traces;   // of the pointer to the table
+  bool torn = false;  // its setting says that it traces, and no table is whole: it is being changed
+  RemoteAddr traces;  // of the pointer to the table
   RemoteAddr domains;  // 3.9+: of the pointer to the tables of other domains
   RemoteAddr current, peak;
   RemoteAddr config;
