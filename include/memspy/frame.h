@@ -17,6 +17,10 @@ enum class FrameKind : std::uint8_t {
   kMarker = 2,  // [gc], [native thread], [unattributed]… : not a function
 };
 
+// What a forked child shares with its parent, which is no growth of anybody's: the reports tell it
+// apart.
+inline constexpr const char* kInheritedByFork = "[inherited by fork]";
+
 struct Frame {
   std::string function;   // qualified where the interpreter knows it; markers keep their brackets
   std::string file;       // "" for markers

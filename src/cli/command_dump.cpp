@@ -7,6 +7,7 @@
 #include "cli/dump_view.h"
 #include "cli/process_facts.h"
 #include "cli/process_list.h"
+#include "cli/search_log.h"
 
 namespace memspy::cli {
 namespace {
@@ -22,9 +23,7 @@ Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {
   DumpModel model;
   model.states = read_thread_states(env.proc, pid);  // before the look: its pause would show as T
   MEMSPY_TRY(look, env.look_at(pid, options.look));
-  for (const auto& attempt : look.attempts)
-    spdlog::debug("{}{} in {}: {}", attempt.won ? "won: " : "", attempt.method, attempt.file,
-                  attempt.evidence);
+  log_search(look.attempts);
   model.look = std::move(look);
   model.memory = read_memory_facts(env.proc, pid);
   if (auto executable = env.proc.executable(pid)) model.executable = std::move(*executable);

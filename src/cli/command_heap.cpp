@@ -7,6 +7,7 @@
 #include "cli/heap_options.h"
 #include "cli/heap_source.h"
 #include "cli/hints.h"
+#include "cli/look_again.h"
 #include "cli/process_list.h"
 #include "cli/report_options.h"
 #include "cli/signals.h"
@@ -18,8 +19,6 @@
 
 namespace memspy::cli {
 namespace {
-
-constexpr std::chrono::milliseconds kSignalCheck{100};
 
 struct HeapVerbOptions {
   HeapSourceOptions source;
@@ -39,15 +38,6 @@ void print(const OpenedHeap& heap, const HeapVerbOptions& options, bool json, En
   env.out.flush();
 }
 
-// False when a signal asked for the end.
-bool wait(std::chrono::nanoseconds time, Env& env) {
-  for (; time.count() > 0; time -= std::min<std::chrono::nanoseconds>(time, kSignalCheck)) {
-    if (SignalScope::stop_reason() != nullptr) return false;
-    env.sleep(std::min<std::chrono::nanoseconds>(time, kSignalCheck));
-  }
-  return SignalScope::stop_reason() == nullptr;
-}
-
 // JSON: the heap as it is now, and its growth since the first look beside it.
 Result<Unit> print_growth(const OpenedHeap& first, const OpenedHeap& now,
                           const HeapVerbOptions& options, bool json, Env& env) {
@@ -59,8 +49,7 @@ Result<Unit> print_growth(const OpenedHeap& first, const OpenedHeap& now,
   shape.style = report_style(/*to_terminal=*/true, env);
   if (json) {
     auto document = report::heap_json(now.look(), options.report, now.verdict());
-    document["growth"] =
-        decltype(document)::parse(report::snapshot_diff_json(looks, names, diff));
+    document["growth"] = decltype(document)::parse(report::snapshot_diff_json(looks, names, diff));
     env.out << recording::json_line(document) << std::flush;
     return Unit{};
   }
@@ -73,16 +62,11 @@ Result<ExitCode> watch(Pid pid, const HeapVerbOptions& options, bool json, Env& 
   MEMSPY_TRY(first, look_at_heap(pid, options.source.image, env));
   first.read_texts = nullptr;  // the copy of the memory may go
   print(first, options, json, env);
-  while (wait(*options.watch, env)) {
-    auto now = look_at_heap(pid, options.source.image, env);
-    if (!now.has_value()) {
-      const Errc code = now.error().code;
-      if (code != Errc::kNoSuchProcess && code != Errc::kTargetGone) return std::move(now).error();
-      say(env, fmt::format("PID {} has ended", pid.value));
-      return ExitCode::kOk;
-    }
-    MEMSPY_CHECK(print_growth(first, *now, options, json, env));
-  }
+  MEMSPY_CHECK(look_again(pid, *options.watch, env, [&]() -> Result<bool> {
+    MEMSPY_TRY(now, look_at_heap(pid, options.source.image, env));
+    MEMSPY_CHECK(print_growth(first, now, options, json, env));
+    return true;
+  }));
   return ExitCode::kOk;
 }
 

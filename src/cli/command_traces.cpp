@@ -6,10 +6,11 @@
 #include "cli/commands.h"
 #include "cli/heap_source.h"
 #include "cli/hints.h"
+#include "cli/look_again.h"
 #include "cli/phase_progress.h"
 #include "cli/process_list.h"
 #include "cli/report_options.h"
-#include "cli/signals.h"
+#include "cli/search_log.h"
 #include "heap/trace_look.h"
 #include "recording/summary_json.h"
 #include "report/trace_text.h"
@@ -18,7 +19,6 @@
 namespace memspy::cli {
 namespace {
 
-constexpr std::chrono::milliseconds kSignalCheck{100};
 constexpr const char* kFormats = "text|json|folded";
 
 struct TracesOptions {
@@ -34,9 +34,7 @@ struct TracesOptions {
 report::TraceView view_of(const heap::TraceLook& look) { return {&look.header, &look.table}; }
 
 void tell_details(const heap::TraceLook& look) {
-  for (const auto& attempt : look.attempts)
-    spdlog::debug("{}{} in {}: {}", attempt.won ? "won: " : "", attempt.method, attempt.file,
-                  attempt.evidence);
+  log_search(look.attempts);
   spdlog::debug("layout: {}", look.layout_source);
   for (const std::string& remark : look.remarks) spdlog::debug("{}", remark);
 }
@@ -71,36 +69,16 @@ std::string text_of(const heap::TraceLook& first, const heap::TraceLook* now,
                         : "\n" + trace_growth_text(before, after, shape);
 }
 
-// False when a signal asked for the end.
-bool wait(std::chrono::nanoseconds time, Env& env) {
-  for (; time.count() > 0; time -= std::min<std::chrono::nanoseconds>(time, kSignalCheck)) {
-    if (SignalScope::stop_reason() != nullptr) return false;
-    env.sleep(std::min<std::chrono::nanoseconds>(time, kSignalCheck));
-  }
-  return SignalScope::stop_reason() == nullptr;
-}
-
-bool has_ended(const Error& error) {
-  return error.code == Errc::kNoSuchProcess || error.code == Errc::kTargetGone;
-}
-
 // A terminal is told every time; a file, and folded stacks, are one comparison.
 Result<Unit> watch(Pid pid, const heap::TraceLook& first, const TracesOptions& options,
                    const std::string& format, std::ostream& out, Env& env) {
   const bool once = options.output != "-" || format == "folded";
   if (format != "folded") out << text_of(first, nullptr, options, format, env) << std::flush;
-  const SignalScope signals;
-  while (wait(*options.watch, env)) {
-    auto now = look(pid, options, env);
-    if (!now.has_value()) {
-      if (!has_ended(now.error())) return std::move(now).error();
-      say(env, fmt::format("PID {} has ended", pid.value));
-      return Unit{};
-    }
-    out << text_of(first, &*now, options, format, env) << std::flush;
-    if (once) break;
-  }
-  return Unit{};
+  return look_again(pid, *options.watch, env, [&]() -> Result<bool> {
+    MEMSPY_TRY(now, look(pid, options, env));
+    out << text_of(first, &now, options, format, env) << std::flush;
+    return !once;
+  });
 }
 
 std::string format_of(const TracesOptions& options, bool json) {

@@ -13,6 +13,7 @@
 #include "cli/hints.h"
 #include "cli/phase_progress.h"
 #include "cli/process_list.h"
+#include "cli/search_log.h"
 #include "heap/heap_look.h"
 #include "snapshot/snapshot_file.h"
 
@@ -33,9 +34,7 @@ heap::LookOptions look_options(const ImageChoices& choices, PhaseProgress& progr
 }
 
 void tell_details(const heap::HeapLook& look) {
-  for (const auto& attempt : look.attempts)
-    spdlog::debug("{}{} in {}: {}", attempt.won ? "won: " : "", attempt.method, attempt.file,
-                  attempt.evidence);
+  log_search(look.attempts);
   spdlog::debug("layout: {}", look.layout_source);
   for (const std::string& remark : look.remarks) spdlog::debug("{}", remark);
   for (const auto& [type, found] : look.stats.coverage)

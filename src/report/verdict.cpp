@@ -19,39 +19,43 @@ constexpr double kSteadyShare = 0.01;            // of the RSS at the start
 constexpr double kNextShare = 0.05;              // a line below is not worth a word
 constexpr std::size_t kNextCount = 2;
 
-// What forked children have of their parent is nobody's growth.
-constexpr std::string_view kInherited = "[inherited by fork]";
-
 struct Culprit {
   std::string text;  // "load (app.py:12)" or "load (app.py), most of it at line 12,"
   std::uint64_t bytes = 0;
-  std::string key;  // of the function
+};
+
+struct Charges {
+  std::vector<Culprit> culprits;  // the largest first
+  std::uint64_t inherited_bytes = 0;
 };
 
 // A function whose growth stands on one line is named by the line, else by itself.
-std::vector<Culprit> culprits(const recording::ShapedProfile& shaped) {
+Charges charges(const recording::ShapedProfile& shaped) {
   const Groups lines = group_growth(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
   const Groups functions = group_growth(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython);
-  std::vector<Culprit> out;
+  Charges found;
+  std::vector<Culprit>& out = found.culprits;
   for (const auto& function : functions.rows) {
-    if (function.own_bytes == 0 || function.name == recording::kUnattributed ||
-        function.name == kInherited)
+    if (function.name == kInheritedByFork) {
+      found.inherited_bytes += function.own_bytes;
       continue;
+    }
+    if (function.own_bytes == 0 || function.name == recording::kUnattributed) continue;
     const auto top = std::find_if(lines.rows.begin(), lines.rows.end(), [&](const Group& line) {
       return line.function == function.function && line.file == function.file;
     });
     const std::string name = recording::escape_text(function.name);
     if (top == lines.rows.end() || top->line == 0) {
-      out.push_back({name, function.own_bytes, function.key});
+      out.push_back({name, function.own_bytes});
     } else if (static_cast<double>(top->own_bytes) >=
                0.8 * static_cast<double>(function.own_bytes)) {
-      out.push_back({recording::escape_text(top->name), top->own_bytes, function.key});
+      out.push_back({recording::escape_text(top->name), top->own_bytes});
     } else {
-      out.push_back({fmt::format("{}, most of it at line {},", name, top->line), function.own_bytes,
-                     function.key});
+      out.push_back(
+          {fmt::format("{}, most of it at line {},", name, top->line), function.own_bytes});
     }
   }
-  return out;
+  return found;
 }
 
 // A rate of less than a minute would say more than was seen.
@@ -86,13 +90,6 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
   return text;
 }
 
-std::uint64_t inherited_bytes(const recording::ShapedProfile& shaped) {
-  std::uint64_t bytes = 0;
-  for (const auto& row : group_growth(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython).rows)
-    bytes += row.name == kInherited ? row.own_bytes : 0;
-  return bytes;
-}
-
 }  // namespace
 
 std::string verdict(const Profile& profile, const recording::StackShape& shape) {
@@ -110,14 +107,14 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
   if (moved < limit && slow) return steady(f);
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto shaped = recording::shape_stacks(profile, lines, false);
-  const auto found = culprits(shaped);
-  const std::uint64_t inherited = std::min(inherited_bytes(shaped), f.growth_bytes);
+  const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, lines, false));
+  const std::uint64_t inherited = std::min(inherited_bytes, f.growth_bytes);
   const std::uint64_t grown = f.growth_bytes - inherited;
   if (inherited > 0 && grown < kSteadyBytes) {
-    return fmt::format("steady but for forks: {} came with forked children, which share it with "
-                       "their parent until one of them writes to it",
-                       format_bytes(inherited));
+    return fmt::format(
+        "steady but for forks: {} came with forked children, which share it with "
+        "their parent until one of them writes to it",
+        format_bytes(inherited));
   }
   // Which of the two has touched a page is not known of a poll.
   const char* did = profile.header.engine == "poll" ? "was running for" : "first touched";

@@ -13,6 +13,7 @@
 #include "cpython/heap/heap_bytes.h"
 #include "cpython/heap/heap_walker.h"
 #include "cpython/layouts.h"
+#include "edits.h"
 #include "require.h"
 #include "support/py_process.h"
 
@@ -164,8 +165,9 @@ void Heap::fill() {
   FrameSpec frame;
   frame.code = image().add_code(spec);
   frame.instruction = 3;
-  frame.values = {dict, set, tuple, image().add_object(thing, 64),
-                  image().add_digits({1, 2, 3, 4}, true), cell};
+  frame.values = {
+      dict, set, tuple, image().add_object(thing, 64), image().add_digits({1, 2, 3, 4}, true),
+      cell};
   image().push_frame(process_.main_thread(), frame);
   add(list, TypeRule::kList, Struct::kList);
   add(dict, TypeRule::kDict, Struct::kDict);
@@ -189,13 +191,11 @@ void Heap::edit(const std::uint8_t* what) {
   // Any place of the image, however long that is.
   const RemoteAddr byte = start + where * length / 65536 % (length - 8);
   const RemoteAddr word{byte.value & ~std::uint64_t{7}};
-  constexpr std::uint64_t kSpecial[] = {
-      0, ~std::uint64_t{0}, std::uint64_t{1} << 63, 0x7fffffff, 1, 0x1000, 1U << 20, 1U << 26};
   switch (what[2] % 4) {
     case 0:
       return process_.memory().write(byte, what[3]);
     case 1:
-      return process_.memory().write(word, kSpecial[what[3] % std::size(kSpecial)]);
+      return process_.memory().write(word, memspy::fuzz::special_word(what[3]));
     case 2:  // a pointer to some other place of the image
       return process_.memory().write(
           word, begin_.value + std::uint64_t{what[3]} * (end_.value - begin_.value) / 256 / 8 * 8);
@@ -205,8 +205,7 @@ void Heap::edit(const std::uint8_t* what) {
 }
 
 std::optional<Summary> Heap::walk() {
-  cpython::HeapWalker walker(
-      {*interpreter_, process_.memory(), map_, process_.symbols(), nullptr});
+  cpython::HeapWalker walker({*interpreter_, process_.memory(), map_, process_.symbols(), nullptr});
   Checker heap;
   const auto stats = walker.walk(heap);
   if (!stats.has_value()) return std::nullopt;

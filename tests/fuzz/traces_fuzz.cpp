@@ -8,6 +8,7 @@
 #include "by_version.h"
 #include "cpython/layouts.h"
 #include "cpython/traces/read_traces.h"
+#include "edits.h"
 #include "require.h"
 #include "support/trace_image.h"
 
@@ -76,13 +77,11 @@ class Traces {
     const std::uint64_t length = end_.value - begin_.value;
     const RemoteAddr byte = begin_ + where * length / 65536 % (length - 8);
     const RemoteAddr word{byte.value & ~std::uint64_t{7}};
-    constexpr std::uint64_t kSpecial[] = {
-        0, ~std::uint64_t{0}, std::uint64_t{1} << 63, 0x7fffffff, 1, 0x1000, 1U << 20, 1U << 26};
     switch (what[2] % 3) {
       case 0:
         return process_.memory().write(byte, what[3]);
       case 1:
-        return process_.memory().write(word, kSpecial[what[3] % std::size(kSpecial)]);
+        return process_.memory().write(word, memspy::fuzz::special_word(what[3]));
       default:  // a pointer to some other place of the tables
         return process_.memory().write(
             word, begin_.value + std::uint64_t{what[3]} * length / 256 / 8 * 8);

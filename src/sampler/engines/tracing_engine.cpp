@@ -148,7 +148,7 @@ Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
     edge.fresh = origin == ThreadOrigin::kExeced;
     if (forked)
       edge.inherits.emplace(roster_.thread(target, Tid{pid.value}),
-                            interner_.marker("[inherited by fork]"));
+                            interner_.marker(kInheritedByFork));
     context_.queue.push(std::move(edge));
   }
   context_.to_collector.wake();
