@@ -94,6 +94,12 @@ class Record(harness.PythonCase):
         self.assertEqual(said["growth_bytes"] - said["shrink_bytes"],
                          said["rss_bytes"]["end"] - said["rss_bytes"]["start"])
 
+    def test_a_launched_command_that_is_polled_is_known_for_python(self):
+        out = self.folder / "out.folded"
+        self.run_memspy("record", "--engine", "poll", "-i", "50ms", "-o", out, "--",
+                        *self.python.command(harness.TARGETS / "tidy.py"))
+        self.assertIn("(tidy.py:", out.read_text())
+
     def test_polling_charges_the_common_path(self):
         """Between two looks only the common prefix of both stacks is known: the growing function, or
         one of its callers."""

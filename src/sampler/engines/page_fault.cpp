@@ -389,12 +389,6 @@ void PageFaultEngine::flush(Thread& thread) {
 
 // --- from a captured stack to an event ---
 
-void PageFaultEngine::look_for_interpreter(Target& target) {
-  if (target.has_interpreter()) return;
-  target.find_interpreter_soon();
-  if (target.has_interpreter()) roster_.announce(target);
-}
-
 StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
   Target& target = *thread.target;
   if (sample.outside) {

@@ -145,7 +145,6 @@ class PageFaultEngine final : public TracingEngine {
   std::uint64_t first_period(const Target& target);
   void identify(Thread& thread);
   void recognise(Thread& thread, std::uint64_t thread_id);
-  void look_for_interpreter(Target& target);
   bool rejected(const Pending& sample);
   FaultPlaces& places_of(const Target& target);
   StackId intern(Thread& thread, const Pending& sample);

@@ -61,7 +61,7 @@ void PollEngine::schedule(std::chrono::nanoseconds price) {
 void PollEngine::look(Target& target) {
   const Pid pid = target.pid();
   const ProcessIndex index = target.index();
-  target.find_interpreter_soon();
+  look_for_interpreter(target);
   std::vector<Tid> tids;
   for (auto& [tid, thread] : threads_) {
     if (thread.target == &target) tids.push_back(tid);

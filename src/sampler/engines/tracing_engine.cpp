@@ -80,6 +80,12 @@ Result<Unit> TracingEngine::find_interpreter(Pid pid) {
   return Unit{};
 }
 
+void TracingEngine::look_for_interpreter(Target& target) {
+  if (target.has_interpreter()) return;
+  target.find_interpreter_soon();
+  if (target.has_interpreter()) roster_.announce(target);
+}
+
 // --- the loop ---
 
 void TracingEngine::run(const std::function<void()>& began) {

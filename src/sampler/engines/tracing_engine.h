@@ -39,6 +39,8 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
   // Sampling has ended: nothing new may be asked of the target.
   virtual void cease() = 0;
 
+  // Of a process that may be starting up; once it is known for Python, everybody is told.
+  void look_for_interpreter(Target& target);
   void watch(int fd, std::uint64_t key);
   bool sampling() const { return sampling_; }
 
