@@ -96,7 +96,7 @@ class Record(harness.PythonCase):
 
     def test_a_launched_command_that_is_polled_is_known_for_python(self):
         out = self.folder / "out.folded"
-        self.run_memspy("record", "--engine", "poll", "-i", "50ms", "-o", out, "--",
+        self.run_memspy("record", "--engine", "poll", "-i", "1ms", "-o", out, "--",
                         *self.python.command(harness.TARGETS / "tidy.py"))
         self.assertIn("(tidy.py:", out.read_text())
 

@@ -33,8 +33,11 @@ std::chrono::nanoseconds PollEngine::pause() {
 }
 
 void PollEngine::work() {
+  if (std::chrono::steady_clock::now() < next_look_) return;
+  // No part of what a look costs: it is done once, and its price would put off the next look of a
+  // program that is starting by a second.
+  for (const auto& [pid, target] : roster_.processes()) look_for_interpreter(*target);
   const auto begin = std::chrono::steady_clock::now();
-  if (begin < next_look_) return;
   std::vector<Pid> pids;  // a process may end while it is looked at
   for (const auto& [pid, target] : roster_.processes()) pids.push_back(pid);
   for (const Pid pid : pids) {
@@ -61,7 +64,6 @@ void PollEngine::schedule(std::chrono::nanoseconds price) {
 void PollEngine::look(Target& target) {
   const Pid pid = target.pid();
   const ProcessIndex index = target.index();
-  look_for_interpreter(target);
   std::vector<Tid> tids;
   for (auto& [tid, thread] : threads_) {
     if (thread.target == &target) tids.push_back(tid);
@@ -114,12 +116,21 @@ void PollEngine::look_at_thread(Thread& thread) {
   const auto held = seizure_.with_stopped(tid, context_.options.max_pause, [&] {
     const auto it = threads_.find(tid);
     if (it == threads_.end()) return;
-    if (!it->second.thread_id) it->second.thread_id = seizure_.fs_base(tid);
+    identify_stopped(it->second);
     read_stack(it->second, std::chrono::steady_clock::now() + context_.options.max_pause);
   });
   if (!held.has_value()) return;
   if (*held) return context_.counters.pauses.add(**held);
   if (const auto it = threads_.find(tid); it != threads_.end()) read_stack(it->second, no_hurry);
+}
+
+// Kept only once it has led to a Python state: a program that is starting has no thread pointer
+// yet, or another than its interpreter will know it by.
+void PollEngine::identify_stopped(Thread& thread) {
+  auto* reader = thread.target->reader();
+  if (reader == nullptr || thread.thread_id) return;
+  const auto base = seizure_.fs_base(thread.tid);
+  if (base && reader->find_thread_state(*base)) thread.thread_id = base;
 }
 
 void PollEngine::read_stack(Thread& thread, SteadyTime deadline) {
