@@ -10,7 +10,7 @@ Target* Roster::find_process(Pid pid) {
 Target& Roster::process(Pid pid, std::optional<Pid> parent) {
   if (Target* known = find_process(pid)) return *known;
   const ProcessIndex index{++process_count_};
-  auto target = std::make_unique<Target>(proc_, index, pid, assume_minor_);
+  auto target = std::make_unique<Target>(proc_, index, pid, assume_minor_, &files_);
   if (parent) {
     if (const Target* owner = find_process(*parent)) parents_[index.value] = owner->index();
   }

@@ -45,6 +45,7 @@ class Roster {
   EventQueue& queue_;
   SteadyTime start_;
   std::optional<int> assume_minor_;
+  symbolize::ElfMemo files_;  // the same for many a process: it outlives them
   std::unordered_map<Pid, std::unique_ptr<Target>> processes_;
   std::unordered_map<std::uint32_t, ProcessIndex> parents_;
   std::unordered_map<Tid, Thread> threads_;

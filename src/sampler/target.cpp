@@ -22,16 +22,17 @@ constexpr std::uint64_t kGlibcTidOffset = 0x2d0;
 }  // namespace
 
 Target::Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid,
-               std::optional<int> assume_minor)
+               std::optional<int> assume_minor, symbolize::ElfMemo* files)
     : proc_(proc),
       index_(index),
       assume_minor_(assume_minor),
+      files_(files),
       memory_(std::make_unique<attach::ProcessVm>(pid)),
       search_pause_(kFirstSearchPause) {}
 
 Result<Unit> Target::find_interpreter() {
   MEMSPY_TRY(map, proc_.maps(pid()));
-  const symbolize::ModuleIndex modules(proc_, pid(), map, *memory_);
+  const symbolize::ModuleIndex modules(proc_, pid(), map, *memory_, files_);
   attempts_.clear();
   auto found = cpython::Interpreter::open(*memory_, map, modules, {assume_minor_}, &attempts_);
   if (!found.has_value()) {

@@ -14,12 +14,15 @@
 #include "memspy/process.h"
 #include "memspy/result.h"
 #include "procfs/proc_dir.h"
+#include "symbolize/elf_memo.h"
 
 namespace memspy::sampler {
 
 class Target {
  public:
-  Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid, std::optional<int> assume_minor);
+  // `files` (may be null) outlives the target, and is shared by those of a run.
+  Target(const procfs::ProcDir& proc, ProcessIndex index, Pid pid, std::optional<int> assume_minor,
+         symbolize::ElfMemo* files = nullptr);
 
   ProcessIndex index() const { return index_; }
   Pid pid() const { return memory_->pid(); }
@@ -53,6 +56,7 @@ class Target {
   const procfs::ProcDir& proc_;
   ProcessIndex index_;
   std::optional<int> assume_minor_;
+  symbolize::ElfMemo* files_;
   std::unique_ptr<attach::ProcessVm> memory_;  // its address must not move: readers keep it
   std::optional<cpython::Interpreter> interpreter_;
   std::optional<cpython::StackReader> reader_;

@@ -22,12 +22,12 @@ const Module::Loaded& Module::loaded() const {
 
 Module::Loaded Module::load() const {
   Loaded loaded;
-  const auto& [proc, pid, memory, mapped] = *context_;
-  auto file = open_mapped_file(proc, pid, mappings_.front(), is_executable_, memory);
+  auto file = open_mapped_file(context_->proc, context_->pid, mappings_.front(), is_executable_,
+                               context_->memory);
   std::string obstacle;
   if (file) {
     loaded.open_path = file->path;
-    auto image = ElfFile::open(std::move(file->fd), path());
+    auto image = open_file(std::move(file->fd));
     if (image) {
       if (!(*image)->has_symtab()) loaded.note = "stripped: exported symbols only";
       loaded.image = std::move(*image);
@@ -48,6 +48,12 @@ Module::Loaded Module::load() const {
   SPDLOG_DEBUG("module {}: {}, bias {:#x} {}", path(),
                loaded.open_path.empty() ? "no file" : loaded.open_path, loaded.bias, loaded.note);
   return loaded;
+}
+
+Result<std::unique_ptr<ElfImage>> Module::open_file(UniqueFd fd) const {
+  if (context_->memo != nullptr) return context_->memo->open(std::move(fd), path());
+  MEMSPY_TRY(file, ElfFile::open(std::move(fd), path()));
+  return std::unique_ptr<ElfImage>(std::move(file));
 }
 
 std::unique_ptr<ElfImage> Module::load_from_memory(std::string& note) const {

@@ -12,6 +12,7 @@
 #include "memspy/symbol_source.h"
 #include "procfs/proc_dir.h"
 #include "symbolize/elf_image.h"
+#include "symbolize/elf_memo.h"
 
 namespace memspy::symbolize {
 
@@ -21,6 +22,7 @@ struct ModuleContext {
   Pid pid;
   const MemoryReader& memory;
   std::vector<std::pair<RemoteAddr, RemoteAddr>> mapped;  // start and end of all mappings, in order
+  ElfMemo* memo = nullptr;  // of files that other processes map too; null: none is kept
 };
 
 class Module final : public ModuleImage {
@@ -57,6 +59,7 @@ class Module final : public ModuleImage {
   };
   const Loaded& loaded() const;
   Loaded load() const;
+  Result<std::unique_ptr<ElfImage>> open_file(UniqueFd fd) const;
   std::unique_ptr<ElfImage> load_from_memory(std::string& note) const;
   std::uint64_t find_bias(const ElfImage* image) const;
   std::vector<AddressRange> segments(bool (*wanted)(const ElfSegment&),

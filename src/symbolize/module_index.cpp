@@ -104,9 +104,9 @@ struct ModuleIndex::Impl {
 };
 
 ModuleIndex::ModuleIndex(const procfs::ProcDir& proc, Pid pid, const MemoryMap& map,
-                         const MemoryReader& memory)
+                         const MemoryReader& memory, ElfMemo* memo)
     : impl_(std::make_unique<Impl>()) {
-  auto context = std::make_shared<ModuleContext>(ModuleContext{proc, pid, memory, {}});
+  auto context = std::make_shared<ModuleContext>(ModuleContext{proc, pid, memory, {}, memo});
   for (const auto& mapping : map) context->mapped.emplace_back(mapping.start, mapping.end);
   const ExecutableTest is_executable(proc, pid);
   auto loads = loads_of_files(map);
