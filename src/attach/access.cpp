@@ -112,7 +112,7 @@ Error explain_denial(const ProcDir& proc, Pid pid, int err) {
       err);
 }
 
-Result<Unit> check_access(const ProcDir& proc, Pid pid, const Attempts& attempts) {
+Result<procfs::Status> check_alive(const ProcDir& proc, Pid pid, const Attempts& attempts) {
   if (pid.value <= 0 || !proc.exists(pid)) return no_such_process(proc, pid, attempts);
   auto status = proc.status(pid);
   if (!status) {
@@ -120,6 +120,12 @@ Result<Unit> check_access(const ProcDir& proc, Pid pid, const Attempts& attempts
     return std::move(status).error();
   }
   if (auto error = state_obstacle(proc, pid, *status)) return std::move(*error);
+  return status;
+}
+
+Result<Unit> check_access(const ProcDir& proc, Pid pid, const Attempts& attempts) {
+  const auto status = check_alive(proc, pid, attempts);
+  if (!status) return status.error();
   if (auto error = tracer_obstacle(proc, pid, *status)) return std::move(*error);
   const int err = attempts.read_memory(proc, pid);
   if (err == EPERM || err == EACCES) return explain_denial(proc, pid, err);

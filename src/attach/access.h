@@ -13,9 +13,14 @@
 
 namespace memspy::attach {
 
-// Unit: memspy may read the memory of `pid` and trace it. Else an error with why and hint:
-// kNoSuchProcess (also a zombie, and a thread id), kUnsupported (kernel thread), kAlreadyTraced,
-// kPermission. A job-stopped process is fine: it is left as it is.
+// `pid` is a process with memory of its own, as its status says, which is returned. Else an error
+// with why and hint: kNoSuchProcess (also a zombie, and a thread id), kUnsupported (kernel thread).
+// Needs no privileges.
+Result<procfs::Status> check_alive(const procfs::ProcDir& proc, Pid pid,
+                                   const Attempts& attempts = Attempts::real());
+
+// Unit: memspy may read the memory of `pid` and trace it. Else an error as check_alive
+// gives it, kAlreadyTraced or kPermission. A job-stopped process is fine: it is left as it is.
 Result<Unit> check_access(const procfs::ProcDir& proc, Pid pid,
                           const Attempts& attempts = Attempts::real());
 

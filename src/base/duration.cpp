@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -24,7 +25,8 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text, bool bare
     return make_error(Errc::kUsage, fmt::format("not a duration: \"{}\" ({})", text, reason));
   };
   if (ec != std::errc{}) return bad("write it as 100ms, 1s or 10m");
-  if (!(number >= 0)) return bad("it is negative");
+  if (!std::isfinite(number)) return bad("write it as 100ms, 1s or 10m");
+  if (number < 0) return bad("it is negative");
   double scale = 0;
   if (unit.empty()) {
     if (!bare_seconds) return bad("a unit is needed: 100ms, 1s, 10m");

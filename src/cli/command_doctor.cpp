@@ -17,7 +17,10 @@ struct DoctorOptions {
 Result<ExitCode> run_doctor(const DoctorOptions& options, bool json, Env& env) {
   MEMSPY_TRY(pid, resolve_target(options.target, env));
   const auto stat = env.proc.stat(pid);
-  if (!stat && stat.error().code == Errc::kNoSuchProcess) return stat.error();
+  if (!stat && stat.error().code == Errc::kNoSuchProcess) {
+    MEMSPY_CHECK(env.check_access(pid));  // which says where else it may be
+    return stat.error();
+  }
   DoctorModel model;
   model.pid = pid;
   const auto words = env.proc.command_line(pid);

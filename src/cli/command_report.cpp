@@ -2,6 +2,8 @@
 // snapshot in the formats of heaps.
 #include <CLI/CLI.hpp>
 
+#include <filesystem>
+
 #include "base/duration.h"
 #include "cli/commands.h"
 #include "cli/heap_source.h"
@@ -62,6 +64,15 @@ Result<std::string> text_of(const std::string& format, const Profile& profile,
   return usage_error("there is no format \"" + format + "\"", "formats are " + format_type());
 }
 
+// A suffix that means something to people, and nothing to memspy, is not filled with a text.
+Result<Unit> check_suffix(const std::string& path, const std::string& formats) {
+  const std::string suffix = std::filesystem::path(path).extension();
+  for (const char* text : {"", ".txt", ".text", ".log", ".md"})
+    if (suffix == text) return Unit{};
+  return usage_error("the suffix of \"" + path + "\" names no format", "formats are " + formats,
+                     "say which with -f");
+}
+
 const sinks::Format* derived_format(const ReportVerbOptions& options) {
   if (!options.format.empty()) return sinks::find_format(options.format);
   return options.output == "-" ? nullptr : sinks::find_format_for(options.output);
@@ -100,7 +111,9 @@ Result<std::string> snapshot_format(const ReportVerbOptions& options, bool json)
   }
   const auto* by_suffix = sinks::find_snapshot_format_for(options.output);
   if (by_suffix != nullptr) return std::string(by_suffix->name);
-  return std::string(options.output.ends_with(".json") ? "json" : "text");
+  if (options.output.ends_with(".json")) return std::string("json");
+  MEMSPY_CHECK(check_suffix(options.output, snapshot_format_names()));
+  return std::string("text");
 }
 
 Result<ExitCode> report_snapshot(const ReportVerbOptions& options, bool json, Env& env) {
@@ -125,6 +138,8 @@ Result<ExitCode> report_snapshot(const ReportVerbOptions& options, bool json, En
 
 Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& env) {
   if (is_snapshot_file(options.recording)) return report_snapshot(options, json, env);
+  if (options.format.empty() && !json && derived_format(options) == nullptr)
+    MEMSPY_CHECK(check_suffix(options.output, format_type()));
   MEMSPY_TRY(reader, recording::Reader::open(options.recording));
   recording::TimeWindow window;
   // A tick comes a little after its time; --from 3 means the one of second 3.

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxSourceBytes = 16U << 20;
 constexpr std::size_t kTabWidth = 8;
+constexpr std::size_t kFilesNamed = 5;  // where the one that was asked for is not among them
 
 struct LineGrowth {
   std::uint64_t own = 0, with_callees = 0;
@@ -159,6 +160,22 @@ std::string annotated_file(const std::string& file, const FileGrowth& growth, do
   return text + table.render(options.style) + "\n";
 }
 
+// The name may be mistyped: what could have been meant is said with it.
+std::string nothing_grew(const std::map<std::string, FileGrowth>& files, const std::string& only) {
+  if (only.empty()) return "no line of a source file grew\n";
+  std::vector<std::pair<std::uint64_t, std::string>> others;
+  for (const auto& [file, growth] : files) {
+    if (growth.own > 0) others.emplace_back(growth.own, recording::escape_text(file));
+  }
+  std::sort(others.rbegin(), others.rend());
+  std::string text = fmt::format("no line of {} grew", recording::escape_text(only));
+  if (others.empty()) return text + ", nor one of another file\n";
+  text += "; these files did:\n";
+  for (std::size_t i = 0; i < std::min(others.size(), kFilesNamed); ++i)
+    text += fmt::format("  {}  {}\n", format_bytes(others[i].first), others[i].second);
+  return text;
+}
+
 }  // namespace
 
 std::string report_annotated(const recording::Profile& profile, const ReportOptions& options,
@@ -173,7 +190,7 @@ std::string report_annotated(const recording::Profile& profile, const ReportOpti
   std::stable_sort(order.begin(), order.end(),
                    [](auto* a, auto* b) { return a->second.own > b->second.own; });
   std::string text = report_head(profile, options);
-  if (order.empty()) text += "no line of a source file grew\n";
+  if (order.empty()) text += nothing_grew(files, annotate.only_file);
   for (std::size_t i = 0; i < order.size() && i < annotate.max_files; ++i) {
     const auto& [file, growth] = *order[i];
     const auto source = find_source(file, annotate.source_roots, profile.header.wall_start);

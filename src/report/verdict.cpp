@@ -5,6 +5,7 @@
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "recording/text.h"
+#include "report/caller.h"
 #include "report/display.h"
 #include "report/figures.h"
 #include "report/groups.h"
@@ -28,6 +29,17 @@ struct Charges {
   std::vector<Culprit> culprits;  // the largest first
   std::uint64_t inherited_bytes = 0;
 };
+
+// A library is seldom what can be changed: who called it is said too, where that is one line.
+std::string with_caller(const recording::ShapedProfile& shaped, const Group& function,
+                        std::string name) {
+  const auto caller = find_caller(shaped, function);
+  if (!caller) return name;
+  const double share = static_cast<double>(caller->bytes) / static_cast<double>(function.own_bytes);
+  if (share < 0.5) return name;
+  if (name.ends_with(',')) name.pop_back();
+  return fmt::format("{},{} for {},", name, share < 0.9 ? " mostly" : "", caller->text);
+}
 
 // A function whose growth stands on one line is named by the line, else by itself.
 Charges charges(const recording::ShapedProfile& shaped) {
@@ -54,6 +66,8 @@ Charges charges(const recording::ShapedProfile& shaped) {
       out.push_back(
           {fmt::format("{}, most of it at line {},", name, top->line), function.own_bytes});
     }
+    if (out.size() <= 1 + kNextCount)  // more are not told
+      out.back().text = with_caller(shaped, function, std::move(out.back().text));
   }
   return found;
 }

@@ -148,7 +148,9 @@ Result<Unit> RunningSession::open() {
     MEMSPY_TRY(launch, Launch::prepare(options_.launch));
     launch_ = std::move(launch);
     pid = launch_->pid();
-  } else if (options_.engine != EngineChoice::kRss) {  // which looks at /proc alone
+  } else if (options_.engine == EngineChoice::kRss) {  // which looks at /proc alone
+    MEMSPY_CHECK(attach::check_alive(proc_, pid));
+  } else {
     MEMSPY_CHECK(attach::check_access(proc_, pid));
   }
   MEMSPY_CHECK(open_header(pid));

@@ -112,6 +112,12 @@ TEST(Golden, AnnotatedSource) {
   expect_golden("report-annotated.txt", text);
 }
 
+TEST(Golden, AFileThatDidNotGrow) {
+  report::AnnotateOptions annotate;
+  annotate.only_file = "nope.py";
+  expect_golden("report-no-such-file.txt", report::report_annotated(sample(), {}, annotate));
+}
+
 TEST(Golden, DiffOfTwoAndThree) {
   const Profile first = sample();
   const Profile second = through_a_recording(memspy::testing::tell_second_run);

@@ -16,6 +16,7 @@ import harness
 USAGE, NO_PROCESS, PERMISSION, NOT_PYTHON, GONE, OUTPUT, TRACED = 2, 3, 4, 5, 6, 7, 9
 VERBS_OF_A_TARGET = [["record", "-o", "{folder}/out.folded"], ["dump"], ["attach"],
                      ["top", "--batch"]]
+RSS_ALONE = ["record", "--rss", "-o", "{folder}/out.csv"]  # needs a process, and no leave
 
 
 class Refusals(harness.Case):
@@ -32,7 +33,7 @@ class Refusals(harness.Case):
         return run
 
     def refused_by_all(self, code, says, pid, **popen):
-        for verb in VERBS_OF_A_TARGET:
+        for verb in VERBS_OF_A_TARGET + ([RSS_ALONE] if code == NO_PROCESS else []):
             with self.subTest(verb=verb[0]):
                 words = [word.format(folder=self.folder) for word in verb]
                 self.refused(code, says, words[0], "-p", pid, *words[1:], **popen)
@@ -184,7 +185,7 @@ class Refusals(harness.Case):
     def test_another_users_process(self):
         prefix, memspy = self.nobody()
         target = self.target_python()
-        for verb in VERBS_OF_A_TARGET:
+        for verb in VERBS_OF_A_TARGET + ([RSS_ALONE] if code == NO_PROCESS else []):
             with self.subTest(verb=verb[0]):
                 words = [word.format(folder="/tmp") for word in verb]
                 done = subprocess.run([*prefix, memspy, words[0], "-p", str(target.pid), *words[1:]],

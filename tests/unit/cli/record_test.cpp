@@ -74,6 +74,8 @@ TEST_F(Record, a_live_output_is_what_report_derives) {
   EXPECT_EQ(world_.run({"record", "4242", "-o", path("b.memspy")}), 0) << world_.err();
   EXPECT_EQ(world_.run({"report", path("b.memspy"), "-o", path("b.folded")}), 0) << world_.err();
   EXPECT_EQ(text(path("a.folded")), text(path("b.folded")));
+  EXPECT_EQ(world_.run({"report", path("b.memspy"), "-o", path("b.pdf")}), 2);
+  EXPECT_THAT(world_.err(), HasSubstr("names no format"));
   EXPECT_EQ(files(), (Files{"a.folded", "b.folded", "b.memspy"}));
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "report/annotate.h"
+#include "report/caller.h"
 #include "report/diff.h"
 #include "report/file_pairs.h"
 #include "support/result_matchers.h"
@@ -99,6 +100,28 @@ TEST(Verdict, NamesTheFunctionWhenItsLinesShareTheGrowth) {
             "MiB/min)");
 }
 
+TEST(Verdict, SaysWhoCalledTheLibraryThatGrew) {
+  const Frame start = py("<module>", 33, "/usr/bin/gunicorn");
+  const Frame decode = py("raw_decode", 353, "/usr/lib/python3.11/json/decoder.py");
+  const Frame chunk = py("chunk", 64, "/usr/lib/python3/dist-packages/gunicorn/http/unreader.py");
+  const auto told = [&](std::uint64_t own, std::uint64_t other) {
+    return verdict(run_of(
+        {{{start, py("remember", 11), decode}, own * kMiB},
+         {{start, py("login", 20), py("load", 7, "/v/lib/python3.9/site-packages/m.py"), decode},
+          other * kMiB},
+         {{start, chunk}, 20 * kMiB}}));
+  };
+  EXPECT_EQ(told(80, 0),
+            "raw_decode (decoder.py:353), for remember (app.py:11), first touched 80 % of 100 MiB "
+            "growth (100 MiB/min); chunk (unreader.py:64) 20 %");
+  EXPECT_THAT(told(60, 20),
+              StartsWith("raw_decode (decoder.py:353), mostly for remember (app.py:11), "));
+  EXPECT_THAT(told(20, 60), HasSubstr("mostly for login (app.py:20)"));
+  EXPECT_THAT(told(40, 41), HasSubstr("mostly for login (app.py:20)"));
+  EXPECT_FALSE(is_library_file("/srv/lib/app.py") || is_library_file("<stdin>"));
+  EXPECT_TRUE(is_library_file("<frozen importlib._bootstrap>"));
+}
+
 TEST(Verdict, SaysWhatCameWithForksAndWhatWasGivenBack) {
   const Frame inherited{"[inherited by fork]", "", 0, FrameKind::kMarker};
   Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}, {{inherited}, 800 * kMiB}});
@@ -186,6 +209,9 @@ TEST(Report, IsSoundForARunWithNothingInIt) {
   EXPECT_THAT(report_table(empty, {}), HasSubstr("nothing grew"));
   EXPECT_THAT(report_tree(empty, {}), HasSubstr("all growth"));
   EXPECT_THAT(report_annotated(empty, {}, {}), HasSubstr("no line"));
+  AnnotateOptions one;
+  one.only_file = "nope.py";
+  EXPECT_THAT(report_annotated(empty, {}, one), HasSubstr("no line of nope.py grew, nor one"));
   EXPECT_TRUE(nlohmann::json::accept(report_json(empty, {})));
   const auto diff = diff_profiles({{"a", &empty}, {"b", &empty}}, GroupBy::kLine, {}, false);
   EXPECT_THAT(diff_text(diff, {}, 0), HasSubstr("nothing grew"));
