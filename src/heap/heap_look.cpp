@@ -14,6 +14,7 @@
 #include "base/duration.h"
 #include "heap/gc_summary.h"
 #include "heap/ledger.h"
+#include "heap/phase_times.h"
 #include "malloc/malloc_census.h"
 #include "procfs/proc_dir.h"
 #include "snapshot/graph_builder.h"
@@ -31,27 +32,37 @@ constexpr std::size_t kTextCap = 200;  // characters of a string that are kept
 // Hands a walk on to the builder, and tells how far it is.
 class WatchedBuilder final : public ObjectVisitor {
  public:
-  WatchedBuilder(snapshot::GraphBuilder& builder, const LookOptions& options)
-      : builder_(builder), options_(options) {}
+  WatchedBuilder(snapshot::GraphBuilder& builder, const LookOptions& options, PhaseTimes& times)
+      : builder_(builder), options_(options), times_(times) {}
   void on_name(NameIndex index, std::string_view text) override { builder_.on_name(index, text); }
-  void on_types(std::span<const HeapType> types) override { builder_.on_types(types); }
+  void on_types(std::span<const HeapType> types) override {
+    times_.begin("sizes");
+    builder_.on_types(types);
+  }
   void on_objects(std::span<const HeapNode> nodes) override {
     count_ += nodes.size();
     builder_.on_objects(nodes);
   }
   void on_edges(NodeIndex from, std::span<const HeapEdge> edges) override {
     constexpr std::uint32_t kEvery = 0x3fff;
+    if (!any_edges_) times_.begin("references");
+    any_edges_ = true;
     if (options_.progress && (from.value & kEvery) == 0)
       options_.progress("following references",
                         static_cast<double>(from.value) / static_cast<double>(count_));
     builder_.on_edges(from, edges);
   }
-  void on_labels(std::span<const HeapLabel> labels) override { builder_.on_labels(labels); }
+  void on_labels(std::span<const HeapLabel> labels) override {
+    times_.begin("roots");
+    builder_.on_labels(labels);
+  }
   void on_roots(std::span<const HeapRoot> roots) override { builder_.on_roots(roots); }
 
  private:
   snapshot::GraphBuilder& builder_;
   const LookOptions& options_;
+  PhaseTimes& times_;
+  bool any_edges_ = false;
   std::uint64_t count_ = 1;
 };
 
@@ -85,8 +96,9 @@ class Looker {
   Result<HeapLook> core(const std::string& core, const std::string& executable);
 
  private:
-  void phase(const char* name, double share = 0) const {
-    if (options_.progress) options_.progress(name, share);
+  void phase(const char* name) {
+    times_.begin(name);
+    if (options_.progress) options_.progress(name, 0);
   }
   Result<Unit> find_interpreter(const MemoryReader& memory, const MemoryMap& map);
   Result<Unit> walk();
@@ -98,6 +110,7 @@ class Looker {
   const LookOptions& options_;
   std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
   HeapLook look_;
+  PhaseTimes times_;
 };
 
 Result<Unit> Looker::find_interpreter(const MemoryReader& memory, const MemoryMap& map) {
@@ -151,8 +164,7 @@ Result<HeapLook> Looker::core(const std::string& core, const std::string& execut
   header.wall_time = std::chrono::file_clock::to_sys(std::filesystem::last_write_time(core, none))
                          .time_since_epoch();
   const std::size_t slash = core.rfind('/');
-  header.source =
-      "core file " + (slash == std::string::npos ? core : core.substr(slash + 1));
+  header.source = "core file " + (slash == std::string::npos ? core : core.substr(slash + 1));
   return finish();
 }
 
@@ -198,11 +210,12 @@ Result<Unit> Looker::walk() {
   parts_->walker = std::make_unique<HeapWalker>(cpython::HeapInput{
       *parts_->interpreter, image, image.map(), *parts_->modules, parts_->chunks.get()});
   snapshot::GraphBuilder builder;
-  WatchedBuilder watched(builder, options_);
+  WatchedBuilder watched(builder, options_, times_);
   MEMSPY_TRY(stats, parts_->walker->walk(watched));
   look_.stats = std::move(stats);
   MEMSPY_TRY(graph, builder.finish());
   look_.snapshot.graph = std::move(graph);
+  parts_->walker->forget_objects();
   return Unit{};
 }
 
@@ -237,6 +250,7 @@ void Looker::add_ledger() {
                           arenas,
                           [&walker](const auto& visit) { walker.for_each_pool(visit); }};
   Ledger ledger = build_ledger(input);
+  parts_->walker->forget_buffers();
   look_.snapshot.ledger = std::move(ledger.rows);
   auto& counters = look_.snapshot.header.counters;
   counters.insert(counters.end(), ledger.counters.begin(), ledger.counters.end());
@@ -251,7 +265,8 @@ Result<HeapLook> Looker::finish() {
   snapshot::Snapshot& snapshot = look_.snapshot;
   look_.read_texts = [parts = parts_](snapshot::Snapshot& into, std::span<const NodeIndex> nodes) {
     for (const NodeIndex node : nodes) {
-      std::string text = parts->walker->text_of(into.graph.address(node), kTextCap);
+      std::string text =
+          parts->walker->text_of(into.graph.address(node), into.graph.type(node), kTextCap);
       if (!text.empty()) into.texts.insert_or_assign(node.value, std::move(text));
     }
   };
@@ -266,6 +281,7 @@ Result<HeapLook> Looker::finish() {
   snapshot.gc = summarize_gc(*parts_->interpreter, *parts_->image, snapshot.graph);
   phase("ledger");
   add_ledger();
+  look_.remarks.push_back("steps: " + times_.text());
   return std::move(look_);
 }
 

@@ -48,7 +48,7 @@ class Objects final : public ObjectVisitor {
 
 // Of the object whose buffer the block lies in. A debug hook puts its own bytes before the block,
 // so the buffer may begin earlier.
-std::uint32_t owner_of(const Trace& trace, const std::vector<HeapWalker::OwnedBuffer>& buffers,
+std::uint32_t owner_of(const Trace& trace, std::span<const HeapWalker::OwnedBuffer> buffers,
                        const Objects& objects) {
   const auto after = std::upper_bound(
       buffers.begin(), buffers.end(), trace.block,

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "snapshot/column.h"
+#include "base/column.h"
 
 namespace memspy::snapshot {
 

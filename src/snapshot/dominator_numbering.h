@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "snapshot/column.h"
+#include "base/column.h"
 #include "snapshot/object_graph.h"
 
 namespace memspy::snapshot {

@@ -2,7 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "snapshot/column.h"
+#include "base/column.h"
 
 namespace memspy::snapshot {
 

@@ -2,7 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "snapshot/column.h"
+#include "base/column.h"
 #include "snapshot/snapshot_sections.h"
 
 namespace memspy::snapshot {
@@ -157,8 +157,7 @@ void GraphSections::read_edges(SectionSource& source, ObjectGraph& graph,
   if (why.empty()) why = check_edges(graph, graph.node_count());
   if (why.empty()) return;
   damage.push_back("references are lost, and with them paths: " + why);
-  auto none =
-      std::make_shared<snapshot::Column<std::uint32_t>>(std::size_t{graph.node_count()} + 1);
+  auto none = std::make_shared<memspy::Column<std::uint32_t>>(std::size_t{graph.node_count()} + 1);
   graph.begins_ = none->view();
   graph.targets_ = {};
   graph.labels_ = {};

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "snapshot/column.h"
+#include "base/column.h"
 #include "snapshot/object_graph.h"
 
 namespace memspy::snapshot {

@@ -214,7 +214,7 @@ std::optional<Summary> Heap::walk() {
   MEMSPY_REQUIRE(heap.nodes().size() <= bytes_ / 8);
   MEMSPY_REQUIRE(heap.name_bytes() <= 64 * bytes_);
   for (const memspy::HeapNode& node : heap.nodes()) {
-    MEMSPY_REQUIRE(walker.text_of(node.address, kTextCap).size() <= 16 * kTextCap);
+    MEMSPY_REQUIRE(walker.text_of(node.address, node.type, kTextCap).size() <= 16 * kTextCap);
     (void)walker.getsizeof(node.address);
   }
   (void)walker.owned_buffers();

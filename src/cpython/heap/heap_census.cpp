@@ -275,7 +275,7 @@ void HeapCensus::mark_listed(RemoteAddr object, std::uint8_t generation) {
     return;
   }
   const auto number = static_cast<std::size_t>(pool - pools_.pools().data());
-  const auto begin = pool_objects_.address.begin();
+  const std::uint64_t* const begin = pool_objects_.address.data();
   const auto first = begin + first_of_pool_[number], last = begin + first_of_pool_[number + 1];
   const auto found = std::lower_bound(first, last, object.value);
   if (found == last || *found != object.value) {
@@ -290,8 +290,8 @@ void HeapCensus::sort_outside() {
     if (outside_table_[outside_slot(keys.value)] != 0) continue;
     const bool in_pool = pools_.find(keys) != nullptr;
     // Freed since its type was last used, and taken by an object.
-    if (in_pool && std::binary_search(pool_objects_.address.begin(), pool_objects_.address.end(),
-                                      keys.value)) {
+    const auto addresses = pool_objects_.address.view();
+    if (in_pool && std::binary_search(addresses.begin(), addresses.end(), keys.value)) {
       ++stats_.rejected;
       continue;
     }
@@ -337,8 +337,13 @@ void HeapCensus::finish() {
   }
   outside_ = {};
   first_of_pool_ = {};
-  index_.build(pool_objects_.address);
+  index_.build(pool_objects_.address.view());
   stats_.objects = size() - shared_keys_.size();
+}
+
+void HeapCensus::forget_objects() {
+  index_ = {};
+  pool_objects_ = {};
 }
 
 }  // namespace memspy::cpython

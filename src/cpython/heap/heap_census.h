@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/column.h"
 #include "cpython/heap/address_index.h"
 #include "cpython/heap/heap_bytes.h"
 #include "cpython/heap/heap_walker.h"
@@ -60,6 +61,8 @@ class HeapCensus {
   }
   std::uint8_t flags(std::size_t node) const { return pool_objects_.flags[node]; }
   NodeIndex find(RemoteAddr address) const { return index_.find(address); }
+  // Gives back what is known of objects one by one; there are none from then on.
+  void forget_objects();
 
   PoolMap& pools() { return pools_; }
   bool is_static(RemoteAddr address) const;
@@ -74,10 +77,10 @@ class HeapCensus {
  private:
   static constexpr std::uint32_t kSharedKeysType = 0xffffffff;
 
-  struct Objects {  // one array per attribute: 13 bytes an object
-    std::vector<std::uint64_t> address;
-    std::vector<std::uint32_t> type;
-    std::vector<std::uint8_t> flags;
+  struct Objects {  // one column per attribute: 13 bytes an object
+    Column<std::uint64_t> address;
+    Column<std::uint32_t> type;
+    Column<std::uint8_t> flags;
     std::size_t size() const { return address.size(); }
     void add(RemoteAddr at, std::uint32_t kind, std::uint8_t bits) {
       address.push_back(at.value);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/column.h"
 #include "cpython/heap/block_costs.h"
 #include "cpython/heap/edge_plans.h"
 #include "cpython/heap/edge_reader.h"
@@ -35,6 +36,8 @@ struct HeapWalker::Impl {
   void refer_to_key(HeapEdge& edge, RemoteAddr key, bool own_dict);
   void name_key(HeapEdge& edge, RemoteAddr key);
   HeapNode node_at(std::size_t node, BlockCosts& costs);
+  void keep_buffer(std::size_t node, const OwnedMemory& memory, const BlockCosts& costs);
+  void sort_buffers();
   void count_coverage();
 
   HeapInput input;
@@ -53,6 +56,7 @@ struct HeapWalker::Impl {
   NameIndex keys_name, unknown_key_name;
   std::vector<RawEdge> raw;
   std::vector<OwnedMemory> owned;
+  Column<OwnedBuffer> buffers;
 };
 
 // What lies outside of the pools is found by following every reference once.
@@ -111,8 +115,28 @@ HeapNode HeapWalker::Impl::node_at(std::size_t i, BlockCosts& costs) {
                                sizes->inline_bytes(node.address, *type));
   owned.clear();
   sizes->owned(node.address, *type, owned);
-  for (const OwnedMemory& one : owned) node.bytes += costs.of_owned(one.address, one.bytes);
+  for (const OwnedMemory& one : owned) {
+    node.bytes += costs.of_owned(one.address, one.bytes);
+    keep_buffer(i, one, costs);
+  }
   return node;
+}
+
+void HeapWalker::Impl::keep_buffer(std::size_t i, const OwnedMemory& memory,
+                                   const BlockCosts& costs) {
+  const AddressRange block = costs.block_of(memory.address, memory.bytes);
+  if (block.size == 0 || census->find(memory.address) != kNoNode) return;
+  buffers.push_back({block.start, block.size, {static_cast<std::uint32_t>(i)}});
+}
+
+void HeapWalker::Impl::sort_buffers() {
+  OwnedBuffer* const begin = buffers.data();
+  OwnedBuffer* const end = begin + buffers.size();
+  std::sort(begin, end, [](const auto& a, const auto& b) { return a.address < b.address; });
+  const auto* const last =
+      std::unique(begin, end, [](const auto& a, const auto& b) { return a.address == b.address; });
+  buffers.resize(static_cast<std::size_t>(last - begin));
+  buffers.shrink();
 }
 
 void HeapWalker::Impl::tell_objects(ObjectVisitor& visitor) {
@@ -126,6 +150,7 @@ void HeapWalker::Impl::tell_objects(ObjectVisitor& visitor) {
       batch.clear();
     }
   }
+  sort_buffers();
 }
 
 void HeapWalker::Impl::mark_own_dicts() {
@@ -286,37 +311,20 @@ void HeapWalker::for_each_pool(const std::function<void(const PoolView&)>& visit
   }
 }
 
-std::string HeapWalker::text_of(RemoteAddr object, std::size_t cap) const {
-  const NodeIndex node = find(object);
-  const TypeFacts* type = node == kNoNode ? nullptr : impl_->census->type(node.value);
-  if (type == nullptr) return {};
+std::string HeapWalker::text_of(RemoteAddr object, TypeIndex type, std::size_t cap) const {
+  if (!impl_->types || type.value >= impl_->types->all().size()) return {};  // shared keys
   ObjectRepr reprs(impl_->input.interpreter.layout(), impl_->input.memory);
-  return object_text(reprs, object, *type, cap);
+  return object_text(reprs, object, *impl_->types->all()[type.value], cap);
 }
 
-std::vector<HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
-  std::vector<OwnedBuffer> buffers;
-  if (!impl_->census) return buffers;
-  const BlockCosts costs(impl_->input, *impl_->census);
-  std::vector<OwnedMemory>& owned = impl_->owned;
-  for (std::size_t i = 0; i < impl_->census->size(); ++i) {
-    const TypeFacts* type = impl_->census->type(i);
-    if (type == nullptr) continue;
-    owned.clear();
-    impl_->sizes->owned(impl_->census->address(i), *type, owned);
-    for (const OwnedMemory& one : owned) {
-      const AddressRange block = costs.block_of(one.address, one.bytes);
-      if (block.size == 0 || find(one.address) != kNoNode) continue;
-      buffers.push_back({block.start, block.size, {static_cast<std::uint32_t>(i)}});
-    }
-  }
-  std::sort(buffers.begin(), buffers.end(),
-            [](const auto& a, const auto& b) { return a.address < b.address; });
-  const auto repeated =
-      std::unique(buffers.begin(), buffers.end(),
-                  [](const auto& a, const auto& b) { return a.address == b.address; });
-  buffers.erase(repeated, buffers.end());
-  return buffers;
+std::span<const HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
+  return impl_->buffers.view();
+}
+
+void HeapWalker::forget_buffers() { impl_->buffers = {}; }
+
+void HeapWalker::forget_objects() {
+  if (impl_->census) impl_->census->forget_objects();
 }
 
 }  // namespace memspy::cpython

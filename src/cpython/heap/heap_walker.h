@@ -73,19 +73,23 @@ class HeapWalker {
 
   // After walk(): an object's address to its node; kNoNode when it was not found.
   NodeIndex find(RemoteAddr address) const;
-  // After walk(): a str, bytes, int, float, bool or None as Python prints it, cut at `cap`
-  // characters; "" for other objects.
-  std::string text_of(RemoteAddr object, std::size_t cap) const;
+  // After walk(), of an object and its type as told: a str, bytes, int, float, bool or None as
+  // Python prints it, cut at `cap` characters; "" for other objects.
+  std::string text_of(RemoteAddr object, TypeIndex type, std::size_t cap) const;
   // After walk(): sys.getsizeof() of an object, for comparisons; HeapNode::bytes is what it costs.
   std::uint64_t getsizeof(RemoteAddr object) const;
   // After walk(): memory that an object owns outside itself (a list's items, a table, a buffer),
-  // for the ledger: each range once.
+  // for the ledger: each range once, ascending.
   struct OwnedBuffer {
     RemoteAddr address;
     std::uint64_t bytes = 0;
     NodeIndex owner;
   };
-  std::vector<OwnedBuffer> owned_buffers() const;
+  std::span<const OwnedBuffer> owned_buffers() const;
+  void forget_buffers();
+  // What the visitor was told is known there; this gives 14 bytes an object back here. find() and
+  // getsizeof() know nothing from then on.
+  void forget_objects();
 
   // After walk(), for the ledger: pymalloc's arenas, ascending, and the pools in use within them.
   std::vector<AddressRange> arenas() const;

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace memspy::snapshot {
+namespace memspy {
 
 // Access to large columns is random: with huge pages it misses the TLB less.
 inline void prefer_huge_pages(const void* begin, std::size_t bytes) {
@@ -98,4 +98,4 @@ class Column {
   std::size_t mapped_ = 0;  // bytes
 };
 
-}  // namespace memspy::snapshot
+}  // namespace memspy
