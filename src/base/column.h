@@ -23,6 +23,15 @@ inline void prefer_huge_pages(const void* begin, std::size_t bytes) {
     ::madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
 }
 
+// Makes the whole pages of it resident now. Where the kernel cannot (before Linux 5.14), they come
+// as they are written to.
+inline void populate_pages(void* begin, std::size_t bytes) {
+  constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE
+  const auto from = (reinterpret_cast<std::uintptr_t>(begin) + 4095) & ~std::uintptr_t{4095};
+  const auto to = (reinterpret_cast<std::uintptr_t>(begin) + bytes) & ~std::uintptr_t{4095};
+  if (to > from) ::madvise(reinterpret_cast<void*>(from), to - from, kPopulateWrite);
+}
+
 template <typename T>
 class Column {
   static_assert(std::is_trivially_copyable_v<T>);

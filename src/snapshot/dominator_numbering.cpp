@@ -2,21 +2,19 @@
 
 #include <algorithm>
 
+#include "base/parallel.h"
+
 namespace memspy::snapshot {
 namespace {
 
 using namespace node_state;
 
+// In the parent's number of a node on the way of the search: nothing stands against folding it.
 constexpr std::uint32_t kMayFold = 1U << 31;
 // How many edges ahead a target's state is fetched: about the time one miss takes.
 constexpr std::uint32_t kAhead = 8;
-
-void set_bit(Column<std::uint64_t>& bits, std::uint32_t at) {
-  bits[at >> 6] |= std::uint64_t{1} << (at & 63);
-}
-bool bit(const Column<std::uint64_t>& bits, std::uint32_t at) {
-  return (bits[at >> 6] >> (at & 63) & 1) != 0;
-}
+// How many children of a node are fetched when the search comes to it.
+constexpr std::uint32_t kChildrenFetched = 6;
 
 }  // namespace
 
@@ -30,11 +28,12 @@ DominatorNumbering::DominatorNumbering(const ObjectGraph& graph, std::vector<std
       roots_(graph.roots()),
       states_(states),
       retained_(retained),
-      has_weak_(node_count_ / 64 + 1),
-      leads_on_(node_count_ / 64 + 1),
+      has_weak_(node_count_),
+      leads_on_(node_count_),
+      tops_(node_count_),
+      tree_edges_(static_cast<std::uint32_t>(edge_count_)),
       vertex_(std::size_t{node_count_} + 2),
-      links_(std::size_t{node_count_} + 2),
-      counts_(std::size_t{node_count_} + 2) {
+      links_(std::size_t{node_count_} + 2) {
   vertex_[0] = kNoNode.value;
   find_sole_referrers();
   fold_leaves();
@@ -43,35 +42,52 @@ DominatorNumbering::DominatorNumbering(const ObjectGraph& graph, std::vector<std
   number_garbage();
 }
 
+// Each worker looks at all edges, and sees those to its share of the nodes.
 void DominatorNumbering::find_sole_referrers() {
-  std::fill(states_.begin(), states_.end(), kUnseen);
-  for (const auto& root : roots_) states_[root.to.value] = kRoot;
+  const unsigned workers = workers_for(node_count_);
+  std::vector<NodeSet> leads_on;
+  for (unsigned worker = 0; worker < workers; ++worker) leads_on.emplace_back(node_count_);
+  in_parallel(workers, [&](unsigned worker) {
+    find_sole_referrers(static_cast<std::uint32_t>(share_begin(node_count_, worker, workers)),
+                        static_cast<std::uint32_t>(share_begin(node_count_, worker + 1, workers)),
+                        leads_on[worker]);
+  });
+  for (const NodeSet& some : leads_on) leads_on_.add_all(some);
+  for (const auto& root : roots_) tops_.add(root.to.value);
+}
+
+void DominatorNumbering::find_sole_referrers(std::uint32_t first, std::uint32_t end,
+                                             NodeSet& leads_on) {
+  std::fill(states_.begin() + first, states_.begin() + end, kUnseen);
+  for (const auto& root : roots_) {
+    if (root.to.value - first < end - first) states_[root.to.value] = kRoot;
+  }
   for (std::uint32_t n = 0; n < node_count_; ++n) {
-    bool leads_on = false;
     for (std::uint32_t e = begins_[n]; e < begins_[n + 1]; ++e) {
-      if (e + 2 * kAhead < edge_count_) __builtin_prefetch(&states_[targets_[e + 2 * kAhead]], 1);
+      if (e + 2 * kAhead < edge_count_ && targets_[e + 2 * kAhead] - first < end - first)
+        __builtin_prefetch(&states_[targets_[e + 2 * kAhead]], 1);
       if (labels_[e].weak()) {
-        set_bit(has_weak_, n);
+        if (first == 0) has_weak_.add(n);
         continue;
       }
       const std::uint32_t target = targets_[e];
+      if (target - first >= end - first || target == n) continue;
       std::uint32_t& state = states_[target];
-      if (target == n || state == kRoot) continue;
-      leads_on = true;
+      if (state == kRoot) continue;
+      leads_on.add(n);
       if (state == kUnseen) {
         state = kSole | n;
       } else if (state != (kSole | n)) {
         state = kMany;
       }
     }
-    if (leads_on) set_bit(leads_on_, n);
   }
 }
 
 // Nearly half of a heap: they need no visit of their own.
 void DominatorNumbering::fold_leaves() {
   for (std::uint32_t n = 0; n < node_count_; ++n) {
-    if (tag(states_[n]) != kSole || bit(leads_on_, n)) continue;
+    if (tag(states_[n]) != kSole || leads_on_.contains(n)) continue;
     const std::uint32_t referrer = states_[n] & kPayload;
     states_[n] = kFolded | referrer;
     retained_[referrer] += retained_[n];
@@ -87,11 +103,24 @@ void DominatorNumbering::number_roots() {
 std::uint32_t DominatorNumbering::enter(std::uint32_t node, std::uint32_t parent) {
   const std::uint32_t number = next_++;
   // Below the virtual root nothing is folded: it has no node to be folded into.
-  counts_[number] = parent != 0 && tag(states_[node]) == kSole ? kMayFold : 0;
+  const bool may_fold = parent != 0 && tag(states_[node]) == kSole;
+  if (parent == 0) tops_.add(node);
   states_[node] = kNumbered | number;
   vertex_[number] = node;
-  links_[number] = {parent, begins_[node]};
+  links_[number] = {may_fold ? parent | kMayFold : parent, begins_[node]};
+  fetch_targets(node);
   return number;
+}
+
+// The search waits for memory most of the time: what it needs of the children is on its way while
+// the first of them is looked at.
+void DominatorNumbering::fetch_targets(std::uint32_t node) const {
+  const std::uint32_t begin = begins_[node];
+  const std::uint32_t end = std::min(begins_[node + 1], begin + kChildrenFetched);
+  for (std::uint32_t e = begin; e < end; ++e) {
+    __builtin_prefetch(&states_[targets_[e]], 1);
+    __builtin_prefetch(&begins_[targets_[e]]);
+  }
 }
 
 // Goes on with the edges of `at`; false when none leads to a node that was not met before.
@@ -99,18 +128,20 @@ bool DominatorNumbering::descend(std::uint32_t& at) {
   const std::uint32_t node = vertex_[at];
   const std::uint32_t end = begins_[node + 1];
   for (std::uint32_t e = links_[at].label; e < end; ++e) {
+    const std::uint32_t target = targets_[e];
     if (e + kAhead < end) __builtin_prefetch(&states_[targets_[e + kAhead]]);
-    const std::uint32_t state = states_[targets_[e]];
+    const std::uint32_t state = states_[target];
     if (tag(state) == kFolded || state == kRoot || is_weak(node, e)) continue;
     if (tag(state) == kNumbered) {
-      if (state == at || links_[state].parent == 0) continue;
+      if (state == at || tops_.contains(target)) continue;
       if (first_garbage_ != 0 && state < first_garbage_) continue;
-      counts_[at] &= ~kMayFold;
-      if (links_[state].parent != at) ++counts_[state];
+      links_[at].parent &= ~kMayFold;
       continue;
     }
+    if (e + 1 < end) __builtin_prefetch(&targets_[begins_[targets_[e + 1]]]);
     links_[at].label = e + 1;
-    at = enter(targets_[e], at);
+    tree_edges_.add(e);
+    at = enter(target, at);
     return true;
   }
   return false;
@@ -118,16 +149,18 @@ bool DominatorNumbering::descend(std::uint32_t& at) {
 
 // Folds `at` if everything below it was folded; back to its parent.
 std::uint32_t DominatorNumbering::leave(std::uint32_t at) {
-  const std::uint32_t parent = links_[at].parent;
-  if ((counts_[at] & kMayFold) != 0) {
+  std::uint32_t& link = links_[at].parent;
+  const std::uint32_t parent = link & ~kMayFold;
+  if (link != parent) {
     const std::uint32_t node = vertex_[at];
     const std::uint32_t referrer = vertex_[parent];
     states_[node] = kFolded | referrer;
     retained_[referrer] += retained_[node];
     --next_;
   } else {
-    counts_[parent] &= ~kMayFold;
+    links_[parent].parent &= ~kMayFold;
   }
+  link = parent;
   return parent;
 }
 
@@ -152,13 +185,13 @@ void DominatorNumbering::number_garbage() {
 
 std::vector<std::uint32_t> DominatorNumbering::garbage_by_finish() {
   std::vector<std::uint32_t> order;
-  Column<std::uint64_t> seen(node_count_ / 64 + 1);
+  NodeSet seen(node_count_);
   Column<std::uint64_t> path;  // node << 32 | edge
   const auto waits = [&](std::uint32_t n) {
-    return (tag(states_[n]) == kSole || states_[n] == kMany) && !bit(seen, n);
+    return (tag(states_[n]) == kSole || states_[n] == kMany) && !seen.contains(n);
   };
   const auto enter_node = [&](std::uint32_t n) {
-    set_bit(seen, n);
+    seen.add(n);
     path.push_back(std::uint64_t{n} << 32 | begins_[n]);
   };
   for (std::uint32_t start = 0; start < node_count_; ++start) {
@@ -179,28 +212,53 @@ std::vector<std::uint32_t> DominatorNumbering::garbage_by_finish() {
   return order;
 }
 
-DominatorNumbering::Referrers DominatorNumbering::take_referrers() {
-  Referrers result;
-  std::uint32_t sum = 0;
-  for (std::uint32_t x = 0; x < next_; ++x) counts_[x] = sum += counts_[x] & ~kMayFold;
-  counts_[next_] = sum;
-  result.numbers.resize(sum);
+// Visits the numbers of both ends of each reference to the nodes [first, end) that may make a
+// difference, in order of the referrers. `soon`: a column by number that the visitor looks into.
+template <typename Visit>
+void DominatorNumbering::for_referrers(std::uint32_t first, std::uint32_t end,
+                                       const std::uint32_t* soon, const Visit& visit) const {
+  const auto mine = [&](std::uint32_t target) { return target - first < end - first; };
   for (std::uint32_t n = 0; n < node_count_; ++n) {
     const std::uint32_t from = states_[n];
     if (tag(from) != kNumbered) continue;
     for (std::uint32_t e = begins_[n]; e < begins_[n + 1]; ++e) {
-      if (e + 2 * kAhead < edge_count_) __builtin_prefetch(&states_[targets_[e + 2 * kAhead]]);
+      if (e + 4 * kAhead < edge_count_) {
+        if (const std::uint32_t later = targets_[e + 4 * kAhead]; mine(later))
+          __builtin_prefetch(&states_[later]);
+        if (const std::uint32_t next = targets_[e + kAhead]; mine(next))
+          __builtin_prefetch(&soon[states_[next] & kPayload], 1);
+      }
+      if (!mine(targets_[e]) || tree_edges_.contains(e) || tops_.contains(targets_[e])) continue;
       const std::uint32_t to = states_[targets_[e]];
       if (tag(to) != kNumbered || to == from || is_weak(n, e)) continue;
-      const std::uint32_t parent = links_[to].parent;
-      if (parent == 0 || parent == from) continue;
       if (from >= first_garbage_ && to < first_garbage_) continue;
-      result.numbers[--counts_[to]] = from;
+      visit(from, to);
     }
   }
-  result.begins = std::move(counts_);
-  has_weak_ = {};
-  leads_on_ = {};
+}
+
+DominatorNumbering::Referrers DominatorNumbering::take_referrers() {
+  Referrers result;
+  result.begins.resize(std::size_t{next_} + 1);
+  std::uint32_t* const counts = result.begins.data();
+  const unsigned workers = workers_for(node_count_);
+  const auto share = [&](unsigned worker) {
+    return static_cast<std::uint32_t>(share_begin(node_count_, worker, workers));
+  };
+  in_parallel(workers, [&](unsigned worker) {
+    for_referrers(share(worker), share(worker + 1), counts,
+                  [&](std::uint32_t, std::uint32_t to) { ++counts[to]; });
+  });
+  std::uint32_t sum = 0;
+  for (std::uint32_t x = 0; x < next_; ++x) counts[x] = sum += counts[x];
+  counts[next_] = sum;
+  result.numbers.resize(sum);
+  in_parallel(workers, [&](unsigned worker) {
+    for_referrers(
+        share(worker), share(worker + 1), counts,
+        [&](std::uint32_t from, std::uint32_t to) { result.numbers[--counts[to]] = from; });
+  });
+  for (NodeSet* set : {&has_weak_, &leads_on_, &tops_, &tree_edges_}) *set = NodeSet(0);
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/column.h"
+#include "snapshot/bits.h"
 #include "snapshot/object_graph.h"
 
 namespace memspy::snapshot {
@@ -27,8 +28,8 @@ inline std::uint32_t tag(std::uint32_t state) { return state & ~kPayload; }
 
 struct TreeLink {
   std::uint32_t parent = 0;  // in the search tree, by number; later compressed
-  std::uint32_t label =
-      0;  // position of the search among the edges; later the lowest semidominator
+  // Position of the search among the edges; later the lowest semidominator.
+  std::uint32_t label = 0;
 };
 
 // A search over strong edges from a virtual root, number 0, below which hang the roots, and then
@@ -50,8 +51,8 @@ class DominatorNumbering {
   std::uint32_t first_garbage() const { return first_garbage_; }
   Column<std::uint32_t>& vertex() { return vertex_; }
   Column<TreeLink>& links() { return links_; }
-  // Referrers of each number besides its parent in the tree, as numbers: those of x are
-  // [begins[x], begins[x + 1]) of the second column. Built by counting; once.
+  // Referrers of each number by other references than those of the search's tree, as numbers: those
+  // of x are [begins[x], begins[x + 1]) of the second column. Built by counting; once.
   struct Referrers {
     Column<std::uint32_t> begins, numbers;
   };
@@ -59,16 +60,21 @@ class DominatorNumbering {
 
  private:
   void find_sole_referrers();
+  void find_sole_referrers(std::uint32_t first, std::uint32_t end, NodeSet& leads_on);
   void fold_leaves();
   void number_roots();
   void number_garbage();
   void search(std::uint32_t start);
   std::uint32_t enter(std::uint32_t node, std::uint32_t parent);
   bool descend(std::uint32_t& at);
+  void fetch_targets(std::uint32_t node) const;
   std::uint32_t leave(std::uint32_t at);
+  template <typename Visit>
+  void for_referrers(std::uint32_t first, std::uint32_t end, const std::uint32_t* soon,
+                     const Visit& visit) const;
   std::vector<std::uint32_t> garbage_by_finish();
   bool is_weak(std::uint32_t node, std::uint32_t edge) const {
-    return (has_weak_[node >> 6] >> (node & 63) & 1) != 0 && labels_[edge].weak();
+    return has_weak_.contains(node) && labels_[edge].weak();
   }
 
   const std::uint32_t* begins_;
@@ -79,12 +85,12 @@ class DominatorNumbering {
   std::span<const HeapRoot> roots_;
   std::vector<std::uint32_t>& states_;
   std::vector<std::uint64_t>& retained_;
-  Column<std::uint64_t> has_weak_;  // a bit a node: read the labels of its edges
-  Column<std::uint64_t> leads_on_;  // a bit a node: it refers to something that is not a root
+  NodeSet has_weak_;    // read the labels of its edges
+  NodeSet leads_on_;    // it refers to something that is not a root
+  NodeSet tops_;        // it hangs below the virtual root
+  NodeSet tree_edges_;  // by edge: the search went along it
   Column<std::uint32_t> vertex_;
   Column<TreeLink> links_;
-  // By number: how many referrers besides the parent; kMayFold: nothing stands against folding it.
-  Column<std::uint32_t> counts_;
   std::uint32_t next_ = 1;
   std::uint32_t first_garbage_ = 0;
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "snapshot/analysis.h"
 #include "snapshot/dominator_numbering.h"
 
@@ -7,6 +8,8 @@ namespace memspy::snapshot {
 namespace {
 
 using namespace node_state;
+
+constexpr std::uint32_t kAhead = 16;  // how far ahead what is read at random is fetched
 
 // Semi-NCA (Georgiadis): semidominators as Lengauer and Tarjan find them, with path compression,
 // then the dominator as the nearest common ancestor, walked up in the tree that grows from the
@@ -43,6 +46,8 @@ class SemiNca {
     const std::uint32_t end = begins_[x + 1];
     for (std::uint32_t i = begins_[x]; i < end; ++i) {
       const std::uint32_t from = numbers_[i];
+      // Numbers go down, and with them the places of their referrers.
+      if (i >= kAhead) __builtin_prefetch(&links_[numbers_[i - kAhead]], 1);
       semi = std::min(semi, from < x ? from : lowest_on_path(from, x));
     }
     return semi;
@@ -87,28 +92,49 @@ void spread_garbage(const std::vector<std::uint32_t>& idom, std::vector<std::uin
   }
 }
 
-// States become dominators; numbers say what is garbage.
-void to_nodes(const DominatorNumbering& numbering, const Column<std::uint32_t>& idom,
-              const Column<std::uint32_t>& vertex, Dominators& result) {
+// States become dominators; numbers say what is garbage. `into`: the node of each number's
+// dominator.
+void to_nodes(const DominatorNumbering& numbering, const Column<std::uint32_t>& into,
+              Dominators& result) {
   constexpr std::uint8_t kUnknown = 2;
   const bool any_garbage = numbering.first_garbage() != numbering.count();
-  for (std::uint32_t n = 0; n < result.idom.size(); ++n) {
-    std::uint32_t& state = result.idom[n];
-    if (tag(state) == kFolded) {
-      state &= kPayload;
-      if (any_garbage) result.garbage[n] = kUnknown;
-    } else {
-      result.garbage[n] = state >= numbering.first_garbage() ? 1 : 0;
-      state = vertex[idom[state]];
+  in_shares(result.idom.size(), [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t n = begin; n < end; ++n) {
+      if (n + kAhead < end) __builtin_prefetch(&into.data()[result.idom[n + kAhead] & kPayload]);
+      std::uint32_t& state = result.idom[n];
+      if (tag(state) == kFolded) {
+        state &= kPayload;
+        if (any_garbage) result.garbage[n] = kUnknown;
+      } else {
+        result.garbage[n] = state >= numbering.first_garbage() ? 1 : 0;
+        state = into[state];
+      }
     }
-  }
+  });
   if (any_garbage) spread_garbage(result.idom, result.garbage, kUnknown);
 }
 
+// From the highest number down each node's bytes go to its dominator.
+void sum_up(const Column<std::uint32_t>& idom, const Column<std::uint32_t>& vertex,
+            std::vector<std::uint64_t>& retained) {
+  for (std::uint32_t x = static_cast<std::uint32_t>(idom.size()) - 1; x != 0; --x) {
+    if (x > 2 * kAhead) {
+      __builtin_prefetch(&vertex[idom[x - 2 * kAhead]]);
+      __builtin_prefetch(&retained[vertex[x - kAhead]]);
+      if (idom[x - kAhead] != 0) __builtin_prefetch(&retained[vertex[idom[x - kAhead]]], 1);
+    }
+    if (idom[x] != 0) retained[vertex[idom[x]]] += retained[vertex[x]];
+  }
+}
+
+// Zeros, in pages that several threads ask the kernel for: that takes longer than to fill them.
 template <typename T>
 void resize_huge(std::vector<T>& values, std::size_t size) {
   values.reserve(size);
   prefer_huge_pages(values.data(), size * sizeof(T));
+  in_shares(size, [&](std::uint64_t begin, std::uint64_t end) {
+    populate_pages(values.data() + begin, (end - begin) * sizeof(T));
+  });
   values.resize(size);
 }
 
@@ -119,7 +145,10 @@ Dominators compute_dominators(const ObjectGraph& graph) {
   Dominators result;
   resize_huge(result.idom, count);
   resize_huge(result.retained, count);
-  for (std::uint32_t n = 0; n < count; ++n) result.retained[n] = graph.bytes({n});
+  in_shares(count, [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t n = begin; n < end; ++n)
+      result.retained[n] = graph.bytes({static_cast<std::uint32_t>(n)});
+  });
   DominatorNumbering numbering(graph, result.idom, result.retained);
   Column<std::uint32_t> idom;
   {
@@ -127,12 +156,12 @@ Dominators compute_dominators(const ObjectGraph& graph) {
     idom = SemiNca(numbering.links(), referrers, numbering.count()).run();
   }
   numbering.links() = {};
-  const auto& vertex = numbering.vertex();
-  for (std::uint32_t x = numbering.count() - 1; x != 0; --x) {
-    if (idom[x] != 0) result.retained[vertex[idom[x]]] += result.retained[vertex[x]];
-  }
+  sum_up(idom, numbering.vertex(), result.retained);
+  in_shares(numbering.count(), [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t x = begin; x < end; ++x) idom[x] = numbering.vertex()[idom[x]];
+  });
   resize_huge(result.garbage, count);
-  to_nodes(numbering, idom, vertex, result);
+  to_nodes(numbering, idom, result);
   return result;
 }
 
