@@ -12,9 +12,11 @@
 #include "base/byte_units.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/parallel.h"
 #include "heap/gc_summary.h"
 #include "heap/ledger.h"
 #include "heap/phase_times.h"
+#include "heap/sweep.h"
 #include "malloc/malloc_census.h"
 #include "procfs/proc_dir.h"
 #include "snapshot/graph_builder.h"
@@ -102,13 +104,16 @@ class Looker {
   }
   Result<Unit> find_interpreter(const MemoryReader& memory, const MemoryMap& map);
   Result<Unit> walk();
-  void add_ledger();
+  LedgerInput ledger_input();
+  void analyse();
+  void add_ledger(Ledger ledger);
   void fill_header();
   void read_values();
   Result<HeapLook> finish();
 
   const LookOptions& options_;
   std::shared_ptr<Parts> parts_ = std::make_shared<Parts>();
+  std::vector<AddressRange> arenas_;
   HeapLook look_;
   PhaseTimes times_;
 };
@@ -233,24 +238,44 @@ void Looker::read_values() {
   look_.read_texts(look_.snapshot, nodes);
 }
 
-void Looker::add_ledger() {
+LedgerInput Looker::ledger_input() {
   const ProcessImage& image = *parts_->image;
   const HeapWalker& walker = *parts_->walker;
-  const auto buffers = walker.owned_buffers();
-  const auto arenas = walker.arenas();
-  const LedgerInput input{image.facts().rss_bytes,
-                          image,
-                          *parts_->modules,
-                          image.pages(),
-                          image.resident(),
-                          *parts_->malloc,
-                          look_.snapshot.graph,
-                          &look_.owners,
-                          buffers,
-                          arenas,
-                          [&walker](const auto& visit) { walker.for_each_pool(visit); }};
-  Ledger ledger = build_ledger(input);
-  parts_->walker->forget_buffers();
+  arenas_ = walker.arenas();
+  return {image.facts().rss_bytes,
+          image,
+          *parts_->modules,
+          image.pages(),
+          image.resident(),
+          *parts_->malloc,
+          look_.snapshot.graph,
+          &look_.owners,
+          walker.owned_buffers(),
+          arenas_,
+          [&walker](const auto& visit) { walker.for_each_pool(visit); }};
+}
+
+// What the graph says by itself, while another thread looks whose each byte of the memory is.
+void Looker::analyse() {
+  const LedgerInput input = ledger_input();
+  Sweep sweep;
+  in_parallel(2, [&](unsigned worker) {
+    if (worker != 0) {
+      sweep = sweep_memory(input);
+      parts_->walker->forget_buffers();
+      return;
+    }
+    phase("dominators");
+    look_.dominators = snapshot::compute_dominators(look_.snapshot.graph);
+    phase("owners");
+    look_.owners = snapshot::find_owners(look_.snapshot.graph, look_.dominators);
+    look_.snapshot.gc = summarize_gc(*parts_->interpreter, *parts_->image, look_.snapshot.graph);
+    phase("ledger");
+  });
+  add_ledger(build_ledger(input, std::move(sweep)));
+}
+
+void Looker::add_ledger(Ledger ledger) {
   look_.snapshot.ledger = std::move(ledger.rows);
   auto& counters = look_.snapshot.header.counters;
   counters.insert(counters.end(), ledger.counters.begin(), ledger.counters.end());
@@ -262,7 +287,6 @@ void Looker::add_ledger() {
 Result<HeapLook> Looker::finish() {
   MEMSPY_CHECK(walk());
   fill_header();
-  snapshot::Snapshot& snapshot = look_.snapshot;
   look_.read_texts = [parts = parts_](snapshot::Snapshot& into, std::span<const NodeIndex> nodes) {
     for (const NodeIndex node : nodes) {
       std::string text =
@@ -274,13 +298,7 @@ Result<HeapLook> Looker::finish() {
     phase("reading values");
     read_values();
   }
-  phase("dominators");
-  look_.dominators = snapshot::compute_dominators(snapshot.graph);
-  phase("owners");
-  look_.owners = snapshot::find_owners(snapshot.graph, look_.dominators);
-  snapshot.gc = summarize_gc(*parts_->interpreter, *parts_->image, snapshot.graph);
-  phase("ledger");
-  add_ledger();
+  analyse();
   look_.remarks.push_back("steps: " + times_.text());
   return std::move(look_);
 }

@@ -40,8 +40,8 @@ constexpr KindRow kKindRows[] = {
 
 class RowBuilder {
  public:
-  explicit RowBuilder(const LedgerInput& input)
-      : in_(input), sweep_(sweep_memory(input)), pins_(find_pins(input, sweep_.arenas)) {}
+  RowBuilder(const LedgerInput& input, Sweep sweep)
+      : in_(input), sweep_(std::move(sweep)), pins_(find_pins(input, sweep_.arenas)) {}
 
   Ledger build();
 
@@ -184,6 +184,10 @@ Ledger RowBuilder::build() {
 
 }  // namespace
 
-Ledger build_ledger(const LedgerInput& input) { return RowBuilder(input).build(); }
+Ledger build_ledger(const LedgerInput& input, Sweep sweep) {
+  return RowBuilder(input, std::move(sweep)).build();
+}
+
+Ledger build_ledger(const LedgerInput& input) { return build_ledger(input, sweep_memory(input)); }
 
 }  // namespace memspy::heap

@@ -41,6 +41,8 @@ struct Ledger {
   std::vector<std::pair<std::string, double>> counters;
 };
 
+struct Sweep;  // sweep.h: the passes over memory, which need no owners
+Ledger build_ledger(const LedgerInput& input, Sweep sweep);
 Ledger build_ledger(const LedgerInput& input);
 
 // The largest types and their buffers have rows of their own; so many of each.
