@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
+#include "base/parallel.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23  // Linux 5.14
@@ -28,6 +30,7 @@ constexpr std::uint64_t kSpare = std::uint64_t{4} << 20;
 constexpr std::uint64_t kGrowth = std::uint64_t{256} << 20;
 // Memory that is left to the host whatever happens.
 constexpr std::uint64_t kHostReserve = std::uint64_t{64} << 20;
+constexpr std::uint64_t kWorthAThread = 8;  // huge pages to be cleared
 
 std::uint64_t round_up(std::uint64_t bytes) { return (bytes + kHugePage - 1) & ~(kHugePage - 1); }
 
@@ -85,10 +88,26 @@ std::byte* map_memory(std::uint64_t bytes, int fd) {
   return static_cast<std::byte*>(data);
 }
 
+// The kernel clears each page first, which takes as long as the copy itself: shared by threads,
+// huge page by huge page. Before Linux 5.14 (EINVAL) pages come as they are written to.
+bool populate(std::byte* start, std::uint64_t bytes) {
+  std::atomic<bool> done = true;
+  const std::uint64_t pages = bytes / kHugePage;
+  const unsigned workers = workers_for(pages * kWorthAWorker / kWorthAThread);
+  in_parallel(workers, [&](unsigned worker) {
+    const std::uint64_t begin = share_begin(pages, worker, workers) * kHugePage;
+    const std::uint64_t end = share_begin(pages, worker + 1, workers) * kHugePage;
+    if (end == begin || ::madvise(start + begin, end - begin, MADV_POPULATE_WRITE) == 0) return;
+    if (errno != EINVAL) done = false;
+  });
+  return done;
+}
+
 Error does_not_fit(std::uint64_t bytes, std::uint64_t available, const std::string& spool) {
   Error error = make_error(
-      Errc::kOutput, fmt::format("the copy needs {}, and {} has {} left", format_bytes(bytes),
-                                 spool.empty() ? "this host or container" : spool, format_bytes(available)));
+      Errc::kOutput,
+      fmt::format("the copy needs {}, and {} has {} left", format_bytes(bytes),
+                  spool.empty() ? "this host or container" : spool, format_bytes(available)));
   error.hint = spool.empty() ? "put it on a disk: --spool DIR" : "choose a folder with more room";
   return error;
 }
@@ -158,9 +177,7 @@ bool CopyStore::reserve(std::uint64_t bytes) {
                                          static_cast<off_t>(bytes - backed_)) != 0) {
     return false;
   }
-  // Before Linux 5.14 (EINVAL) pages come as they are written to.
-  if (::madvise(data_ + backed_, bytes - backed_, MADV_POPULATE_WRITE) != 0 && errno != EINVAL)
-    return false;
+  if (!populate(data_ + backed_, bytes - backed_)) return false;
   backed_ = bytes;
   return true;
 }
