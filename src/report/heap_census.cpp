@@ -72,14 +72,6 @@ struct Grouping {
   std::vector<std::uint32_t> of;  // by node: index into names
 };
 
-Grouping by_type(const ObjectGraph& graph) {
-  Grouping groups;
-  for (const HeapType& type : graph.types()) groups.names.push_back(type.name);
-  for (std::uint32_t i = 0; i < graph.node_count(); ++i)
-    groups.of.push_back(graph.type(NodeIndex{i}).value);
-  return groups;
-}
-
 Grouping by_module(const ObjectGraph& graph) {
   std::vector<std::string_view> modules;
   for (const HeapRoot& root : graph.roots())
@@ -145,9 +137,9 @@ Grouping group_nodes(const Look& look, HeapGroup by) {
     case HeapGroup::kGeneration:
       return by_generation(look.snapshot->graph);
     case HeapGroup::kType:
-      break;
+      break;  // rows_of_types() needs no column of them
   }
-  return by_type(look.snapshot->graph);
+  return {};
 }
 
 void sum_retained(const Dominators& dominators, const Grouping& groups,
@@ -160,6 +152,33 @@ void sum_retained(const Dominators& dominators, const Grouping& groups,
             if (above[group]++ == 0) rows[group].retained += dominators.retained[node];
           },
           [&](std::uint32_t node) { --above[groups.of[node]]; });
+}
+
+std::vector<HeapRow> rows_of(const Look& look, HeapGroup by) {
+  const ObjectGraph& graph = look.snapshot->graph;
+  const Grouping groups = group_nodes(look, by);
+  std::vector<HeapRow> rows(groups.names.size());
+  for (std::size_t i = 0; i < groups.names.size(); ++i) rows[i].name = groups.names[i];
+  for (std::uint32_t i = 0; i < graph.node_count(); ++i) {
+    HeapRow& row = rows[groups.of[i]];
+    ++row.count;
+    row.bytes += graph.bytes(NodeIndex{i});
+  }
+  sum_retained(*look.dominators, groups, rows);
+  return rows;
+}
+
+std::vector<HeapRow> rows_of_types(const Look& look) {
+  const ObjectGraph& graph = look.snapshot->graph;
+  std::vector<HeapRow> rows;
+  for (const auto& type : snapshot::totals_by_type(graph, *look.dominators)) {
+    HeapRow& row = rows.emplace_back();
+    row.name = graph.types()[type.type.value].name;
+    row.count = type.count;
+    row.bytes = type.bytes;
+    row.retained = type.retained;
+  }
+  return rows;
 }
 
 void sort_rows(std::vector<HeapRow>& rows, HeapSort sort) {
@@ -214,20 +233,11 @@ std::string_view module_of_type(std::string_view type, std::span<const std::stri
 }
 
 HeapCensus take_heap_census(const Look& look, HeapGroup by, HeapSort sort) {
-  const ObjectGraph& graph = look.snapshot->graph;
-  const Grouping groups = group_nodes(look, by);
   HeapCensus census;
   census.by = by;
-  census.objects = graph.node_count();
-  census.rows.resize(groups.names.size());
-  for (std::size_t i = 0; i < groups.names.size(); ++i) census.rows[i].name = groups.names[i];
-  for (std::uint32_t i = 0; i < graph.node_count(); ++i) {
-    HeapRow& row = census.rows[groups.of[i]];
-    ++row.count;
-    row.bytes += graph.bytes(NodeIndex{i});
-    census.bytes += graph.bytes(NodeIndex{i});
-  }
-  sum_retained(*look.dominators, groups, census.rows);
+  census.objects = look.snapshot->graph.node_count();
+  census.rows = by == HeapGroup::kType ? rows_of_types(look) : rows_of(look, by);
+  for (const HeapRow& row : census.rows) census.bytes += row.bytes;
   std::erase_if(census.rows, [](const HeapRow& row) { return row.count == 0; });
   sort_rows(census.rows, sort);
   return census;
@@ -238,21 +248,24 @@ std::vector<NodeIndex> largest_objects(const Look& look, std::size_t limit) {
   std::vector<std::uint64_t> largest_child(idom.size(), 0);
   for (std::size_t i = 0; i < idom.size(); ++i)
     if (idom[i] != kNone) largest_child[idom[i]] = std::max(largest_child[idom[i]], retained[i]);
-  std::vector<NodeIndex> nodes;
-  for (std::uint32_t i = 0; i < idom.size(); ++i) {
+  const auto more = [&](NodeIndex a, NodeIndex b) {
+    if (retained[a.value] != retained[b.value]) return retained[a.value] > retained[b.value];
+    return a < b;
+  };
+  std::vector<NodeIndex> kept;  // a heap, the least of them in front
+  for (std::uint32_t i = 0; i < idom.size() && limit != 0; ++i) {
     const double own = static_cast<double>(retained[i]);
-    if (own > 0 && static_cast<double>(largest_child[i]) <= kPassesOn * own)
-      nodes.push_back(NodeIndex{i});
+    if (own <= 0 || static_cast<double>(largest_child[i]) > kPassesOn * own) continue;
+    if (kept.size() == limit) {
+      if (!more(NodeIndex{i}, kept.front())) continue;
+      std::pop_heap(kept.begin(), kept.end(), more);
+      kept.pop_back();
+    }
+    kept.push_back(NodeIndex{i});
+    std::push_heap(kept.begin(), kept.end(), more);
   }
-  const std::size_t kept = std::min(limit, nodes.size());
-  std::partial_sort(nodes.begin(), nodes.begin() + static_cast<std::ptrdiff_t>(kept), nodes.end(),
-                    [&](NodeIndex a, NodeIndex b) {
-                      if (retained[a.value] != retained[b.value])
-                        return retained[a.value] > retained[b.value];
-                      return a < b;
-                    });
-  nodes.resize(kept);
-  return nodes;
+  std::sort_heap(kept.begin(), kept.end(), more);
+  return kept;
 }
 
 std::uint64_t heap_bytes(const ObjectGraph& graph) {
