@@ -37,6 +37,7 @@ void EdgeReader::read_array(RemoteAddr first, std::uint64_t count, EdgeKind kind
       add(out, word_at(chunk, i * kWord), kind, value);
     }
     done += words;
+    if (kind == EdgeKind::kIndex) spill(out);
   }
 }
 
@@ -99,6 +100,7 @@ void EdgeReader::read_entries(const KeyTable& table, Edges& out) {
       add(out, value, EdgeKind::kKey, key);
     }
     done += number;
+    spill(out);
   }
 }
 
@@ -168,6 +170,7 @@ void EdgeReader::read_set(Bytes head, Edges& out) {
       add(out, word_at(entries, at + layout_.offset(Field::kSetEntryKey)), EdgeKind::kMember, 0);
     }
     done += number;
+    spill(out);
   }
 }
 

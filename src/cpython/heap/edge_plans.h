@@ -88,6 +88,8 @@ class EdgePlans {
   const EdgePlan& plan_of(const TypeFacts& type);
   // Thread-safe.
   NameIndex intern(std::string_view name);
+  // As long as it is kept no other thread makes plans or interns names.
+  std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
   // Of one that intern() gave; "" for others.
   std::string name_of(NameIndex index);
 

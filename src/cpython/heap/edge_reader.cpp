@@ -105,10 +105,10 @@ void EdgeReader::read_body(RemoteAddr object, const EdgePlan& plan, Bytes head, 
       [[fallthrough]];
     case EdgeBody::kDict: {
       const std::size_t before = out.size();
+      marks_weak_ = std::find(weak_dicts_.begin(), weak_dicts_.end(), object) != weak_dicts_.end();
       read_dict(head, out);
-      if (std::find(weak_dicts_.begin(), weak_dicts_.end(), object) != weak_dicts_.end()) {
-        for (std::size_t i = before; i < out.size(); ++i) out[i].weak = true;
-      }
+      for (std::size_t i = before; marks_weak_ && i < out.size(); ++i) out[i].weak = true;
+      marks_weak_ = false;
       return;
     }
     case EdgeBody::kList:

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "cpython/heap/edge_plans.h"
@@ -50,6 +52,10 @@ class EdgeReader {
   // large array for each of its objects; at 0, arrays end early.
   void set_budget(std::uint64_t words) { budget_ = words; }
   bool budget_spent() const { return budget_ == 0; }
+
+  // A container may refer to as much as all other objects together: `sink` takes what was read of
+  // its items so far, now and then, and empties `out`.
+  void set_sink(std::function<void(std::vector<RawEdge>& out)> sink) { sink_ = std::move(sink); }
 
  private:
   using Bytes = std::span<const std::byte>;
@@ -125,10 +131,14 @@ class EdgeReader {
                   bool weak = false) {
     if (is_plausible(RemoteAddr{to})) out.push_back({RemoteAddr{to}, value, kind, weak});
   }
-  // What an object says it has is not paid for, only what was there: one that claims 2^40 items must
-  // not leave nothing for the others.
+  // What an object says it has is not paid for, only what was there: one that claims 2^40 items
+  // must not leave nothing for the others.
   std::uint64_t affordable(std::uint64_t words) const { return words < budget_ ? words : budget_; }
   void pay(std::uint64_t words) { budget_ -= affordable(words); }
+  void spill(Edges& out) {
+    constexpr std::size_t kMany = std::size_t{1} << 16;
+    if (sink_ && !marks_weak_ && out.size() >= kMany) sink_(out);
+  }
 
   const Layout& layout_;
   EdgePlans& plans_;
@@ -140,6 +150,8 @@ class EdgeReader {
   std::vector<RemoteAddr> interpreters_;  // that have a state of static types of their own
   std::uint64_t reference_mask_ = ~std::uint64_t{0};
   std::uint64_t budget_ = std::uint64_t{1} << 32;
+  std::function<void(std::vector<RawEdge>&)> sink_;
+  bool marks_weak_ = false;  // what is being read is marked afterwards
   Names names_;
 };
 

@@ -33,6 +33,8 @@ class HeapCensus {
 
   // While references are followed: the pools' objects, then what was queued. The end
   // moves.
+  std::size_t found_in_pools() const { return pool_objects_.size(); }
+  bool in_pool(RemoteAddr address) const { return pools_.find(address) != nullptr; }
   std::size_t found() const { return pool_objects_.size() + outside_.size(); }
   RemoteAddr address_of(std::size_t i) const {
     return {i < pool_objects_.size() ? pool_objects_.address[i]

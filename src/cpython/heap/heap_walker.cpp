@@ -1,12 +1,12 @@
 #include "cpython/heap/heap_walker.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/column.h"
 #include "cpython/heap/block_costs.h"
 #include "cpython/heap/edge_plans.h"
-#include "cpython/heap/edge_reader.h"
+#include "cpython/heap/edge_search.h"
+#include "cpython/heap/edge_telling.h"
 #include "cpython/heap/heap_census.h"
 #include "cpython/heap/heap_roots.h"
 #include "cpython/heap/object_names.h"
@@ -25,16 +25,11 @@ constexpr const char* kSharedKeysName = "dict keys (shared)";
 struct HeapWalker::Impl {
   explicit Impl(const HeapInput& given) : input(given), bytes(input.memory) {}
 
-  void follow_references();
-  void follow(std::size_t i, EdgeReader& reader);
+  EdgeSearchInput edge_input() { return {input, *census, *types, *plans, *roots}; }
   void tell_types(ObjectVisitor& visitor) const;
   void tell_objects(ObjectVisitor& visitor);
   void tell_edges(ObjectVisitor& visitor);
-  void read_edges(std::size_t node, EdgeReader& reader);
-  void resolve(std::size_t node, std::vector<HeapEdge>& out);
   void mark_own_dicts();
-  void refer_to_key(HeapEdge& edge, RemoteAddr key, bool own_dict);
-  void name_key(HeapEdge& edge, RemoteAddr key);
   HeapNode node_at(std::size_t node, BlockCosts& costs);
   void keep_buffer(std::size_t node, const OwnedMemory& memory, const BlockCosts& costs);
   void sort_buffers();
@@ -49,45 +44,13 @@ struct HeapWalker::Impl {
   std::unique_ptr<EdgePlans> plans;
   std::unique_ptr<HeapRoots> roots;
   std::unique_ptr<ReferenceCounts> counts;
-  std::unordered_set<RemoteAddr> keys_of_types;
-  std::vector<RemoteAddr> own_dicts;  // while references are followed
-  std::vector<bool> is_own_dict;      // of a module, a type or an instance: its keys are names
+  std::unique_ptr<EdgeSearch> search;
+  std::vector<bool> is_own_dict;  // of a module, a type or an instance: its keys are names
   std::unique_ptr<ObjectNames> names;
   NameIndex keys_name, unknown_key_name;
-  std::vector<RawEdge> raw;
   std::vector<OwnedMemory> owned;
   Column<OwnedBuffer> buffers;
 };
-
-// What lies outside of the pools is found by following every reference once.
-void HeapWalker::Impl::follow(std::size_t i, EdgeReader& reader) {
-  const TypeFacts& type = *census->type_of(i);
-  const RemoteAddr object = census->address_of(i);
-  if (const RemoteAddr keys = sizes->shared_keys(object, type)) {
-    census->add_shared_keys(keys);
-    if (type.rule == TypeRule::kType) keys_of_types.insert(keys);
-  }
-  raw.clear();
-  if (reader.read(object, type, raw)) census->mark_found(i, kNodeConservative);
-  for (const RawEdge& edge : raw) {
-    if (edge.kind == EdgeKind::kDict) own_dicts.push_back(edge.to);
-    // The key of an item is an object as well, told of or not.
-    if (edge.kind == EdgeKind::kKey) census->reach({edge.value});
-    census->reach(edge.to);
-  }
-}
-
-void HeapWalker::Impl::follow_references() {
-  EdgeReader reader(input.interpreter, input.memory, *plans);
-  roots->find(reader, *census);
-  std::size_t done = 0, types_reached = 0;
-  while (done < census->found() || types_reached < types->all().size()) {
-    for (; types_reached < types->all().size(); ++types_reached) {
-      census->reach(types->all()[types_reached]->address);
-    }
-    for (; done < census->found(); ++done) follow(done, reader);
-  }
-}
 
 void HeapWalker::Impl::tell_types(ObjectVisitor& visitor) const {
   std::vector<HeapType> told;
@@ -155,84 +118,18 @@ void HeapWalker::Impl::tell_objects(ObjectVisitor& visitor) {
 
 void HeapWalker::Impl::mark_own_dicts() {
   is_own_dict.assign(census->size(), false);
-  for (const RemoteAddr dict : own_dicts) {
+  for (const RemoteAddr dict : search->own_dicts) {
     if (const NodeIndex node = census->find(dict); node != kNoNode) is_own_dict[node.value] = true;
   }
-  own_dicts = {};
-}
-
-// What a module, a type or an instance has in its dict is read as its attribute: `app.CACHE`.
-void HeapWalker::Impl::name_key(HeapEdge& edge, RemoteAddr key) {
-  const NodeIndex node = census->find(key);
-  const TypeFacts* type = node == kNoNode ? nullptr : census->type(node.value);
-  if (type == nullptr || type->rule != TypeRule::kUnicode) return;
-  const auto name = names->name_at(key);
-  if (!name) return;
-  edge.kind = EdgeKind::kAttribute;
-  edge.value = name->value;
-}
-
-// A key that is no object, of a dict that was being changed or is damaged, takes only the name from
-// the reference to its value. It is counted where the key itself is referred to.
-void HeapWalker::Impl::refer_to_key(HeapEdge& edge, RemoteAddr key, bool own_dict) {
-  const NodeIndex node = census->find(key);
-  if (node == kNoNode) {
-    edge.kind = EdgeKind::kInternal;
-    edge.value = unknown_key_name.value;
-    return;
-  }
-  edge.value = node.value;
-  if (own_dict && edge.kind == EdgeKind::kKey) name_key(edge, key);
-}
-
-void HeapWalker::Impl::resolve(std::size_t node, std::vector<HeapEdge>& out) {
-  const bool own_dict = is_own_dict[node];
-  for (const RawEdge& edge : raw) {
-    const NodeIndex to = census->find(edge.to);
-    if (to == kNoNode) {
-      if (edge.kind != EdgeKind::kWord) ++stats.dangling;
-      continue;
-    }
-    HeapEdge told{to, edge.kind, edge.weak, static_cast<std::uint32_t>(edge.value)};
-    if (edge.kind == EdgeKind::kKey || edge.kind == EdgeKind::kKeyItself) {
-      refer_to_key(told, {edge.value}, own_dict);
-    }
-    out.push_back(told);
-  }
-  const TypeFacts* type = census->type(node);
-  if (type == nullptr) return;
-  const RemoteAddr keys = sizes->shared_keys(census->address(node), *type);
-  if (keys && (type->rule == TypeRule::kType || keys_of_types.count(keys) == 0)) {
-    const NodeIndex to = census->find(keys);
-    if (to != kNoNode) out.push_back({to, EdgeKind::kInternal, false, keys_name.value});
-  }
-}
-
-// Of an object, whose own name is among them, or of a table of keys: the strings in it.
-void HeapWalker::Impl::read_edges(std::size_t node, EdgeReader& reader) {
-  raw.clear();
-  if (const TypeFacts* type = census->type(node)) {
-    reader.read(census->address(node), *type, raw);
-    names->label({static_cast<std::uint32_t>(node)}, *type, raw);
-  } else {
-    reader.read_shared_keys(census->address(node), raw);
-  }
+  search->own_dicts = {};
 }
 
 void HeapWalker::Impl::tell_edges(ObjectVisitor& visitor) {
-  EdgeReader reader(input.interpreter, input.memory, *plans);
-  roots->prepare(reader);
   counts = std::make_unique<ReferenceCounts>(census->size());
-  std::vector<HeapEdge> edges;
-  for (std::size_t i = 0; i < census->size(); ++i) {
-    read_edges(i, reader);
-    edges.clear();
-    resolve(i, edges);
-    if (edges.empty()) continue;
-    for (const HeapEdge& edge : edges) counts->add(edge);
-    stats.edges += edges.size();
-    visitor.on_edges({static_cast<std::uint32_t>(i)}, edges);
-  }
+  const EdgeSearchInput walk = edge_input();
+  EdgeTelling({walk, search->keys_of_types, is_own_dict, keys_name, unknown_key_name, *names,
+               *counts, stats})
+      .run(visitor);
 }
 
 void HeapWalker::Impl::count_coverage() {
@@ -266,7 +163,8 @@ Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
   w.names = std::make_unique<ObjectNames>(w.input.interpreter.layout(), w.input.memory, *w.types);
   w.census->sweep_pools();
   w.census->walk_lists();
-  w.follow_references();
+  w.search = std::make_unique<EdgeSearch>(w.edge_input());
+  w.search->run();
   w.census->finish();
   w.mark_own_dicts();
   w.stats.from_edges = w.stats.objects - w.stats.from_pools - w.stats.from_lists;
@@ -278,6 +176,8 @@ Result<WalkStats> HeapWalker::walk(ObjectVisitor& visitor) {
   visitor.on_roots(roots);
   w.counts.reset();
   w.names.reset();
+  w.search.reset();
+  w.is_own_dict = {};
   w.count_coverage();
   w.stats.pymalloc = w.census->pools().account();
   w.types->stop_telling();

@@ -30,19 +30,19 @@ std::optional<NameIndex> ObjectNames::name_at(RemoteAddr address) {
   return name;
 }
 
-void ObjectNames::label(NodeIndex node, const TypeFacts& type, std::span<const RawEdge> edges) {
-  if (!has_name(type.rule)) return;
-  const RawEdge* best = nullptr;  // a qualified name is better than a plain one
+RemoteAddr ObjectNames::name_among(const TypeFacts& type, std::span<const RawEdge> edges) const {
+  if (!has_name(type.rule)) return {};
+  RemoteAddr best;  // a qualified name is better than a plain one
   for (const RawEdge& edge : edges) {
     if (edge.kind != EdgeKind::kAttribute && edge.kind != EdgeKind::kInternal) continue;
-    if (edge.value == qualname_.value || edge.value == code_qualname_.value) {
-      best = &edge;
-      break;
-    }
-    if (edge.value == code_name_.value) best = &edge;
+    if (edge.value == qualname_.value || edge.value == code_qualname_.value) return edge.to;
+    if (edge.value == code_name_.value) best = edge.to;
   }
-  if (best == nullptr) return;
-  if (const auto name = name_at(best->to)) labels_.push_back({node, *name});
+  return best;
+}
+
+void ObjectNames::label(NodeIndex node, RemoteAddr text) {
+  if (const auto name = name_at(text)) labels_.push_back({node, *name});
 }
 
 }  // namespace memspy::cpython

@@ -1,7 +1,7 @@
 // Names that objects and their attributes have in source, as the heap's walk comes across them:
 // "Worker.run" of a function, "queue" of a key in an instance's own dict.
 //
-// Used by one thread. A name is read once for each address that it lies at.
+// Used by one thread at a time. A name is read once for each address that it lies at.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,10 @@ class ObjectNames {
   // that was made an instance's own and holds a million keys is no namespace).
   std::optional<NameIndex> name_at(RemoteAddr address);
 
-  // Functions, generators and code have a name of their own, which `edges`, read from the object,
-  // lead to; others are left alone.
-  void label(NodeIndex node, const TypeFacts& type, std::span<const RawEdge> edges);
+  // Functions, generators and code have a name of their own, to which one of `edges`, read from the
+  // object, leads; null: this one has none. Thread-safe.
+  RemoteAddr name_among(const TypeFacts& type, std::span<const RawEdge> edges) const;
+  void label(NodeIndex node, RemoteAddr name);
   std::span<const HeapLabel> labels() const { return labels_; }
 
  private:
