@@ -26,7 +26,7 @@ ACCURACY_PYTHONS = ["3.8", "3.11", "system", "3.13", "3.14"]
 LIMITS = {"tvd": 0.01, "tvd_wide": 0.02, "sum": 0.02, "slowdown": 1.02, "p99_us": 200, "max_us": 5000,
           "own_cpu": 0.03, "own_rss": 40 << 20, "own_growth": 1 << 20, "attach_ms": 150,
           "bytes_per_hour": 2e6, "pause": 0.15, "pause_of_copy": 2, "heap_wall": 4, "added": 0,
-          "beyond_copy": 60, "diff": 3, "why": 1, "unexplained": 0.05}
+          "beyond_copy": 60, "dominators": 12, "diff": 3, "why": 1, "unexplained": 0.05}
 
 
 def parse():
@@ -163,12 +163,15 @@ def run_heap(found, options, results):
                 ("diff of two snapshots", "diff_seconds", LIMITS["diff"] * scale, "s"),
                 ("why --type from a snapshot", "why_seconds", LIMITS["why"] * scale, "s")]:
             results.add(name, row[key], limit, f"{row[key]:.3f} {unit}")
+        results.add("dominators", row["steps"]["dominators"], LIMITS["dominators"] * options.objects / 50,
+                    f"{row['steps']['dominators']:.2f} s")
         ratio = row["pause_seconds"] / row["bulk_copy_seconds"]
         results.add("pause against a bulk copy", ratio, LIMITS["pause_of_copy"],
                     f"{ratio:.2f} ({row['bulk_copy_bytes'] / 1e6:.0f} MB in {row['bulk_copy_seconds']:.3f} s)")
         print(f"       {row['objects']} objects, {row['bytes'] / 1e6:.0f} MB; RSS {row['rss_bytes'] / 1e6:.0f} MB; "
               f"snapshot {row['snapshot_seconds']:.2f} s, {row['snapshot_bytes_per_object']:.1f} B an object; "
               f"worst pause {row['pause_worst_seconds']:.3f} s; CPU {row['cpu_seconds']:.2f} s", flush=True)
+        print("       " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in row["steps"].items()), flush=True)
     if "explained" in options.only:
         results.title("RSS that the ledger explains, of real programs")
         parts["explained"] = heap.explained(options)

@@ -104,6 +104,13 @@ def faults_and_rss(pid):
     return int(fields[7]), int(fields[21]) * PAGE
 
 
+def steps_of(run):
+    """Seconds of each step of a look, as -v tells them."""
+    line = next(line for line in run.err.splitlines() if " steps: " in line)
+    steps = (step.rsplit(" ", 2) for step in line.partition(" steps: ")[2].split(", "))
+    return {name: float(seconds) for name, seconds, _ in steps}
+
+
 def big_heap(python, options):
     """A heap of options.objects million objects: pause, wall, memory, and what files of it cost."""
     with service(python, "many.py", "--objects", options.objects) as (target, pid), \
@@ -112,6 +119,7 @@ def big_heap(python, options):
         before = faults_and_rss(pid)
         looks = [run_measured("heap", "-p", pid, "--json") for _ in range(options.looks)]
         after = faults_and_rss(pid)
+        steps = steps_of(run_measured("heap", "-p", pid, "--json", "-v")[0])
         seen = [run.json() for run, *_ in looks]
         one, two = pathlib.Path(folder) / "one.memsnap", pathlib.Path(folder) / "two.memsnap"
         _, snapshot_wall, _, _ = run_measured("snapshot", "-p", pid, "-o", one)
@@ -133,7 +141,8 @@ def big_heap(python, options):
             "peak_rss_bytes": max(peak for *_, peak in looks),
             "beyond_copy_per_object": (max(peak for *_, peak in looks) - copied) / count,
             "snapshot_seconds": snapshot_wall, "snapshot_bytes_per_object": size / count,
-            "diff_seconds": diff_wall, "why_seconds": why_wall, "rec_retained_bytes": rec["retained_bytes"]}
+            "steps": steps, "diff_seconds": diff_wall, "why_seconds": why_wall,
+            "rec_retained_bytes": rec["retained_bytes"]}
 
 
 def fetch(path, number):
