@@ -262,7 +262,7 @@ void Looker::analyse() {
   in_parallel(2, [&](unsigned worker) {
     if (worker != 0) {
       sweep = sweep_memory(input);
-      parts_->walker->forget_buffers();
+      parts_->walker->forget_memory();
       return;
     }
     phase("dominators");

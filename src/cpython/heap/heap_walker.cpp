@@ -221,7 +221,10 @@ std::span<const HeapWalker::OwnedBuffer> HeapWalker::owned_buffers() const {
   return impl_->buffers.view();
 }
 
-void HeapWalker::forget_buffers() { impl_->buffers = {}; }
+void HeapWalker::forget_memory() {
+  impl_->buffers = {};
+  if (impl_->census) impl_->census->pools() = {};
+}
 
 void HeapWalker::forget_objects() {
   if (impl_->census) impl_->census->forget_objects();

@@ -86,7 +86,6 @@ class HeapWalker {
     NodeIndex owner;
   };
   std::span<const OwnedBuffer> owned_buffers() const;
-  void forget_buffers();
   // What the visitor was told is known there; this gives 14 bytes an object back here. find() and
   // getsizeof() know nothing from then on.
   void forget_objects();
@@ -102,6 +101,8 @@ class HeapWalker {
     std::span<const std::uint64_t> used;
   };
   void for_each_pool(const std::function<void(const PoolView&)>& visit) const;  // ascending
+  // Gives back what only the ledger asks for: buffers and pools.
+  void forget_memory();
 
  private:
   struct Impl;
