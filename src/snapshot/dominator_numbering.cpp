@@ -19,7 +19,7 @@ constexpr std::uint32_t kChildrenFetched = 6;
 }  // namespace
 
 DominatorNumbering::DominatorNumbering(const ObjectGraph& graph, std::vector<std::uint32_t>& states,
-                                       std::vector<std::uint64_t>& retained)
+                                       UnitSums& sums)
     : begins_(graph.edge_begins().data()),
       targets_(graph.all_targets().data()),
       labels_(graph.all_labels().data()),
@@ -27,7 +27,7 @@ DominatorNumbering::DominatorNumbering(const ObjectGraph& graph, std::vector<std
       node_count_(graph.node_count()),
       roots_(graph.roots()),
       states_(states),
-      retained_(retained),
+      sums_(sums),
       has_weak_(node_count_),
       leads_on_(node_count_),
       tops_(node_count_),
@@ -90,7 +90,7 @@ void DominatorNumbering::fold_leaves() {
     if (tag(states_[n]) != kSole || leads_on_.contains(n)) continue;
     const std::uint32_t referrer = states_[n] & kPayload;
     states_[n] = kFolded | referrer;
-    retained_[referrer] += retained_[n];
+    sums_.fold(n, referrer);
   }
 }
 
@@ -155,7 +155,7 @@ std::uint32_t DominatorNumbering::leave(std::uint32_t at) {
     const std::uint32_t node = vertex_[at];
     const std::uint32_t referrer = vertex_[parent];
     states_[node] = kFolded | referrer;
-    retained_[referrer] += retained_[node];
+    sums_.fold(node, referrer);
     --next_;
   } else {
     links_[parent].parent &= ~kMayFold;

@@ -9,6 +9,7 @@
 #include "base/column.h"
 #include "snapshot/bits.h"
 #include "snapshot/object_graph.h"
+#include "snapshot/unit_sums.h"
 
 namespace memspy::snapshot {
 
@@ -40,10 +41,8 @@ struct TreeLink {
 // left out: nothing but the virtual root dominates a root.
 class DominatorNumbering {
  public:
-  // `states` becomes idom in the end, `retained` gets what folded nodes cost added to their
-  // referrers.
-  DominatorNumbering(const ObjectGraph& graph, std::vector<std::uint32_t>& states,
-                     std::vector<std::uint64_t>& retained);
+  // `states` becomes idom in the end; in `sums` folded nodes are added to their referrers.
+  DominatorNumbering(const ObjectGraph& graph, std::vector<std::uint32_t>& states, UnitSums& sums);
 
   // Numbers are dense from 1; vertex()[0] is kNoNode.
   std::uint32_t count() const { return next_; }
@@ -84,7 +83,7 @@ class DominatorNumbering {
   std::uint32_t node_count_;
   std::span<const HeapRoot> roots_;
   std::vector<std::uint32_t>& states_;
-  std::vector<std::uint64_t>& retained_;
+  UnitSums& sums_;
   NodeSet has_weak_;    // read the labels of its edges
   NodeSet leads_on_;    // it refers to something that is not a root
   NodeSet tops_;        // it hangs below the virtual root

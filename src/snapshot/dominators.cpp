@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 
 #include "base/parallel.h"
 #include "snapshot/analysis.h"
@@ -138,24 +139,31 @@ void resize_huge(std::vector<T>& values, std::size_t size) {
   values.resize(size);
 }
 
+// Of each node with what was folded into it.
+void take_sums(const UnitSums& sums, std::vector<std::uint64_t>& retained) {
+  in_shares(retained.size(), [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t n = begin; n < end; ++n)
+      retained[n] = sums.bytes(static_cast<std::uint32_t>(n));
+  });
+}
+
 }  // namespace
 
 Dominators compute_dominators(const ObjectGraph& graph) {
   const std::uint32_t count = graph.node_count();
   Dominators result;
   resize_huge(result.idom, count);
-  resize_huge(result.retained, count);
-  in_shares(count, [&](std::uint64_t begin, std::uint64_t end) {
-    for (std::uint64_t n = begin; n < end; ++n)
-      result.retained[n] = graph.bytes({static_cast<std::uint32_t>(n)});
-  });
-  DominatorNumbering numbering(graph, result.idom, result.retained);
+  auto sums = std::make_unique<UnitSums>(graph);
+  DominatorNumbering numbering(graph, result.idom, *sums);
   Column<std::uint32_t> idom;
   {
     auto referrers = numbering.take_referrers();
     idom = SemiNca(numbering.links(), referrers, numbering.count()).run();
   }
   numbering.links() = {};
+  resize_huge(result.retained, count);
+  take_sums(*sums, result.retained);
+  sums.reset();
   sum_up(idom, numbering.vertex(), result.retained);
   in_shares(numbering.count(), [&](std::uint64_t begin, std::uint64_t end) {
     for (std::uint64_t x = begin; x < end; ++x) idom[x] = numbering.vertex()[idom[x]];

@@ -56,6 +56,52 @@ TEST(Dominators, AreThoseOfTheDefinitionOnRandomGraphs) {
                 seed);
 }
 
+// Many small graphs side by side are one that several threads work on.
+TEST(Dominators, OfALargeGraphAreThoseOfItsParts) {
+  constexpr std::uint64_t kParts = 8000;
+  GraphScript all;
+  std::vector<Dominators> parts;
+  for (std::uint64_t seed = 0; seed < kParts; ++seed) {
+    const ObjectGraph part = testing::random_graph(seed, 40).build();
+    parts.push_back(compute_dominators(part));
+    std::vector<NodeIndex> nodes;
+    for (std::uint32_t n = 0; n < part.node_count(); ++n)
+      nodes.push_back(all.node(0, part.bytes({n})));
+    for (std::uint32_t n = 0; n < part.node_count(); ++n) {
+      const auto labels = part.labels({n});
+      for (std::size_t i = 0; i < labels.size(); ++i)
+        all.edge(nodes[n], nodes[part.targets({n})[i]], EdgeKind::kInternal, 0, labels[i].weak());
+    }
+    for (const HeapRoot& root : part.roots()) all.root(nodes[root.to.value]);
+  }
+  const Dominators found = compute_dominators(all.build());
+  ASSERT_GT(found.idom.size(), 100'000U);
+  std::uint32_t first = 0;
+  for (std::uint64_t seed = 0; seed < kParts; ++seed) {
+    const Dominators& part = parts[seed];
+    for (std::uint32_t n = 0; n < part.idom.size(); ++n) {
+      const bool top = part.idom[n] == kNoNode.value;
+      ASSERT_EQ(found.idom[first + n], top ? kNoNode.value : first + part.idom[n]) << seed;
+      ASSERT_EQ(found.retained[first + n], part.retained[n]) << seed;
+      ASSERT_EQ(found.garbage[first + n], part.garbage[n]) << seed;
+    }
+    first += static_cast<std::uint32_t>(part.idom.size());
+  }
+}
+
+TEST(Dominators, SumsBeyondAColumnOf32BitsAreExact) {
+  constexpr std::uint64_t kHuge = (std::uint64_t{1} << 35) - 16, kHuger = std::uint64_t{1} << 40;
+  GraphScript script;
+  const auto root = script.node(), list = script.node(), large = script.node(0, kHuge);
+  const auto larger = script.node(0, kHuger), small = script.node(0, 24);
+  for (const auto leaf : {large, small, larger}) script.edge(list, leaf);
+  script.edge(root, list);
+  script.root(root);
+  const auto found = compute_dominators(script.build());
+  EXPECT_THAT(found.retained,
+              ::testing::ElementsAre(kHuge + kHuger + 56, kHuge + kHuger + 40, kHuge, kHuger, 24u));
+}
+
 TEST(Dominators, AnEmptyGraphHasNone) {
   const auto found = compute_dominators(GraphScript().build());
   EXPECT_TRUE(found.idom.empty());
