@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <span>
 #include <type_traits>
@@ -90,12 +91,27 @@ class Column {
  private:
   static std::size_t pages(std::size_t bytes) { return (bytes + 4095) & ~std::size_t{4095}; }
 
+  static void* fresh(std::size_t bytes) {
+    return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
+  void* larger(std::size_t bytes) {
+#ifdef __SANITIZE_THREAD__
+    // It does not see mremap(): another thread's column at the old place would be a race to it.
+    void* const at = fresh(bytes);
+    if (at == MAP_FAILED) return at;
+    std::memcpy(at, data_, mapped_);
+    ::munmap(data_, mapped_);
+    return at;
+#else
+    return ::mremap(data_, mapped_, bytes, MREMAP_MAYMOVE);
+#endif
+  }
+
   void map(std::size_t wanted) {
     const std::size_t bytes =
         pages(data_ == nullptr ? wanted * sizeof(T) : std::max(wanted * sizeof(T), mapped_ * 2));
-    void* const at = data_ == nullptr ? ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                                      : ::mremap(data_, mapped_, bytes, MREMAP_MAYMOVE);
+    void* const at = data_ == nullptr ? fresh(bytes) : larger(bytes);
     if (at == MAP_FAILED) throw std::bad_alloc();
     data_ = static_cast<T*>(at);
     mapped_ = bytes;
