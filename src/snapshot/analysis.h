@@ -20,8 +20,8 @@ struct Dominators {
 };
 
 // Semi-NCA over strong edges, single-referrer leaves folded first; passes over all references are
-// shared by threads. Takes up to 21 bytes for a node that is not folded, and 4 for each reference to
-// what has several, besides the result.
+// shared by threads. Takes up to 21 bytes for a node that is not folded, and 4 for each reference
+// to what has several, besides the result.
 Dominators compute_dominators(const ObjectGraph& graph);
 
 struct TypeTotals {
