@@ -1,5 +1,6 @@
 #include "cpython/heap/edge_search.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 
@@ -8,6 +9,8 @@
 
 namespace memspy::cpython {
 namespace {
+
+constexpr std::size_t kRoom = std::size_t{1} << 22;
 
 // Bodies whose reading interns names (of variables), or leads to what was not looked at yet.
 bool any_thread_reads(EdgeBody body) {
@@ -51,7 +54,7 @@ class EdgeSearch::Worker {
     take_edges();
   }
 
-  std::vector<RemoteAddr> reached;  // in the order in which they were
+  std::vector<RemoteAddr> reached;  // in the order in which they were, as long as they are few
   std::vector<RemoteAddr> own_dicts;
   std::unordered_set<RemoteAddr> shared_keys, keys_of_types;
 
@@ -71,6 +74,13 @@ class EdgeSearch::Worker {
     if (recent == address || in_.census.in_pool(address)) return;
     recent = address;
     reached.push_back(address);
+    if (reached.size() >= room_) drop_repeated();
+  }
+  // A heap that contradicts itself may lead to the same place for every word that it has.
+  void drop_repeated() {
+    std::sort(reached.begin(), reached.end());
+    reached.erase(std::unique(reached.begin(), reached.end()), reached.end());
+    room_ = std::max(kRoom, 2 * reached.size());
   }
 
   const EdgeSearchInput& in_;
@@ -79,6 +89,7 @@ class EdgeSearch::Worker {
   ObjectSizes sizes_;
   std::vector<RawEdge> raw_;
   std::array<RemoteAddr, 4096> recent_{};
+  std::size_t room_ = kRoom;
 };
 
 void EdgeSearch::take(Worker& worker) {
