@@ -18,15 +18,26 @@ constexpr double kSmallestBudget = 1e-3;  // percent
 constexpr double kSavings = 4;            // seconds of budget that the bucket can hold
 constexpr double kWindow = 0.1;           // seconds between adjustments
 constexpr std::uint64_t kMaxPeriod = 1U << 16;
+// Until the first window tells; the second where there is nothing to spend.
+constexpr std::uint64_t kFirstPeriod = 8, kFirstPoorPeriod = 64;
 
 }  // namespace
 
-Budget::Budget(double percent, SteadyTime now)
+double StartSavings::take(SteadyTime now) {
+  starts_ = std::min(starts_ + kStartsPerSecond * to_seconds(now - last_), kMostStarts);
+  last_ = now;
+  if (starts_ < 1) return 0;
+  starts_ -= 1;
+  return 1;
+}
+
+Budget::Budget(double percent, SteadyTime now, double savings)
     : planned_rate_(std::max(percent, kSmallestBudget) / 100 * kShareForStops),
       rate_(planned_rate_),
-      balance_(rate_ * kSavings / 2),
+      balance_(savings * rate_ * kSavings / 2),
       window_start_(now),
       last_(now),
+      period_(savings > 0 ? kFirstPeriod : kFirstPoorPeriod),
       trail_(percent, now) {}
 
 void Budget::set_thrift(double thrift) {

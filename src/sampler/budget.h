@@ -13,11 +13,26 @@
 
 namespace memspy::sampler {
 
+// What processes may spend at their beginning, before they have earned it: a second's worth of
+// stops for each, and no more than a few of those at a time. A service that runs a command for each
+// request would be held up by all of them otherwise.
+class StartSavings {
+ public:
+  explicit StartSavings(SteadyTime now) : last_(now) {}
+  // The share of its savings that a process which begins now gets: 0 or 1.
+  double take(SteadyTime now);
+
+ private:
+  double starts_ = kMostStarts;
+  SteadyTime last_;
+  static constexpr double kMostStarts = 16, kStartsPerSecond = 4;
+};
+
 class Budget {
  public:
   // `percent`: of the target's time that stops may take, together with what they cost memspy
-  // itself.
-  explicit Budget(double percent, SteadyTime now);
+  // itself. `savings`: of what can be saved, as a share of the usual beginning.
+  explicit Budget(double percent, SteadyTime now, double savings = 1);
 
   // Of what was planned, the part that may be spent now: CostWatch.
   void set_thrift(double thrift);
@@ -61,7 +76,7 @@ class Budget {
   std::uint64_t window_faults_ = 0;
   SteadyTime window_start_;
   SteadyTime last_;
-  std::uint64_t period_ = 8;  // until the first window tells
+  std::uint64_t period_;
   TrailBudget trail_;
   std::uint64_t random_ = 0x9e3779b97f4a7c15ULL;
 };

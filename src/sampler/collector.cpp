@@ -120,8 +120,11 @@ void Collector::apply_edge(const WindowEdge& edge) {
       window->begin(edge.rss_bytes, !edge.fresh && window->record().parent.value != 0);
       break;
     case Kind::kEnds:
+      window->end(edge.rss_bytes,
+                  told_too_ ? ProcessWindow::End::kToldToo : ProcessWindow::End::kGoesOn);
+      break;
     case Kind::kLeaves:
-      window->end(edge.rss_bytes, edge.kind == Kind::kLeaves);
+      window->end(edge.rss_bytes, ProcessWindow::End::kLeaves);
       break;
     case Kind::kExeced:
       window->lose();

@@ -24,6 +24,8 @@ class Collector {
   // Without a tracer (engine `rss`): a process is known by its record alone.
   Result<Unit> add_untraced(const ProcessRecord& record, std::uint64_t rss_bytes);
   Result<Unit> tick(SteadyTime now, bool last);
+  // The signal that ends the run was sent to the processes too, or may have been.
+  void expect_clearing_up() { told_too_ = true; }
 
   // How the process that was asked for (the first) has ended; nullopt while it lives.
   const std::optional<std::string>& end_of_first() const { return end_of_first_; }
@@ -45,6 +47,7 @@ class Collector {
   std::map<ProcessIndex, ProcessWindow> windows_;
   CostWatch cost_;
   std::optional<std::string> end_of_first_;
+  bool told_too_ = false;
   ProcessIndex last_lost_;  // whose memory went last; 0: none
   std::uint64_t rss_peak_bytes_ = 0;
   std::uint64_t kernel_fault_bytes_ = 0, late_bytes_ = 0;

@@ -54,8 +54,8 @@ void ProcessWindow::await(const FaultsAwaited& faults) {
   if (it->second == 0) awaited_.erase(it);
 }
 
-void ProcessWindow::end(std::uint64_t rss_bytes, bool leaves) {
-  leaves_ = leaves;
+void ProcessWindow::end(std::uint64_t rss_bytes, End how) {
+  end_ = how;
   if (rss_bytes != 0) rss_at_end_ = rss_bytes;
 }
 
@@ -74,12 +74,21 @@ std::uint64_t ProcessWindow::rss_when_lost() const {
 
 // It has given back memory on its way out.
 bool ProcessWindow::cleared_up() const {
-  return leaves_ && rss_at_end_ && *rss_at_end_ < growth_.rss_end_bytes;
+  return end_ != End::kGoesOn && rss_at_end_ && *rss_at_end_ < growth_.rss_end_bytes;
+}
+
+bool ProcessWindow::worth_a_look() const {
+  if (lost_ || cleared_up()) return false;
+  if (end_ != End::kToldToo || !rss_at_end_) return true;
+  const auto now = proc_.statm(record_.identity.pid);
+  return now.has_value() && now->rss_bytes() >= *rss_at_end_;
 }
 
 // What a tick that has seen so much goes by.
 std::uint64_t ProcessWindow::rss_at(std::uint64_t seen) const {
-  return cleared_up() ? rss_when_lost() : rss_at_end_.value_or(seen);
+  if (cleared_up()) return rss_when_lost();
+  const std::uint64_t at_end = rss_at_end_.value_or(seen);
+  return end_ == End::kToldToo ? std::max(at_end, rss_when_lost()) : at_end;
 }
 
 void ProcessWindow::reconcile(std::uint64_t rss_bytes,
@@ -121,7 +130,7 @@ bool ProcessWindow::look(SteadyTime now, bool last) {
 ProcessWindow::Tick ProcessWindow::tick(SteadyTime now, bool last) {
   Tick result;
   if (closed_) return result;
-  const bool audited = lost_ || cleared_up() || look(now, last);
+  const bool audited = !worth_a_look() || look(now, last);
   std::uint64_t rss = lost_ ? rss_when_lost() : growth_.rss_end_bytes;
   if (!lost_) {
     result.point.emplace();

@@ -60,11 +60,16 @@ class ProcessWindow {
   // A new batch of samples begins: mappings may have changed since the last one.
   void begin_batch() { map_stale_ = true; }
   void fork() { ledger_.note_fork(); }
+  enum class End {
+    kGoesOn,   // the process does, sampling has ended
+    kLeaves,   // the process exits
+    kToldToo,  // the process was sent the signal that ends the run, and may be clearing up
+  };
   // Sampling has ended at this RSS; 0: the last known stands. The memory can still be looked at.
-  // `leaves`: the process exits. An interpreter gives back what it can before it does, which is not
-  // what the program did: where RSS has fallen since the last tick, what it was then counts, with
-  // what was seen to be touched since.
-  void end(std::uint64_t rss_bytes, bool leaves);
+  // An interpreter gives back what it can before it exits, which is not what the program did: where
+  // RSS has fallen since the last tick, what it was then counts, with what was seen to be touched
+  // since. kToldToo: a look at the pages would see any part of that, once it is under way.
+  void end(std::uint64_t rss_bytes, End how);
   // The memory is gone (exit, exec). What was known of it last stays.
   void lose();
   bool lost() const { return lost_; }
@@ -86,6 +91,7 @@ class ProcessWindow {
   std::uint64_t attributed_now() const;
   std::uint64_t rss_when_lost() const;
   bool cleared_up() const;
+  bool worth_a_look() const;
   std::uint64_t rss_at(std::uint64_t seen) const;
   void reconcile(std::uint64_t rss_bytes, std::optional<PageLedger::Settling> settling);
   void refresh_map();
@@ -99,8 +105,9 @@ class ProcessWindow {
   MemoryMap map_;
   bool map_stale_ = true;
   bool has_baseline_ = false, initial_ = false;
-  bool began_ = false, leaves_ = false, lost_ = false, closed_ = false;
+  bool began_ = false, lost_ = false, closed_ = false;
   std::optional<std::uint64_t> rss_at_end_;
+  End end_ = End::kGoesOn;
   std::optional<Owner> inherits_;
   SteadyTime next_audit_{};
   WindowGrowth growth_;

@@ -291,6 +291,8 @@ Result<RunSummary> RunningSession::run() {
     result = collector_.take_events();
   }
   const auto now = std::chrono::steady_clock::now();
+  // Ctrl-C at a terminal is for memspy and for what it has launched.
+  if (launch_ && stop_reason_.load() != nullptr) collector_.expect_clearing_up();
   join();
   MEMSPY_CHECK(std::move(result));
   MEMSPY_CHECK(collector_.tick(now, true));

@@ -64,7 +64,8 @@ Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
 PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
   const auto it = budgets_.find(target.index().value);
   if (it != budgets_.end()) return it->second;
-  const Budget fresh(context_.options.budget_percent, std::chrono::steady_clock::now());
+  const auto now = std::chrono::steady_clock::now();
+  const Budget fresh(context_.options.budget_percent, now, start_savings_.take(now));
   return budgets_.emplace(target.index().value, Budgets{fresh, fresh}).first->second;
 }
 
@@ -304,7 +305,10 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   charge(thread, pending_.faults, Moment::kStop);
   // These may read stacks beside the thread, into the place of the one that was stopped at.
   fit_depth(*thread.target);
-  if (thread.trail.small) reopen(thread, thread.trail.stack_bytes);
+  // A program that is no Python, or none yet, has no stacks to tell: megabytes of ring for it would
+  // cost each command that a service runs milliseconds.
+  if (thread.trail.small && thread.target->has_interpreter())
+    reopen(thread, thread.trail.stack_bytes);
 }
 
 // What was counted since the last time; the trail, where there is one, says where.

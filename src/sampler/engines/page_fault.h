@@ -154,6 +154,7 @@ class PageFaultEngine final : public TracingEngine {
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
   std::vector<std::unique_ptr<Thread>> ended_;          // whose records wait for their places
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index
+  StartSavings start_savings_{std::chrono::steady_clock::now()};
   Pending pending_;
   std::vector<attach::FaultRecord> calls_;  // of the wake-up at hand
   bool kernel_events_ = true;
