@@ -43,7 +43,7 @@ Error no_such_process(const ProcDir& proc, Pid pid, const Attempts& attempts) {
                   inside ? "; memspy runs in a PID namespace and sees its own numbers only" : ""),
       inside ? "run memspy on the host, or with the target's PID namespace: docker run "
                "--pid=container:NAME ...; kubectl debug POD --target=CONTAINER ..."
-             : "memspy without a PID lists the Python processes; inside a container a process has "
+             : "memspy top lists the Python processes; inside a container a process has "
                "another PID than outside (perhaps it is in another PID namespace)",
       ESRCH);
 }
@@ -67,7 +67,7 @@ std::optional<Error> state_obstacle(const ProcDir& proc, Pid pid, const procfs::
     return make(Errc::kUnsupported,
                 fmt::format("process {} ({}) is a kernel thread", pid.value, status.name),
                 "kernel threads have no memory of their own and run no Python",
-                "memspy without a PID lists the Python processes");
+                "memspy top lists the Python processes");
   }
   return std::nullopt;
 }

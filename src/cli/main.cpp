@@ -23,7 +23,7 @@ std::size_t terminal_columns() {
 
 int main(int argc, char** argv) {
   using namespace memspy;
-  cli::ignore_sigpipe();
+  cli::ignore_write_signals();
   cli::FdOutput standard_output(STDOUT_FILENO);
   std::ostream out(&standard_output);
   const SystemClock clock;

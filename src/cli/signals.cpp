@@ -60,7 +60,10 @@ void install_stop(int signal) {
 
 }  // namespace
 
-void ignore_sigpipe() { install(SIGPIPE, SIG_IGN); }
+void ignore_write_signals() {
+  install(SIGPIPE, SIG_IGN);
+  install(SIGXFSZ, SIG_IGN);
+}
 
 SignalScope::SignalScope() {
   if (depth++ > 0) return;

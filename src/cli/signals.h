@@ -6,11 +6,12 @@
 
 namespace memspy::cli {
 
-// Before anything else: a reader of stdout that goes away is an EPIPE, not a death.
-void ignore_sigpipe();
+// Before anything else: a reader of stdout that goes away is an EPIPE, and a file that may not grow
+// an EFBIG, not a death.
+void ignore_write_signals();
 
-// SIGINT, SIGTERM and SIGHUP end the session, SIGUSR1 asks for a checkpoint. One thread; scopes may be
-// inside of one another, and the outermost counts: a verb opens one before it makes files.
+// SIGINT, SIGTERM and SIGHUP end the session, SIGUSR1 asks for a checkpoint. One thread; scopes may
+// be inside of one another, and the outermost counts: a verb opens one before it makes files.
 class SignalScope {
  public:
   SignalScope();

@@ -23,6 +23,7 @@ bool has_terminal() {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  ::signal(SIGXFSZ, SIG_DFL);
   char byte = 0;
   [[maybe_unused]] const auto told = ::write(ready, &byte, 1);
   while (::read(gate, &byte, 1) < 0 && errno == EINTR) {

@@ -22,7 +22,7 @@ constexpr auto kTimer = 50ms;  // budgets are looked at; also a net under lost w
 constexpr std::chrono::nanoseconds kBesidePause = 10ms, kLongestBesidePause = 640ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxRetired = 8;
-constexpr int kPassingBlocks = 5;
+constexpr int kPassingBlocks = 60;
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 

@@ -177,7 +177,7 @@ TEST(TargetFate, tells_whether_the_oom_killer_struck_meanwhile) {
 }
 
 TEST(Output, a_reader_that_went_away_is_told_from_a_full_disk) {
-  ignore_sigpipe();
+  ignore_write_signals();
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
   ::close(ends[0]);
