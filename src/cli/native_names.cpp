@@ -25,6 +25,26 @@ std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symboli
   return {plain};
 }
 
+void find_native_names(recording::Profile& profile, const unwind::ModuleStore* modules,
+                       const symbolize::SymbolizeOptions& options, Env& env) {
+  symbolize::Symbolizer symbolizer(options);
+  if (modules != nullptr) offer_modules(*modules, symbolizer);
+  recording::find_names(profile, recording::NamesWanted::kAll, [&](const Frame& frame) {
+    return symbolizer.resolve(frame.code).empty() ? std::vector<Frame>()
+                                                  : name_frame(frame, symbolizer);
+  });
+  recording::find_names(profile, recording::NamesWanted::kMissing,
+                        [&](const Frame& frame) { return name_frame(frame, symbolizer); });
+  tell_missing(symbolizer, env);
+}
+
+void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& options, bool anew,
+                Env& env) {
+  if (!recording::has_native_frames(profile.stacks)) return;
+  if (anew || profile.names.empty()) find_native_names(profile, nullptr, options, env);
+  recording::expand_names(profile);
+}
+
 void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& symbolizer) {
   for (const auto& module : modules.modules()) {
     if (module->fd >= 0)

@@ -25,6 +25,13 @@ std::uint8_t binding_of(const GElf_Sym& symbol) {
   }
 }
 
+std::uint64_t end_of_section(Elf* elf, GElf_Word index) {
+  GElf_Shdr header;
+  Elf_Scn* section = elf == nullptr ? nullptr : ::elf_getscn(elf, index);
+  if (section == nullptr || ::gelf_getshdr(section, &header) == nullptr) return 0;
+  return header.sh_addr + header.sh_size;
+}
+
 bool is_code_symbol(const GElf_Sym& symbol, const char* name) {
   const auto type = GELF_ST_TYPE(symbol.st_info);
   return name != nullptr && *name != '\0' && symbol.st_shndx != SHN_UNDEF && type != STT_SECTION &&
@@ -102,10 +109,13 @@ void DebugModule::load_symbols() {
   for (int i = 1; i < count; ++i) {
     GElf_Sym symbol;
     GElf_Addr address = 0;
+    GElf_Word section = 0;
+    Elf* elf = nullptr;
     const char* name =
-        ::dwfl_module_getsym_info(module_, i, &symbol, &address, nullptr, nullptr, nullptr);
-    if (is_code_symbol(symbol, name))
-      symbols_.add({address, symbol.st_size, name, binding_of(symbol)});
+        ::dwfl_module_getsym_info(module_, i, &symbol, &address, &section, &elf, nullptr);
+    if (!is_code_symbol(symbol, name)) continue;
+    const std::uint64_t end = symbol.st_size == 0 ? end_of_section(elf, section) : 0;
+    symbols_.add({address, symbol.st_size, end, name, binding_of(symbol)});
   }
   symbols_.finish();
 }
@@ -127,8 +137,7 @@ bool DebugModule::add_scopes(Dwarf_Die* unit, std::uint64_t address,
   for (; scope->inlined; scope = scopes.parent_of(*scope)) {
     const ScopeIndex::Scope* outer = scopes.parent_of(*scope);
     if (outer == nullptr) break;
-    frames.push_back({name_of(outer->function), scope->call_file != nullptr ? scope->call_file : "",
-                      scope->call_line});
+    frames.push_back({name_of(outer->function), scope->call_file, scope->call_line});
   }
   return true;
 }
@@ -139,7 +148,8 @@ std::vector<SourceFrame> DebugModule::resolve(std::uint64_t address) {
     if (Dwfl_Line* line = ::dwfl_module_getsrc(module_, address)) {
       int number = 0;
       const char* file = ::dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
-      if (file != nullptr) frames.front() = {"", file, number};
+      if (file != nullptr)
+        frames.front() = {"", whole_path(file, ::dwfl_line_comp_dir(line)), number};
     }
     if (!add_scopes(unit, address, frames)) frames.front().function = symbol_at(address);
   } else {

@@ -43,7 +43,13 @@ std::uint64_t number_of(Dwarf_Die* die, unsigned int name) {
 
 }  // namespace
 
-ScopeIndex::ScopeIndex(Dwarf_Die* unit) {
+std::string whole_path(const char* name, const char* folder) {
+  if (name == nullptr) return "";
+  if (*name == '/' || folder == nullptr || *folder == '\0') return name;
+  return std::string(folder) + "/" + name;
+}
+
+ScopeIndex::ScopeIndex(Dwarf_Die* unit) : folder_(string_of(unit, DW_AT_comp_dir)) {
   if (::dwarf_getsrcfiles(unit, &files_, &file_count_) != 0) files_ = nullptr;
   walk(unit, 0, 0);
 }
@@ -72,7 +78,7 @@ std::size_t ScopeIndex::add(Dwarf_Die* die, std::size_t parent) {
     if (begin >= end) continue;
     if (!any) scopes_.emplace_back();
     any = true;
-    paint(begin, end, index);
+    paint(begin, end, index, parent);
   }
   if (!any) return parent;
   Scope& scope = scopes_[index];
@@ -82,17 +88,24 @@ std::size_t ScopeIndex::add(Dwarf_Die* die, std::size_t parent) {
   if (!scope.inlined) return index;
   const std::uint64_t file = number_of(die, DW_AT_call_file);
   if (files_ != nullptr && file < file_count_)
-    scope.call_file = ::dwarf_filesrc(files_, file, nullptr, nullptr);
+    scope.call_file = whole_path(::dwarf_filesrc(files_, file, nullptr, nullptr), folder_);
   scope.call_line = static_cast<std::int32_t>(number_of(die, DW_AT_call_line) & 0x7fffffff);
   return index;
 }
 
-void ScopeIndex::paint(std::uint64_t begin, std::uint64_t end, std::size_t scope) {
-  const auto above = starts_.upper_bound(end);
-  const std::size_t behind = std::prev(above)->second;
-  starts_.erase(starts_.lower_bound(begin), above);
-  starts_[begin] = scope;
-  starts_[end] = behind;
+// Of two scopes side by side the first has what both cover: as elfutils' dwarf_getscopes() has it.
+void ScopeIndex::paint(std::uint64_t begin, std::uint64_t end, std::size_t scope,
+                       std::size_t parent) {
+  split(begin);
+  split(end);
+  for (auto it = starts_.find(begin); it != starts_.end() && it->first < end; ++it)
+    if (it->second == parent) it->second = scope;
+}
+
+void ScopeIndex::split(std::uint64_t address) {
+  const auto above = starts_.upper_bound(address);
+  if (std::prev(above)->first != address)
+    starts_.emplace_hint(above, address, std::prev(above)->second);
 }
 
 const ScopeIndex::Scope* ScopeIndex::find(std::uint64_t address) const {

@@ -11,6 +11,9 @@
 
 namespace memspy::symbolize {
 
+// A file as debug information names it, and the folder it was compiled in.
+std::string whole_path(const char* name, const char* folder);
+
 class ScopeIndex {
  public:
   // `unit` must outlive it. Addresses are those of the debug information.
@@ -20,7 +23,7 @@ class ScopeIndex {
     std::size_t parent = 0;  // 0: none
     std::string function;    // mangled where the file has it so; "" none
     bool inlined = false;
-    const char* call_file = nullptr;  // where it was inlined; null: not known
+    std::string call_file;  // where it was inlined; "": not known
     std::int32_t call_line = 0;
   };
   // The innermost function at an address; nullptr: none.
@@ -32,8 +35,10 @@ class ScopeIndex {
  private:
   void walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth);
   std::size_t add(Dwarf_Die* die, std::size_t parent);
-  void paint(std::uint64_t begin, std::uint64_t end, std::size_t scope);
+  void paint(std::uint64_t begin, std::uint64_t end, std::size_t scope, std::size_t parent);
+  void split(std::uint64_t address);
 
+  const char* folder_ = nullptr;  // that names of files are relative to
   Dwarf_Files* files_ = nullptr;
   std::size_t file_count_ = 0;
   std::size_t visited_ = 0;

@@ -35,14 +35,16 @@ const char* SymbolList::find(std::uint64_t address) const {
   for (std::size_t steps = 0; at > 0 && steps < kMaxSteps && reach_[at - 1] > address; ++steps) {
     const ListedSymbol& symbol = symbols_[--at];
     const bool covers = address - symbol.begin < symbol.size;
-    if (covers && (best == nullptr || better(symbol, *best))) best = &symbol;
+    // Of equals the first of the table: this goes backwards.
+    if (covers && (best == nullptr || !better(*best, symbol))) best = &symbol;
   }
   if (best != nullptr) return best->name;
   // Without a size, as hand-written assembly has: the last one, if nothing else ends behind it.
   if (above == symbols_.begin()) return nullptr;
   const std::size_t last = static_cast<std::size_t>(above - symbols_.begin()) - 1;
   const ListedSymbol& nearest = symbols_[last];
-  return nearest.size == 0 && reach_[last] <= nearest.begin ? nearest.name : nullptr;
+  const bool last_there = reach_[last] <= nearest.begin && address < nearest.section_end;
+  return nearest.size == 0 && last_there ? nearest.name : nullptr;
 }
 
 }  // namespace memspy::symbolize

@@ -10,8 +10,9 @@ namespace memspy::symbolize {
 
 struct ListedSymbol {
   std::uint64_t begin = 0, size = 0;
-  const char* name = nullptr;  // lives as long as the ELF file
-  std::uint8_t binding = 0;    // global 3, weak 2, local 1
+  std::uint64_t section_end = 0;  // as far as one without a size reaches
+  const char* name = nullptr;     // lives as long as the ELF file
+  std::uint8_t binding = 0;       // global 3, weak 2, local 1
 };
 
 class SymbolList {
