@@ -18,6 +18,7 @@ memspy_packages_test=(
   debootstrap      # interpreters newer than Debian 12's, in a root of their own
   gdb              # gcore: a core file of a process that goes on
   golang-go        # go tool pprof: another reader of what memspy writes
+  elfutils         # eu-addr2line: names and lines to compare with
 )
 memspy_packages_bench=(
   libunwind-dev  # another unwinder, for comparison

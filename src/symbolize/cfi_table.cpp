@@ -208,6 +208,7 @@ const CfiRow* CfiTable::load(std::uint64_t address) {
 std::uint64_t CfiTable::exception_header() const { return source_->exception_header; }
 
 std::size_t CfiTable::read(std::uint64_t address, std::span<std::byte> out) const {
+  if (out.empty()) return 0;
   for (const GElf_Phdr& load : source_->loads) {
     if (address < load.p_vaddr || address - load.p_vaddr >= load.p_filesz) continue;
     const std::uint64_t within = address - load.p_vaddr;

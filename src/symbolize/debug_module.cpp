@@ -149,7 +149,7 @@ std::vector<SourceFrame> DebugModule::resolve(std::uint64_t address) {
       int number = 0;
       const char* file = ::dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
       if (file != nullptr)
-        frames.front() = {"", whole_path(file, ::dwfl_line_comp_dir(line)), number};
+        frames.front() = {"", whole_path(file, ::dwfl_line_comp_dir(line)), std::max(number, 0)};
     }
     if (!add_scopes(unit, address, frames)) frames.front().function = symbol_at(address);
   } else {
