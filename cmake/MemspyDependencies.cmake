@@ -14,7 +14,7 @@ find_package(Curses REQUIRED)
 pkg_check_modules(LIBELF REQUIRED IMPORTED_TARGET libelf)
 pkg_check_modules(LIBDW REQUIRED IMPORTED_TARGET libdw)
 pkg_check_modules(LIBXXHASH REQUIRED IMPORTED_TARGET libxxhash)
-pkg_check_modules(LIBUNWIND_PTRACE REQUIRED IMPORTED_TARGET libunwind-ptrace)
+find_library(LIBIBERTY_LIBRARY NAMES iberty_pic iberty REQUIRED)  # demangles C++ and Rust
 if(MEMSPY_TESTS STREQUAL "all")
   find_package(GTest REQUIRED)
   include(GoogleTest)

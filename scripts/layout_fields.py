@@ -46,6 +46,7 @@ FIELDS = {
     "kFrameFunction": ["_PyInterpreterFrame: f_funcobj", "_PyInterpreterFrame: f_func"],
     "kFrameFrameObject": ["_PyInterpreterFrame: frame_obj"],
     "kFrameOwner": ["_PyInterpreterFrame: owner"],
+    "kFrameIsEntry": ["_PyInterpreterFrame: is_entry"],
     "kFrameStackTop": ["_PyInterpreterFrame: stackpointer", "_PyInterpreterFrame: stacktop",
                        "PyFrameObject: f_stacktop", "PyFrameObject: f_stackdepth"],
     "kFrameValueStack": ["PyFrameObject: f_valuestack"],

@@ -21,11 +21,20 @@ enum class FrameKind : std::uint8_t {
 // apart.
 inline constexpr const char* kInheritedByFork = "[inherited by fork]";
 
+// Where native code is, whoever runs it: names and lines are found by this, on any machine.
+struct CodeAddress {
+  std::string module;         // the path of the file, as the target has it; "": of no file (a JIT)
+  std::string build_id;       // of that file, hexadecimal; "" without one
+  std::uint64_t address = 0;  // in the file: a link address. Of a caller: the last byte of its call
+  bool operator==(const CodeAddress&) const = default;
+};
+
 struct Frame {
   std::string function;   // qualified where the interpreter knows it; markers keep their brackets
   std::string file;       // "" for markers
   std::int32_t line = 0;  // 0: not known
   FrameKind kind = FrameKind::kPython;
+  CodeAddress code = {};  // of kNative ones. Several may have one address: inlined functions
   bool operator==(const Frame&) const = default;
 };
 

@@ -5,7 +5,7 @@
 
 memspy_packages_build=(
   g++ cmake ninja-build pkg-config
-  libunwind-dev libelf-dev libdw-dev libspdlog-dev libcli11-dev
+  libiberty-dev libelf-dev libdw-dev libspdlog-dev libcli11-dev
   libsqlite3-dev nlohmann-json3-dev libncurses-dev libxxhash-dev
   zlib1g-dev libprotozero-dev libtomlplusplus-dev
   python3  # not for the build: the first command of the README profiles a Python program
@@ -18,8 +18,10 @@ memspy_packages_test=(
   debootstrap      # interpreters newer than Debian 12's, in a root of their own
   gdb              # gcore: a core file of a process that goes on
   golang-go        # go tool pprof: another reader of what memspy writes
+  elfutils         # eu-addr2line: names and lines to compare with
 )
 memspy_packages_bench=(
+  libunwind-dev  # another unwinder, for comparison
   python3-numpy
   python3-pandas python3-django gunicorn  # real programs: how much of their RSS is explained
 )

@@ -332,6 +332,13 @@ std::optional<std::uint64_t> Seizure::fs_base(Tid tid) const {
   return static_cast<std::uint64_t>(value);
 }
 
+std::optional<Seizure::AllRegisters> Seizure::registers(Tid tid) const {
+  user_regs_struct r{};
+  if (trace(PTRACE_GETREGS, tid, 0, reinterpret_cast<unsigned long>(&r)) != 0) return std::nullopt;
+  return AllRegisters{r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8,
+                      r.r9,  r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rip};
+}
+
 FaultRecord Seizure::place(Tid tid, const MemoryReader& memory) const {
   user_regs_struct registers{};
   FaultRecord record;

@@ -7,6 +7,7 @@
 // thread ends the kernel lets every tracee go without stopping it.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -112,6 +113,9 @@ class Seizure {
 
   // Registers of a stopped thread: the thread pointer, which is pthread_self() on x86-64.
   std::optional<std::uint64_t> fs_base(Tid tid) const;
+  // All of them, as DWARF numbers them: rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, rip.
+  using AllRegisters = std::array<std::uint64_t, 17>;
+  std::optional<AllRegisters> registers(Tid tid) const;
   // …and what a fault record of the greatest depth would hold of it. Zeros when the registers
   // cannot be read.
   FaultRecord place(Tid tid, const MemoryReader& memory) const;
@@ -122,7 +126,8 @@ class Seizure {
  private:
   // A clock fires within 10 us of user mode; after kClockReview it is asked whether its thread
   // still computes, and once that one has run for kClockPatience it is not relied on. On a busy
-  // machine a thread may not run at all for that long, and be interrupted in the call it then enters.
+  // machine a thread may not run at all for that long, and be interrupted in the call it then
+  // enters.
   static constexpr std::chrono::microseconds kClockReview{300}, kClockPatience{20'000};
 
   // What with_all_held() knows of the threads that it has asked about.

@@ -11,6 +11,11 @@ FrameId StackTable::intern(const Frame& frame) {
   key.append(frame.file).push_back('\0');
   key.append(std::to_string(frame.line)).push_back('\0');
   key.push_back(static_cast<char>(frame.kind));
+  if (frame.kind == FrameKind::kNative) {
+    key.append(frame.code.module).push_back('\0');
+    key.append(frame.code.build_id).push_back('\0');
+    key.append(std::to_string(frame.code.address));
+  }
   auto [it, fresh] = frame_index_.try_emplace(std::move(key), frame_count() + 1);
   if (fresh) frames_.push_back(frame);
   return FrameId{it->second};

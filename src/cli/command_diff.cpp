@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/heap_source.h"
 #include "cli/hints.h"
+#include "cli/native_names.h"
 #include "cli/report_options.h"
 #include "recording/recording.h"
 #include "report/diff.h"
@@ -52,6 +53,7 @@ Result<ExitCode> diff_recordings(const DiffOptions& options, bool json, Env& env
   for (const std::string& path : options.files) {
     MEMSPY_TRY(reader, recording::Reader::open(path));
     MEMSPY_TRY(profile, recording::Profile::load(reader));
+    show_names(profile, {}, /*anew=*/false, env);
     profiles.push_back(std::move(profile));
     inputs.push_back({path, &profiles.back()});
   }

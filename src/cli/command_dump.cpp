@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/dump_view.h"
+#include "cli/native_names.h"
 #include "cli/process_facts.h"
 #include "cli/process_list.h"
 #include "cli/search_log.h"
@@ -19,11 +20,32 @@ struct DumpOptions {
   bool subprocesses = false;
 };
 
+// The target goes on meanwhile.
+void name_native_frames(sampler::ProcessLook& look, Env& env) {
+  symbolize::Symbolizer symbolizer({});
+  if (look.modules) offer_modules(*look.modules, symbolizer);
+  for (sampler::ThreadLook& thread : look.threads) {
+    std::vector<Frame> frames;
+    std::vector<std::vector<cpython::LocalVariable>> locals;
+    for (std::size_t i = 0; i < thread.frames.size(); ++i) {
+      for (Frame& frame : name_frame(thread.frames[i], symbolizer)) {
+        frames.push_back(std::move(frame));
+        locals.emplace_back();
+      }
+      if (i < thread.locals.size()) locals.back() = std::move(thread.locals[i]);
+    }
+    thread.frames = std::move(frames);
+    if (!thread.locals.empty()) thread.locals = std::move(locals);
+  }
+  tell_missing(symbolizer, env);
+}
+
 Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {
   DumpModel model;
   model.states = read_thread_states(env.proc, pid);  // before the look: its pause would show as T
   MEMSPY_TRY(look, env.look_at(pid, options.look));
   log_search(look.attempts);
+  if (options.look.native) name_native_frames(look, env);
   model.look = std::move(look);
   model.memory = read_memory_facts(env.proc, pid);
   if (auto executable = env.proc.executable(pid)) model.executable = std::move(*executable);
@@ -104,6 +126,7 @@ Verb add_dump(CLI::App& root) {
   CLI::App& app = *verb.app;
   add_target(app, options->target);
   app.add_flag("-l,--locals", options->look.locals, "Local variables of every frame, values cut");
+  app.add_flag("-n,--native", options->look.native, "Native frames among the Python ones");
   app.add_flag("-g,--gil", options->style.gil_only, "Only the thread that holds the GIL");
   app.add_flag("-s,--subprocesses", options->subprocesses, "Python children too");
   app.add_flag("--full-filenames", options->style.full_filenames, "Whole paths");

@@ -76,6 +76,7 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
   TeeSink sink({&outputs->sink(), &watch});
   auto result = run_live(options.live, sink, watch, env, [&](sampler::Session& session) {
     outputs->set_target(session.target().identity.pid, session.target().name);
+    outputs->set_modules(session.modules());
   });
   progress.clear();
   if (!result) return outputs->name_what_is_kept(std::move(result).error());
@@ -123,6 +124,7 @@ Verb add_record(CLI::App& root) {
   add_target(app, options->target);
   add_output(app, *options);
   add_sampling(app, options->live.sampling);
+  app.add_flag("-n,--native", options->live.sampling.native, "Native frames among the Python ones");
   add_triggers(app, options->live.sampling);
   add_shape(app, options->shape);
   app.add_flag("--keep-running", options->live.keep_running,

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/heap_source.h"
 #include "cli/hints.h"
+#include "cli/native_names.h"
 #include "cli/report_options.h"
 #include "recording/recording.h"
 #include "recording/summary_json.h"
@@ -29,6 +30,8 @@ struct ReportVerbOptions {
   std::string format;  // "": text, or by the suffix of the output
   std::string output = "-";
   bool force = false;
+  bool symbolize = false;
+  symbolize::SymbolizeOptions symbols;
   std::optional<std::chrono::nanoseconds> from, to;
 };
 
@@ -152,6 +155,9 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
                        ": the recording has no tick in that time");
+  const bool anew =
+      options.symbolize || !options.symbols.sysroot.empty() || !options.symbols.debug_dirs.empty();
+  show_names(profile, options.symbols, anew, env);
   MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
   MEMSPY_CHECK(left_to_commit(write(profile, options, json, file, env)));
   MEMSPY_TRY(path, file.commit({}));
@@ -187,6 +193,14 @@ Verb add_report(CLI::App& root) {
   app.add_option("--context", options->annotate.context,
                  "source: lines around one that grew (5); 0: all")
       ->type_name("N");
+  app.add_flag("--symbolize", options->symbolize,
+               "Look for names and lines of native frames again, on this machine");
+  app.add_option("--debug-dir", options->symbols.debug_dirs,
+                 "Debug information is here too, as in /usr/lib/debug")
+      ->type_name("DIR");
+  app.add_option("--sysroot", options->symbols.sysroot, "The target's files are below this folder")
+      ->type_name("DIR")
+      ->take_last();
   add_json(app, *verb.common);
   verb.run = [options, common = verb.common](Env& env) {
     return run_report(*options, common->json, env);

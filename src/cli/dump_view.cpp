@@ -26,8 +26,11 @@ std::string file_name(const std::string& path, bool full) {
 
 std::string frame_text(const Frame& frame, bool full_filenames) {
   if (frame.file.empty()) return printable(frame.function);
-  return fmt::format("{} ({}:{})", printable(frame.function), file_name(frame.file, full_filenames),
-                     frame.line);
+  const std::string file = file_name(frame.file, full_filenames);
+  // Native functions without debug information have a library and no line.
+  if (frame.line == 0 && frame.kind == FrameKind::kNative)
+    return fmt::format("{} ({})", printable(frame.function), file);
+  return fmt::format("{} ({}:{})", printable(frame.function), file, frame.line);
 }
 
 std::string thread_marks(const DumpModel& model, const ThreadLook& thread) {
@@ -51,11 +54,17 @@ void append_thread(std::string& text, const DumpModel& model, const ThreadLook& 
     for (const auto& local : thread.locals[i])
       text += fmt::format("        {} = {}\n", printable(local.name), printable(local.repr));
   }
+  if (!thread.native_note.empty()) text += "    [" + thread.native_note + "]\n";
 }
 
 Json frame_json(const ThreadLook& thread, std::size_t i) {
   const Frame& frame = thread.frames[i];
   Json json = {{"function", frame.function}, {"file", frame.file}, {"line", frame.line}};
+  if (frame.kind == FrameKind::kNative) {
+    json["native"] = {{"module", frame.code.module},
+                      {"build_id", frame.code.build_id},
+                      {"address", frame.code.address}};
+  }
   if (i >= thread.locals.size()) return json;
   Json locals = Json::array();
   for (const auto& local : thread.locals[i])
@@ -73,6 +82,7 @@ Json thread_json(const DumpModel& model, const ThreadLook& thread) {
   json["python"] = thread.python;
   json["collecting"] = thread.collecting;
   json["interpreter_id"] = thread.interpreter_id;
+  if (!thread.native_note.empty()) json["native_note"] = thread.native_note;
   json["error"] = thread.error.empty() ? Json(nullptr) : Json(thread.error);
   return json;
 }

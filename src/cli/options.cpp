@@ -187,6 +187,7 @@ void add_shape(CLI::App& app, ShapeOptions& options) {
 sampler::SessionOptions to_session_options(const SamplingOptions& options) {
   sampler::SessionOptions session;
   session.subprocesses = options.subprocesses;
+  session.native = options.native;
   session.engine = options.engine;
   if (options.interval) session.interval = *options.interval;
   session.duration = options.duration;

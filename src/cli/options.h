@@ -36,6 +36,7 @@ struct TargetOptions {
 
 struct SamplingOptions {
   bool subprocesses = false;
+  bool native = false;
   std::optional<std::chrono::nanoseconds> interval;
   std::optional<std::chrono::nanoseconds> duration;
   sampler::EngineChoice engine = sampler::EngineChoice::kAuto;

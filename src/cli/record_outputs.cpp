@@ -11,6 +11,8 @@
 
 #include "cli/fd_output.h"
 #include "cli/hints.h"
+#include "cli/native_names.h"
+#include "recording/frame_names.h"
 #include "recording/profile.h"
 
 namespace memspy::cli {
@@ -167,9 +169,18 @@ void RecordOutputs::set_target(Pid pid, const std::string& name) {
   request_.facts.name = name;
 }
 
-Result<Unit> RecordOutputs::derive() {
-  MEMSPY_TRY(reader, recording::Reader::open(recording_path_));
-  MEMSPY_TRY(profile, recording::Profile::load(reader));
+// What the recording holds when it is finished is what the outputs show, now and whenever they are
+// derived from it.
+Result<Unit> RecordOutputs::derive(Names names) {
+  MEMSPY_TRY(profile, [&]() -> Result<recording::Profile> {
+    MEMSPY_TRY(reader, recording::Reader::open(recording_path_));
+    return recording::Profile::load(reader);
+  }());
+  if (recording::has_native_frames(profile.stacks)) {
+    find_native_names(profile, modules_.get(), {}, *env_);
+    if (names == Names::kKeep) MEMSPY_CHECK(recording::store_names(recording_path_, profile));
+    recording::expand_names(profile);
+  }
   if (main_) {
     MEMSPY_CHECK(format_->write(profile, request_.shape, main_->stream()));
     MEMSPY_TRY(path, main_->commit(request_.facts));
@@ -185,7 +196,7 @@ Result<Unit> RecordOutputs::derive() {
 Result<Unit> RecordOutputs::checkpoint() {
   if (to_standard_output()) return Unit{};  // what was printed cannot be taken back
   writer_->fold();
-  MEMSPY_CHECK(derive());
+  MEMSPY_CHECK(derive(Names::kPass));
   // The next one replaces what this one wrote.
   request_.force = true;
   return open_files();
@@ -215,7 +226,7 @@ Error RecordOutputs::name_what_is_kept(Error error) const {
 Result<std::string> RecordOutputs::finish() {
   worth_keeping_ = true;
   writer_.reset();
-  auto derived = derive();
+  auto derived = derive(Names::kKeep);
   Result<std::string> result = written_;
   if (!derived.has_value() && to_standard_output() && reader_went_away(env_->out)) {
     result = std::string("-");  // it has read what it wanted

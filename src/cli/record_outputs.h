@@ -35,6 +35,10 @@ class RecordOutputs {
   SampleSink& sink() { return *writer_; }
   // Who the target is, for %p and %n of a launched command.
   void set_target(Pid pid, const std::string& name);
+  // Files of native frames, for their names; null: none.
+  void set_modules(std::shared_ptr<const unwind::ModuleStore> modules) {
+    modules_ = std::move(modules);
+  }
   // From here on the recording is worth keeping.
   void set_worth_keeping() { worth_keeping_ = true; }
 
@@ -56,7 +60,8 @@ class RecordOutputs {
   Result<Unit> open_files();
   Result<Unit> open_recording();
   Result<Unit> displace(const std::string& path);
-  Result<Unit> derive();
+  enum class Names { kKeep, kPass };  // those of native frames: into the recording, or not
+  Result<Unit> derive(Names names);
   Result<std::string> finish_recording();
   std::string hidden_path() const;
 
@@ -66,6 +71,7 @@ class RecordOutputs {
   const sinks::Format* series_format_ = nullptr;
   std::optional<sinks::OutputFile> main_, series_;
   std::unique_ptr<recording::Writer> writer_;
+  std::shared_ptr<const unwind::ModuleStore> modules_;
   std::string recording_path_;
   std::string displaced_;  // where the recording that --force replaces waits
   std::string written_;    // the path of the last derived output

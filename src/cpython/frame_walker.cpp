@@ -45,6 +45,7 @@ FrameWalker::FrameWalker(const Layout& layout)
       code_(layout.find(Field::kFrameCode).value_or(Slot{})),
       instruction_(layout.find(Field::kFrameInstruction).value_or(Slot{})),
       owner_(layout.find(Field::kFrameOwner).value_or(Slot{})),
+      is_entry_(layout.find(Field::kFrameIsEntry).value_or(Slot{})),
       first_hidden_owner_(layout.strategies.first_hidden_owner),
       contiguous_(layout.strategies.frame_chain != FrameChain::kFrameObjects) {
   if (layout.strategies.references == ReferenceKind::kStackRef) reference_mask_ = ~kStackRefTags;
@@ -85,6 +86,7 @@ std::span<const std::byte> FrameWalker::read_frame(MemoryCopy& copy, RemoteAddr 
 Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChainCopy& out) const {
   out.visited.clear();
   out.frames.clear();
+  out.boundaries.clear();
   out.truncated = false;
   CycleGuard guard;
   std::size_t reach = kPage;
@@ -107,12 +109,14 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
     const std::uint64_t owner = field_of(bytes, owner_);
     if (owner >= first_hidden_owner_) {
       at_root = true;
+      out.boundaries.emplace_back(frame, out.frames.size());
     } else {
       at_root = first_hidden_owner_ == kNoHiddenFrames;
       const RemoteAddr code{field_of(bytes, code_) & reference_mask_};
       if (!is_plausible(code)) return broken("no code object", frame);
+      const bool entry = is_entry_.width == 0 || field_of(bytes, is_entry_) != 0;
       out.frames.push_back(
-          {frame, code, field_of(bytes, instruction_), owner == kOwnedByGenerator});
+          {frame, code, field_of(bytes, instruction_), owner == kOwnedByGenerator, entry});
     }
     frame = RemoteAddr{field_of(bytes, previous_)};
   }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "cpython/layout.h"
@@ -20,10 +21,14 @@ struct WalkedFrame {
   RemoteAddr code;
   std::uint64_t instruction = 0;  // as InstructionKind says
   bool generator = false;         // owned by a generator: such a frame is always set up
+  bool entry = true;  // C called it; else the frame outside of it did, in the same C function
 };
 
 struct FrameChainCopy {
   std::vector<RemoteAddr> visited;  // all frames of the chain, also the interpreter's own
+  // The interpreter's own frames (3.12+), each with the number of `frames` inside of it. They lie
+  // on the C stack, in the frame of the evaluation loop that put them there.
+  std::vector<std::pair<RemoteAddr, std::size_t>> boundaries;
   std::vector<WalkedFrame> frames;  // those that run Python code, innermost first
   bool truncated = false;           // kMaxFrameDepth reached
 };
@@ -42,7 +47,7 @@ class FrameWalker {
   std::span<const std::byte> read_frame(MemoryCopy& copy, RemoteAddr frame, RemoteAddr inner,
                                         std::size_t& reach) const;
 
-  Slot previous_, code_, instruction_, owner_;
+  Slot previous_, code_, instruction_, owner_, is_entry_;
   std::uint64_t reference_mask_ = ~std::uint64_t{0};  // what of a reference is an address
   std::uint64_t first_hidden_owner_ = 0xff;
   std::size_t head_size_ = 0;

@@ -1,5 +1,5 @@
-// The names of all structures and fields that memspy knows: an index into a Layout, and the one place
-// where a new one is added. A table of data; scripts/gen_layouts.py knows the same names.
+// The names of all structures and fields that memspy knows: an index into a Layout, and the one
+// place where a new one is added. A table of data; scripts/gen_layouts.py knows the same names.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,8 @@
 
 namespace memspy::cpython {
 
-// The structures fields belong to; the name table layouts/fields.inc gives each field its structure.
+// The structures fields belong to; the name table layouts/fields.inc gives each field its
+// structure.
 // clang-format off
 enum class Struct : std::uint8_t {
   kRuntime, kInterpreter, kThread, kCFrame, kGil,
@@ -59,6 +60,7 @@ enum class Field : std::uint16_t {
   kFramePrevious, kFrameCode,
   kFrameInstruction,                   // f_lasti, prev_instr or instr_ptr: InstructionKind
   kFrameGlobals, kFrameBuiltins, kFrameLocals, kFrameFunction, kFrameFrameObject, kFrameOwner,
+  kFrameIsEntry,                       // 3.11: called by C, the frames that it calls are not
   kFrameStackTop,                      // f_stacktop, stacktop or stackpointer
   kFrameValueStack,                    // 3.6–3.10
   kFrameLocalsPlus,                    // array of PyObject*, or of tagged words (ReferenceKind)

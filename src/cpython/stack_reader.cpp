@@ -8,6 +8,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "cpython/call_grouper.h"
 #include "cpython/code_cache.h"
 #include "cpython/frame_locals.h"
 #include "cpython/frame_walker.h"
@@ -192,7 +193,9 @@ Result<Unit> StackReader::Impl::check_codes(ThreadMemory& last) {
 
 Result<Unit> StackReader::Impl::emit(RawStack& out) const {
   constexpr std::int64_t kNotStarted = -2;  // one unit before the code, or f_lasti == -1
-  for (const WalkedFrame& frame : chain.frames) {
+  CallGrouper calls(chain, out.calls);
+  for (std::size_t i = 0; i < chain.frames.size(); ++i) {
+    const WalkedFrame& frame = chain.frames[i];
     const CodeCache::Entry* entry = codes.find(frame.code);
     if (entry == nullptr) return make_error(Errc::kInternal, "a code object is not in the cache");
     const std::int64_t offset = instructions.offset(frame);
@@ -201,13 +204,16 @@ Result<Unit> StackReader::Impl::emit(RawStack& out) const {
                         fmt::format("frame {:#x} is at offset {} of {} bytes of code",
                                     frame.frame.value, offset, entry->bytecode_size));
     }
-    if (!frame.generator && offset < entry->first_traceable) continue;
+    const bool shown = frame.generator || offset >= entry->first_traceable;
+    calls.add(i, shown);
+    if (!shown) continue;
     if (out.frames.empty()) {
       out.bytecode = entry->bytecode;
       out.bytecode_size = entry->bytecode_size;
     }
     out.frames.push_back({frame.frame, entry->text, static_cast<std::int32_t>(offset)});
   }
+  calls.finish();
   out.truncated = chain.truncated;
   return Unit{};
 }
@@ -238,6 +244,7 @@ Result<Unit> StackReader::Impl::capture_again(RemoteAddr stale, RawStack& out) {
 
 Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool again) {
   out.frames.clear();
+  out.calls.clear();
   out.bytecode = {};
   out.bytecode_size = 0;
   out.collecting = false;

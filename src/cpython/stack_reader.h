@@ -19,8 +19,15 @@ struct RawFrame {
   std::int32_t instruction = 0;  // byte offset into the bytecode
 };
 
+// One call from C into the interpreter: the Python frames that its evaluation loop runs.
+struct EntryCall {
+  std::uint32_t frames = 0;  // of RawStack::frames; 0: the first is not set up yet
+  RemoteAddr boundary;       // 3.12+: the interpreter's own frame, on the C stack of that loop
+};
+
 struct RawStack {
   std::vector<RawFrame> frames;  // innermost first
+  std::vector<EntryCall> calls;  // the same frames by the calls from C they belong to
   RemoteAddr bytecode;  // of the innermost frame: its first instruction, in the target's memory
   std::int64_t bytecode_size = 0;
   bool collecting = false;  // the garbage collector runs on this interpreter

@@ -95,6 +95,7 @@ Result<Profile> Profile::load(const Reader& reader, TimeWindow window) {
   Profile profile;
   profile.window = window;
   MEMSPY_CHECK(reader.replay(profile));
+  profile.names = reader.names();
   profile.note = reader.note();
   return profile;
 }

@@ -91,6 +91,8 @@ class Profile final : public SampleSink {
   std::vector<ProcessRecord> processes;  // by index - 1
   std::vector<ThreadRecord> threads;     // by index - 1
   StackTable stacks;                     // ids equal the run's
+  // Of native frames, which are addresses; expand_names() (frame_names.h) puts them into `stacks`.
+  std::map<FrameId, std::vector<Frame>> names;
   std::map<ProfileKey, ProfileValue> growth;
   std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
   std::vector<SeriesPoint> points;                    // only when keep_points; see window

@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 #include "base/file.h"
+#include "recording/code_tables.h"
 #include "recording/recording.h"
 #include "recording/replay.h"
 #include "recording/run_rows.h"
@@ -207,6 +208,11 @@ Result<Unit> Reader::replay(SampleSink& sink) const {
   notes.insert(notes.end(), replay.damage().begin(), replay.damage().end());
   impl_->note = sentence(notes);
   return std::move(result).context("reading " + impl_->path);
+}
+
+std::map<FrameId, std::vector<Frame>> Reader::names() const {
+  std::vector<std::string> damage;  // a name that is lost leaves an address
+  return read_names(impl_->db, damage);
 }
 
 }  // namespace memspy::recording

@@ -2,6 +2,7 @@
 // docs/recording-format.md). Readable while it is written and after a crash.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,7 +13,8 @@
 
 namespace memspy::recording {
 
-inline constexpr int kFormatVersion = 1;  // PRAGMA user_version
+// PRAGMA user_version. 2 has native frames; recordings of 1 are read as well.
+inline constexpr int kFormatVersion = 2;
 
 // Writes to a new file; one transaction per tick. One thread.
 class Writer final : public SampleSink {
@@ -56,6 +58,9 @@ class Reader {
   const std::string& note() const;
   // Drives a sink through the whole recording, in the order the run had.
   Result<Unit> replay(SampleSink& sink) const;
+  // Names that were found for native frames and stored: see frame_names.h. By frame, innermost
+  // first.
+  std::map<FrameId, std::vector<Frame>> names() const;
 
  private:
   struct Impl;

@@ -6,6 +6,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "recording/code_tables.h"
 #include "recording/packed_growth.h"
 #include "recording/run_rows.h"
 
@@ -37,6 +38,7 @@ Result<Unit> Replay::define_frames() {
   for (TableScan scan(*db_, "files", "path", damage_); scan.next();) {
     files.emplace(scan.id(), scan.row().bytes(1));
   }
+  const auto addresses = read_addresses(*db_, damage_);
   for (TableScan scan(*db_, "frames", "function, file, line, kind", damage_); scan.next();) {
     if (scan.id() > static_cast<std::int64_t>(frame_count_) + kMaxHole) {
       damage_.push_back(fmt::format("frames after {} are lost", frame_count_));
@@ -58,6 +60,9 @@ Result<Unit> Replay::define_frames() {
                      : static_cast<std::int32_t>(line);
     const std::int64_t kind = row.integer(4);
     frame.kind = kind < 0 || kind > 2 ? FrameKind::kMarker : static_cast<FrameKind>(kind);
+    if (const auto code = addresses.find(scan.id());
+        code != addresses.end() && frame.kind == FrameKind::kNative)
+      frame.code = code->second;
     MEMSPY_CHECK(sink_->on_frame(FrameId{frame_count_}, frame));
   }
   return Unit{};

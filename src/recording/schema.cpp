@@ -19,6 +19,10 @@ CREATE TABLE threads(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, thread INTEG
 CREATE TABLE files(id INTEGER PRIMARY KEY, path TEXT NOT NULL);
 CREATE TABLE frames(id INTEGER PRIMARY KEY, function TEXT NOT NULL, file INTEGER NOT NULL,
   line INTEGER NOT NULL, kind INTEGER NOT NULL);
+CREATE TABLE modules(id INTEGER PRIMARY KEY, path TEXT NOT NULL, build_id TEXT NOT NULL);
+CREATE TABLE addresses(id INTEGER PRIMARY KEY, module INTEGER NOT NULL, address INTEGER NOT NULL);
+CREATE TABLE names(id INTEGER PRIMARY KEY, frame INTEGER NOT NULL, function TEXT NOT NULL,
+  file TEXT NOT NULL, line INTEGER NOT NULL);
 CREATE TABLE stacks(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, frame INTEGER NOT NULL);
 CREATE TABLE growth(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER NOT NULL,
   records BLOB NOT NULL);
@@ -35,8 +39,14 @@ CREATE TABLE growth_totals(id INTEGER PRIMARY KEY, process INTEGER NOT NULL,
 // For people with the sqlite3 shell; memspy itself reads tables only.
 constexpr const char* kViews = R"sql(
 CREATE VIEW frame_names AS
-  SELECT frames.id AS frame, function, ifnull(files.path, '') AS file, line, kind
-  FROM frames LEFT JOIN files ON files.id = frames.file;
+  SELECT frames.id AS frame, ifnull(named.function, frames.function) AS function,
+         coalesce(named.file, files.path, modules.path, '') AS file,
+         ifnull(named.line, frames.line) AS line, kind
+  FROM frames LEFT JOIN files ON files.id = frames.file
+              LEFT JOIN addresses ON addresses.id = frames.id
+              LEFT JOIN modules ON modules.id = addresses.module
+              LEFT JOIN (SELECT frame, function, file, line, max(id) FROM names GROUP BY frame)
+                AS named ON named.frame = frames.id;
 CREATE VIEW line_totals AS
   SELECT function, file, line, sum(touched_bytes - returned_bytes) AS net_bytes,
          sum(touched_bytes) AS touched_bytes, sum(samples) AS samples

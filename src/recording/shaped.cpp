@@ -75,7 +75,8 @@ class Shaper {
                    .file = {},
                    .file_name = {},
                    .line = 0,
-                   .kind = FrameKind::kMarker});
+                   .kind = FrameKind::kMarker,
+                   .code = {}});
   }
   std::uint32_t process_frame(ProcessIndex index) {
     const auto* process = profile_.find_process(index);
@@ -92,8 +93,8 @@ class Shaper {
     if (!known.has_value()) {
       const Frame& f = profile_.stacks.frame(id);
       const std::int32_t line = shape_.functions || shape_.no_lines ? 0 : f.line;
-      known = intern(
-          {frame_text(f, files_, shape_), f.function, f.file, files_.name(f.file), line, f.kind});
+      known = intern({frame_text(f, files_, shape_), f.function, f.file, files_.name(f.file), line,
+                      f.kind, f.code});
     }
     return *known;
   }

@@ -34,6 +34,7 @@ struct ShapedFrame {
   std::string file_name;  // as it is printed
   std::int32_t line = 0;  // 0: not known, or not asked for
   FrameKind kind = FrameKind::kPython;
+  CodeAddress code = {};  // of a native one: the first of those that have this text
 };
 
 struct ShapedStack {

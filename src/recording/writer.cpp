@@ -47,11 +47,13 @@ struct Writer::Impl {
   std::string path;
   Database db;
   Statement tick, process, thread, file, frame, stack, point, growth, unattributed, gap;
+  Statement module, address;
   std::int64_t current_tick = 1;  // the one that the next on_tick_end closes
   bool in_transaction = false;
   bool failed = false;
   std::chrono::nanoseconds kept_until{};  // time of the last committed tick
   std::unordered_map<std::string, std::int64_t> files;
+  std::map<std::pair<std::string, std::string>, std::int64_t> modules;  // by path and build id
   GrowthPacker packer;
   std::chrono::nanoseconds packed_time{};  // of the records in `packer`
   std::map<TotalsKey, Totals> totals;
@@ -66,6 +68,7 @@ struct Writer::Impl {
   Result<Unit> write_rows(const char* table, const std::vector<Row>& rows);
   Result<Unit> write_totals();
   Result<std::int64_t> file_id(const std::string& name);
+  Result<Unit> write_address(FrameId id, const CodeAddress& code);
 };
 
 Result<Unit> Writer::Impl::check(int code) {
@@ -127,6 +130,8 @@ Result<Unit> Writer::Impl::prepare_statements() {
   thread = db.prepare("INSERT INTO threads(tick, thread, process, tid, name) VALUES(?,?,?,?,?)");
   file = db.prepare("INSERT INTO files(id, path) VALUES(?,?)");
   frame = db.prepare("INSERT INTO frames(id, function, file, line, kind) VALUES(?,?,?,?,?)");
+  module = db.prepare("INSERT INTO modules(id, path, build_id) VALUES(?,?,?)");
+  address = db.prepare("INSERT INTO addresses(id, module, address) VALUES(?,?,?)");
   stack = db.prepare("INSERT INTO stacks(id, parent, frame) VALUES(?,?,?)");
   point = db.prepare(insert_point_sql());
   growth = db.prepare("INSERT INTO growth(tick, time_ns, records) VALUES(?,?,?)");
@@ -134,8 +139,8 @@ Result<Unit> Writer::Impl::prepare_statements() {
       db.prepare("INSERT INTO unattributed(tick, time_ns, process, bytes) VALUES(?,?,?,?)");
   gap = db.prepare(
       "INSERT INTO gaps(tick, time_ns, duration_ns, process, reason, samples) VALUES(?,?,?,?,?,?)");
-  for (const Statement* s :
-       {&tick, &process, &thread, &file, &frame, &stack, &point, &growth, &unattributed, &gap}) {
+  for (const Statement* s : {&tick, &process, &thread, &file, &frame, &module, &address, &stack,
+                             &point, &growth, &unattributed, &gap}) {
     if (!s->valid())
       return make_error(Errc::kInternal,
                         "the schema and its statements differ: " + db.last_message());
@@ -255,12 +260,25 @@ Result<Unit> Writer::on_thread(const ThreadRecord& record) {
   return impl_->run(s);
 }
 
+Result<Unit> Writer::Impl::write_address(FrameId id, const CodeAddress& code) {
+  const auto [it, fresh] = modules.try_emplace({code.module, code.build_id},
+                                               static_cast<std::int64_t>(modules.size()) + 1);
+  if (fresh) {
+    module.bind(1, it->second).bind_text(2, code.module).bind_text(3, code.build_id);
+    MEMSPY_CHECK(run(module));
+  }
+  address.bind(1, std::int64_t{id.value}).bind(2, it->second);
+  address.bind(3, static_cast<std::int64_t>(code.address));
+  return run(address);
+}
+
 Result<Unit> Writer::on_frame(FrameId id, const Frame& frame) {
   MEMSPY_TRY(file, impl_->file_id(frame.file));
   auto& s = impl_->frame;
   s.bind(1, std::int64_t{id.value}).bind_text(2, frame.function).bind(3, file);
   s.bind(4, std::int64_t{frame.line}).bind(5, static_cast<std::int64_t>(frame.kind));
-  return impl_->run(s);
+  MEMSPY_CHECK(impl_->run(s));
+  return frame.code.module.empty() ? Unit{} : impl_->write_address(id, frame.code);
 }
 
 Result<Unit> Writer::on_stack(StackId id, const StackTable::Node& node) {

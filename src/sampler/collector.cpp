@@ -264,6 +264,14 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
                       {"late_looks", count(counters.late_looks.load())},
                       {"dropped_samples", count(context_.queue.dropped())},
                       {"own_cpu_seconds", to_seconds(own_cpu())}};
+  if (!context_.options.native) return summary;
+  summary.counters.insert(summary.counters.end(),
+                          {{"native_stacks", count(counters.native_stacks.load())},
+                           {"native_stacks_cut", count(counters.native_cut.load())},
+                           {"native_stacks_lost", count(counters.native_lost.load())},
+                           {"native_stacks_broken", count(counters.native_broken.load())},
+                           {"native_frames", count(counters.native_frames.load())},
+                           {"native_frames_guessed", count(counters.native_guessed.load())}});
   return summary;
 }
 

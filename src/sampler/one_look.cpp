@@ -4,6 +4,7 @@
 
 #include "attach/access.h"
 #include "attach/bystander.h"
+#include "sampler/native_stacks.h"
 #include "sampler/target.h"
 
 namespace memspy::sampler {
@@ -22,12 +23,20 @@ class Look {
   bool still_runs(Tid tid) const;
   void read(ThreadLook& look, std::optional<std::uint64_t> thread_id, bool stopped);
   void read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::uint64_t> thread_id);
+  void read_native(Tid tid, bool stopped);
+  void show(ThreadLook& look);
 
   procfs::ProcDir proc_;
   LookOptions options_;
   Target target_;
   attach::Bystander bystander_;
   attach::Seizure seizure_{proc_, bystander_, false};
+  std::shared_ptr<unwind::ModuleStore> modules_ = std::make_shared<unwind::ModuleStore>();
+  // There is one look at each thread: it takes as much as may be needed.
+  NativeStacks native_{proc_, target_.pid(), target_.memory(), *modules_, unwind::kMaxStackCopy};
+  cpython::RawStack stack_;                                  // of the thread at hand
+  std::vector<std::vector<cpython::LocalVariable>> locals_;  // of its frames
+  bool native_taken_ = false;                                // its native stack was taken as well
   ProcessLook look_;
 };
 
@@ -53,6 +62,7 @@ Result<ProcessLook> Look::take() {
   if (std::find(running.begin(), running.end(), true) != running.end())
     MEMSPY_CHECK(seizure_.seize(pid));
   for (std::size_t i = 0; i < tids.size(); ++i) take_thread(tids[i], running[i]);
+  look_.modules = modules_;
   return std::move(look_);
 }
 
@@ -62,10 +72,13 @@ void Look::take_thread(Tid tid, bool running) {
   look.name = proc_.comm(target_.pid(), tid).value_or("");
   // A thread that runs is read beside its running first: whoever blocks between the question
   // whether it runs and the stop would see an interrupted call.
-  cpython::RawStack stack;
+  stack_ = {};
+  locals_.clear();
+  native_taken_ = false;
   const auto thread_id = target_.find_thread_id(tid);
-  const bool steady =
-      running && !options_.locals && thread_id && target_.read_running(*thread_id, stack);
+  // Beside its running there are no registers to be had.
+  const bool steady = running && !options_.locals && !options_.native && thread_id &&
+                      target_.read_running(*thread_id, stack_);
   if (running && !steady && still_runs(tid)) {
     const auto held = seizure_.with_stopped(tid, options_.deadline,
                                             [&] { read(look, seizure_.fs_base(tid), true); });
@@ -75,6 +88,7 @@ void Look::take_thread(Tid tid, bool running) {
   } else {
     read(look, thread_id, false);
   }
+  show(look);
   look_.threads.push_back(std::move(look));
 }
 
@@ -85,6 +99,7 @@ bool Look::still_runs(Tid tid) const {
 
 void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id, bool stopped) {
   auto& reader = *target_.reader();
+  if (options_.native) read_native(look.tid, stopped);
   const RemoteAddr state = thread_id ? reader.find_thread_state(*thread_id) : RemoteAddr{};
   look.python = static_cast<bool>(state);
   if (!look.python) return;
@@ -96,26 +111,48 @@ void Look::read(ThreadLook& look, std::optional<std::uint64_t> thread_id, bool s
   read_frames(look, state, stopped ? std::nullopt : thread_id);
 }
 
+void Look::read_native(Tid tid, bool stopped) {
+  native_taken_ = stopped ? native_.take(seizure_, tid) : native_.take_blocked(tid);
+}
+
 void Look::read_frames(ThreadLook& look, RemoteAddr state, std::optional<std::uint64_t> thread_id) {
   auto& reader = *target_.reader();
-  cpython::RawStack stack;
-  auto captured = reader.capture(state, stack);
+  auto captured = reader.capture(state, stack_);
   for (int attempt = 1; attempt < kTornReads && !captured.has_value(); ++attempt)
-    captured = reader.capture(state, stack);
+    captured = reader.capture(state, stack_);
   // Of a thread that is not stopped two reads must agree; where they never do, the last whole one
   // stands.
   cpython::RawStack steady;
   if (captured.has_value() && thread_id && target_.read_running(*thread_id, steady))
-    stack = std::move(steady);
+    stack_ = std::move(steady);
   if (!captured.has_value()) {
     look.error = describe(captured.error());
-    return;
+    stack_ = {};
   }
-  look.collecting = stack.collecting;
-  reader.resolve(stack, look.frames);
   if (!options_.locals) return;
-  for (const auto& frame : stack.frames)
-    look.locals.push_back(reader.locals(frame, options_.repr_cap).value_or({}));
+  for (const auto& frame : stack_.frames)
+    locals_.push_back(reader.locals(frame, options_.repr_cap).value_or({}));
+}
+
+// The thread runs again.
+void Look::show(ThreadLook& look) {
+  auto& reader = *target_.reader();
+  look.collecting = stack_.collecting;
+  std::vector<MergedFrame> merged;
+  if (native_taken_) {
+    merged = native_.merge(stack_);
+    look.native_note = note_of(native_.stack());
+  } else {
+    for (std::uint32_t i = 0; i < stack_.frames.size(); ++i) merged.push_back({true, i});
+  }
+  for (const MergedFrame& frame : merged) {
+    look.frames.push_back(frame.python
+                              ? reader.resolve(stack_.frames[frame.index])
+                              : NativeStacks::frame_of(native_.stack().frames[frame.index]));
+    if (!options_.locals) continue;
+    look.locals.emplace_back();
+    if (frame.python) look.locals.back() = std::move(locals_[frame.index]);
+  }
 }
 
 }  // namespace

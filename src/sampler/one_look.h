@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,12 +10,14 @@
 #include "cpython/interpreter.h"
 #include "cpython/stack_reader.h"
 #include "memspy/result.h"
+#include "unwind/code_map.h"
 
 namespace memspy::sampler {
 
 struct LookOptions {
   std::optional<int> assume_minor;
   bool locals = false;
+  bool native = false;  // native frames too, and threads that run no Python
   std::size_t repr_cap = 120;
   std::chrono::milliseconds deadline{500};  // for one stop
 };
@@ -26,9 +29,12 @@ struct ThreadLook {
   bool python = false;  // false: a native thread without Python state
   bool collecting = false;
   std::int64_t interpreter_id = 0;
-  std::string error;          // why there are no frames, if there are none
-  std::vector<Frame> frames;  // innermost first
-  std::vector<std::vector<cpython::LocalVariable>> locals;  // by frame, when asked for
+  std::string error;  // why there are no frames, if there are none
+  // Innermost first. Native ones are addresses: names are looked up by the caller.
+  std::vector<Frame> frames;
+  // By frame, when asked for; empty for native ones.
+  std::vector<std::vector<cpython::LocalVariable>> locals;
+  std::string native_note;  // what is missing of the native frames; "" nothing
 };
 
 struct ProcessLook {
@@ -41,6 +47,7 @@ struct ProcessLook {
   std::chrono::nanoseconds paused{};  // longest time a thread was held
   bool job_stopped = false;           // the target was stopped (T) already, and was left so
   std::vector<ThreadLook> threads;
+  std::shared_ptr<const unwind::ModuleStore> modules;  // of native frames; their files are open
 };
 
 Result<ProcessLook> look_at(Pid pid, const LookOptions& options);

@@ -61,6 +61,7 @@ EngineOptions engine_options(const SessionOptions& options) {
   EngineOptions engine;
   engine.budget_percent = options.budget_percent;
   engine.subprocesses = options.subprocesses;
+  engine.native = options.native;
   engine.assume_minor = options.assume_minor;
   engine.poll_interval = std::min<std::chrono::nanoseconds>(engine.poll_interval, options.interval);
   engine.max_pause = options.max_pause.value_or(engine.max_pause);
@@ -89,6 +90,7 @@ class RunningSession final : public Session {
   std::optional<Pid> launched() const override {
     return launch_ ? std::optional<Pid>(launch_->pid()) : std::nullopt;
   }
+  std::shared_ptr<const unwind::ModuleStore> modules() const override { return context_.modules; }
   std::chrono::nanoseconds pause_p99() const override {
     return context_.counters.pauses.quantile(0.99);
   }
@@ -130,6 +132,9 @@ Result<Unit> RunningSession::open_header(Pid pid) {
   header_.mode = "growth";
   header_.engine = engine_name(engine_);
   header_.engine_reason = rung.reason;
+  if (options_.native && engine_ != EngineChoice::kFaults)
+    header_.engine_reason += std::string(rung.reason.empty() ? "" : "; ") +
+                             "native frames take the engine faults: there are none";
   header_.host = host.nodename;
   header_.kernel = host.release;
   header_.command_line = options_.command_line;

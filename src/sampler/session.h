@@ -14,6 +14,7 @@
 #include "cpython/interpreter.h"
 #include "memspy/result.h"
 #include "memspy/sample_sink.h"
+#include "unwind/code_map.h"
 
 namespace memspy::sampler {
 
@@ -23,6 +24,7 @@ struct SessionOptions {
   std::optional<Pid> pid;           // attach…
   std::vector<std::string> launch;  // …or start this command and profile it from birth
   bool subprocesses = false;        // children too, now and later
+  bool native = false;              // native frames too
   EngineChoice engine = EngineChoice::kAuto;
   std::chrono::nanoseconds interval = std::chrono::seconds(1);
   std::optional<std::chrono::nanoseconds> duration;
@@ -53,6 +55,8 @@ class Session {
   virtual const ProcessRecord& target() const = 0;
   // The pid of a launched command; the caller decides whether to end it after the run.
   virtual std::optional<Pid> launched() const = 0;
+  // The files that native frames are from; null before run() has returned, or without -n.
+  virtual std::shared_ptr<const unwind::ModuleStore> modules() const { return nullptr; }
   // Of the stops so far; 0 without any. Thread-safe.
   virtual std::chrono::nanoseconds pause_p99() const { return {}; }
 };

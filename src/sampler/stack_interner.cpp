@@ -1,5 +1,7 @@
 #include "sampler/stack_interner.h"
 
+#include "sampler/native_stacks.h"
+
 namespace memspy::sampler {
 
 FrameId StackInterner::define(const Frame& frame) {
@@ -42,6 +44,27 @@ StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackR
 StackId StackInterner::python_stack(ProcessIndex process, const cpython::StackReader& reader,
                                     const cpython::RawStack& raw) {
   StackId stack = python_prefix(process, reader, raw.frames);
+  if (raw.collecting) stack = extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
+  return stack;
+}
+
+FrameId StackInterner::native_frame(const unwind::NativeFrame& native) {
+  if (native.place.module == nullptr) return define(NativeStacks::frame_of(native));
+  const auto [it, fresh] =
+      native_frames_.try_emplace(CodeKey{native.place.module, native.place.address});
+  if (fresh) it->second = define(NativeStacks::frame_of(native));
+  return it->second;
+}
+
+StackId StackInterner::merged_stack(ProcessIndex process, const cpython::StackReader* reader,
+                                    const cpython::RawStack& raw, const unwind::NativeStack& native,
+                                    std::span<const MergedFrame> innermost_first,
+                                    StackId outermost) {
+  StackId stack = outermost;
+  for (auto it = innermost_first.rbegin(); it != innermost_first.rend(); ++it) {
+    stack = extend(stack, it->python ? frame(process, *reader, raw.frames[it->index])
+                                     : native_frame(native.frames[it->index]));
+  }
   if (raw.collecting) stack = extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
   return stack;
 }

@@ -8,6 +8,7 @@
 
 #include "cpython/stack_reader.h"
 #include "sampler/event_queue.h"
+#include "sampler/merged_stack.h"
 
 namespace memspy::sampler {
 
@@ -22,6 +23,10 @@ class StackInterner {
   StackId python_prefix(ProcessIndex process, const cpython::StackReader& reader,
                         std::span<const cpython::RawFrame> innermost_first,
                         bool without_line = false);
+  // The same merged with native frames.
+  StackId merged_stack(ProcessIndex process, const cpython::StackReader* reader,
+                       const cpython::RawStack& raw, const unwind::NativeStack& native,
+                       std::span<const MergedFrame> innermost_first, StackId outermost = kNoStack);
   // A stack of one marker: "[native thread]", "[starting]".
   StackId marker(std::string_view name);
 
@@ -45,6 +50,18 @@ class StackInterner {
   EventQueue& queue_;
   StackTable table_;
   std::unordered_map<RawKey, FrameId, RawKeyHash> frames_;
+  struct CodeKey {
+    const unwind::CodeModule* module;
+    std::uint64_t address;
+    bool operator==(const CodeKey&) const = default;
+  };
+  struct CodeKeyHash {
+    std::size_t operator()(const CodeKey& k) const {
+      return reinterpret_cast<std::size_t>(k.module) * 1000003U + k.address;
+    }
+  };
+  FrameId native_frame(const unwind::NativeFrame& native);
+  std::unordered_map<CodeKey, FrameId, CodeKeyHash> native_frames_;
 };
 
 }  // namespace memspy::sampler

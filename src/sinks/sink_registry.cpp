@@ -17,6 +17,7 @@ const std::vector<Format>& table() {
        "a profile for speedscope.app",
        FormatKind::kStacks,
        write_speedscope},
+      {"pprof", {".pb.gz"}, "a profile for go tool pprof", FormatKind::kStacks, write_pprof},
       {"json",
        {".json"},
        "profile and summary, schema memspy.profile/1",

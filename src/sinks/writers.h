@@ -11,6 +11,7 @@ Result<Unit> write_folded(const recording::Profile&, const FormatOptions&, std::
 Result<Unit> write_csv(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_jsonl(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_json(const recording::Profile&, const FormatOptions&, std::ostream&);
+Result<Unit> write_pprof(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_speedscope(const recording::Profile&, const FormatOptions&, std::ostream&);
 
 // kOutput if the stream has failed.

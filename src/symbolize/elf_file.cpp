@@ -188,6 +188,14 @@ std::optional<ElfSymbol> ElfFile::find_symbol(std::string_view name) const {
   return impl_->all->find(name);
 }
 
+std::vector<ElfSymbol> ElfFile::find_parts(std::string_view name) const {
+  std::vector<ElfSymbol> parts;
+  if (const auto whole = find_symbol(name)) parts.push_back(*whole);
+  if (!impl_->all) impl_->all = impl_->load_symbols(impl_->symtab);
+  for (const ElfSymbol& part : impl_->all->find_parts(name)) parts.push_back(part);
+  return parts;
+}
+
 std::optional<ElfSection> ElfFile::find_section(std::string_view name) const {
   for (const auto& section : impl_->sections) {
     if (section.name == name) return section.place;

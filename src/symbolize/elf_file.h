@@ -25,6 +25,9 @@ class ElfFile final : public ElfImage {
   const std::string& build_id() const override;
   std::optional<ElfSymbol> find_symbol(std::string_view name) const override;
   std::optional<ElfSection> find_section(std::string_view name) const override;
+  // The symbol itself, first, and those of the parts and copies that a compiler has made of it:
+  // `name.cold`, `name.constprop.0`.
+  std::vector<ElfSymbol> find_parts(std::string_view name) const;
   bool has_sections() const override;
   bool has_symtab() const override;
 

@@ -24,6 +24,15 @@ std::optional<ElfSymbol> SymbolTable::find(std::string_view name) const {
   return it->second.symbol;
 }
 
+std::vector<ElfSymbol> SymbolTable::find_parts(std::string_view name) const {
+  std::vector<ElfSymbol> parts;
+  for (const auto& [other, entry] : symbols_) {
+    if (other.size() > name.size() && other.starts_with(name) && other[name.size()] == '.')
+      parts.push_back(entry.symbol);
+  }
+  return parts;
+}
+
 bool has_address(unsigned char info, std::uint16_t section_index) {
   if (section_index == SHN_UNDEF || section_index == SHN_ABS || section_index == SHN_COMMON) {
     return false;

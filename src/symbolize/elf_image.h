@@ -55,6 +55,8 @@ class SymbolTable {
   void add(std::string_view name, ElfSymbol symbol, bool global);
   std::optional<ElfSymbol> find(std::string_view name) const;
   std::size_t size() const { return symbols_.size(); }
+  // Of names that begin with `name` and a dot.
+  std::vector<ElfSymbol> find_parts(std::string_view name) const;
 
  private:
   struct Entry {

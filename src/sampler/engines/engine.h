@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,12 +18,14 @@
 #include "procfs/proc_dir.h"
 #include "sampler/event_queue.h"
 #include "sampler/pause_stats.h"
+#include "unwind/code_map.h"
 
 namespace memspy::sampler {
 
 struct EngineOptions {
   double budget_percent = 2;
   bool subprocesses = false;
+  bool native = false;  // native frames too
   std::optional<int> assume_minor;
   std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(10);  // engine poll only
   // Of one stop: what was not read by then is not read.
@@ -36,7 +39,11 @@ struct EngineCounters {
   std::atomic<std::uint64_t> rejected_faults{0};  // their weight
   std::atomic<std::uint64_t> partial{0};          // stacks given up at max_pause
   std::atomic<std::uint64_t> late{0};
-  std::atomic<std::uint64_t> late_looks{0};     // engine poll: put off to stay inside the budget
+  std::atomic<std::uint64_t> late_looks{0};  // engine poll: put off to stay inside the budget
+  // Native stacks, and those of them that are not whole: beyond the copy, without a known caller,
+  // or contradicting themselves. Frames whose caller was guessed.
+  std::atomic<std::uint64_t> native_stacks{0}, native_cut{0}, native_lost{0}, native_broken{0};
+  std::atomic<std::uint64_t> native_frames{0}, native_guessed{0};
   std::atomic<std::uint64_t> blind_threads{0};  // threads whose faults could not be watched
   PauseStats pauses;
 };
@@ -51,6 +58,8 @@ struct EngineContext {
   WakeFd to_tracer;     // the tracer should look at `ending`
   WakeFd to_collector;  // there is news: a process came or went
   std::atomic<bool> ending{false};
+  // Files of native frames, open until the run's names have been looked up. The tracer thread's.
+  std::shared_ptr<unwind::ModuleStore> modules = std::make_shared<unwind::ModuleStore>();
   std::atomic<double> thrift{1};  // of what the budget plans, this much may be spent: CostWatch
 };
 

@@ -101,6 +101,7 @@ void PageFaultEngine::end_thread(Tid tid) {
   if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
   give_up_ended([&](const Thread& thread) { return thread.target == target; });
   places_.erase(target->index().value);
+  natives_.erase(target->index().value);
   budgets_.erase(target->index().value);
 }
 
@@ -242,7 +243,10 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_ = Pending{};
   pending_.begin = begin;
   read_stopped(thread);
-  if (pending_.readable) pending_.place = seizure_.place(tid, thread.target->memory());
+  if (NativeStacks* natives = natives_of(*thread.target))
+    pending_.native = natives->take(seizure_, tid);
+  if (pending_.readable && !pending_.native)
+    pending_.place = seizure_.place(tid, thread.target->memory());
   pending_.faults = thread.user->take_count();
   thread.user->take_records(
       [this](const FaultRecord& record) { pending_.address = record.address; });
@@ -394,6 +398,7 @@ void PageFaultEngine::flush(Thread& thread) {
 // --- from a captured stack to an event ---
 
 StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
+  if (sample.native) return intern_native(thread, sample);
   Target& target = *thread.target;
   if (sample.outside) {
     look_for_interpreter(target);

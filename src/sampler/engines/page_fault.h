@@ -19,6 +19,7 @@
 #include "attach/perf_fault_event.h"
 #include "sampler/budget.h"
 #include "sampler/engines/tracing_engine.h"
+#include "sampler/native_stacks.h"
 #include "sampler/thread_faults.h"
 
 namespace memspy::sampler {
@@ -97,6 +98,7 @@ class PageFaultEngine final : public TracingEngine {
     bool partial = false;       // it was given up at max_pause
     bool python = false;        // the thread has a Python state
     bool outside = false;       // no interpreter is known (yet)
+    bool native = false;        // its native stack was taken as well
   };
 
   void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
@@ -148,9 +150,13 @@ class PageFaultEngine final : public TracingEngine {
   bool rejected(const Pending& sample);
   FaultPlaces& places_of(const Target& target);
   StackId intern(Thread& thread, const Pending& sample);
+  NativeStacks* natives_of(const Target& target);
+  StackId intern_native(Thread& thread, const Pending& sample);
+  void count_native(const unwind::UnwindCounts& before, const unwind::UnwindCounts& now);
 
   FaultOutlet outlet_;
   std::unordered_map<std::uint32_t, FaultPlaces> places_;  // by process index
+  std::unordered_map<std::uint32_t, std::unique_ptr<NativeStacks>> natives_;
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
   std::vector<std::unique_ptr<Thread>> ended_;          // whose records wait for their places
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index

@@ -33,6 +33,7 @@ void PageFaultEngine::warm_up() {
 // while it is blocked: it has touched what waits before that, and the calls it blocks in, over and
 // over, have left their instructions where those records look for theirs.
 void PageFaultEngine::learn_beside(Thread& thread) {
+  if (context_.options.native) return;
   thread.faults.new_moment();
   for (int i = 0; i < kReadsBeside && thread.faults.much_unknown(); ++i) {
     const auto stat = context_.proc.stat(thread.target->pid(), thread.tid);
@@ -84,12 +85,19 @@ void PageFaultEngine::learn_call(Thread& thread) {
   if (known && !calls_.empty() && ++thread.kernel_wakes % kCallCheck != 0) return;
   Pending sample;
   sample.readable = read_running(thread);
+  // The record of the call has the registers and the top of the stack that it was made from.
+  NativeStacks* natives = natives_of(*thread.target);
+  if (natives != nullptr && !calls_.empty()) {
+    natives->take(calls_.back());
+    sample.native = true;
+  }
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
   // The thread moves too fast: a later call will do.
   if (!sample.readable && !sample.outside && sample.python) return;
   const StackId stack = intern(thread, sample);
   thread.faults.set_stack(ThreadFaults::Mode::kKernel, stack);
+  if (sample.native) return;
   thread.faults.new_moment();
   for (const FaultRecord& record : calls_) {
     if (thread.faults.guess(record, thread.stack, stack)) continue;

@@ -123,7 +123,7 @@ TEST(Damage, RefusesANewerFormatAndNamesBoth) {
   auto reader = Reader::open(path);
   ASSERT_THAT(reader, HasErrc(Errc::kUnsupported));
   EXPECT_THAT(reader.error().message, HasSubstr("format 9"));
-  EXPECT_THAT(reader.error().message, HasSubstr("up to 1"));
+  EXPECT_THAT(reader.error().message, HasSubstr("up to 2"));
 }
 
 TEST(Damage, ReadsWhatATruncatedFileStillHas) {

@@ -1,0 +1,72 @@
+#include "cli/native_names.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "cli/process_facts.h"
+
+namespace memspy::cli {
+
+std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symbolizer) {
+  if (frame.kind != FrameKind::kNative || frame.code.module.empty()) return {frame};
+  std::vector<Frame> named;
+  for (const symbolize::SourceFrame& source : symbolizer.resolve(frame.code)) {
+    Frame one = frame;
+    one.function =
+        source.function.empty() ? fmt::format("{:#x}", frame.code.address) : source.function;
+    // The library's name stands where the source's is not known.
+    one.file = source.file.empty() ? frame.code.module : source.file;
+    one.line = source.file.empty() ? 0 : source.line;
+    named.push_back(std::move(one));
+  }
+  if (!named.empty()) return named;
+  Frame plain = frame;
+  plain.function = fmt::format("{:#x}", frame.code.address);
+  plain.file = frame.code.module;
+  return {plain};
+}
+
+void find_native_names(recording::Profile& profile, const unwind::ModuleStore* modules,
+                       const symbolize::SymbolizeOptions& options, Env& env) {
+  symbolize::Symbolizer symbolizer(options);
+  if (modules != nullptr) offer_modules(*modules, symbolizer);
+  recording::find_names(profile, recording::NamesWanted::kAll, [&](const Frame& frame) {
+    return symbolizer.resolve(frame.code).empty() ? std::vector<Frame>()
+                                                  : name_frame(frame, symbolizer);
+  });
+  recording::find_names(profile, recording::NamesWanted::kMissing,
+                        [&](const Frame& frame) { return name_frame(frame, symbolizer); });
+  tell_missing(symbolizer, env);
+}
+
+void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& options, bool anew,
+                Env& env) {
+  if (!recording::has_native_frames(profile.stacks)) return;
+  if (anew || profile.names.empty()) find_native_names(profile, nullptr, options, env);
+  recording::expand_names(profile);
+}
+
+void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& symbolizer) {
+  for (const auto& module : modules.modules()) {
+    if (module->fd >= 0)
+      symbolizer.offer(module->path, module->build_id, fmt::format("/proc/self/fd/{}", module->fd));
+  }
+}
+
+void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env) {
+  std::string text;
+  std::size_t count = 0;
+  constexpr std::size_t kShown = 4;
+  for (const symbolize::MissingDebugInfo& missing : symbolizer.missing()) {
+    if (missing.module.starts_with('[') || ++count > kShown) continue;
+    const std::string id =
+        missing.build_id.empty() ? "no build id" : "build id " + missing.build_id;
+    text += fmt::format("{}{} ({}{})", text.empty() ? "" : ", ", printable(missing.module), id,
+                        missing.file_found ? "" : ", file not found");
+  }
+  if (text.empty()) return;
+  if (count > kShown) text += fmt::format(" and {} more", count - kShown);
+  say(env, "no debug information, and so no native lines, for " + text +
+               ": install their -dbgsym packages, or say --debug-dir");
+}
+
+}  // namespace memspy::cli

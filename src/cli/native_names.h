@@ -1,0 +1,36 @@
+// From recorded addresses of native code to frames with names and lines.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/env.h"
+#include "memspy/frame.h"
+#include "recording/frame_names.h"
+#include "symbolize/symbolizer.h"
+#include "unwind/code_map.h"
+
+namespace memspy::cli {
+
+// The functions that a native frame stands for: those inlined there, innermost first, then the one
+// they are in. Each keeps the address. Python frames and markers come back as they are.
+std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symbolizer);
+
+// The names of a profile's native frames, as far as files are at hand; what it has already stays
+// where nothing better is found. `modules`: what a run has open; may be null. Says on stderr what
+// is missing.
+void find_native_names(recording::Profile& profile, const unwind::ModuleStore* modules,
+                       const symbolize::SymbolizeOptions& options, Env& env);
+
+// Names in the place of addresses: those that the recording has, or, `anew` and where it has none
+// because the run was cut short, those that are found now.
+void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& options, bool anew,
+                Env& env);
+
+// The files that a live look, or a run, has open: they may be gone from where they were.
+void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& symbolizer);
+
+// On stderr: whose names or lines are missing, and which package has them. One line.
+void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env);
+
+}  // namespace memspy::cli

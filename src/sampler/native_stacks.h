@@ -1,0 +1,61 @@
+// The native stacks of one process: what is taken of a thread, and the frames made of it. Tracer
+// thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attach/fault_record.h"
+#include "attach/seizure.h"
+#include "cpython/stack_reader.h"
+#include "procfs/proc_dir.h"
+#include "sampler/merged_stack.h"
+#include "unwind/unwinder.h"
+
+namespace memspy::sampler {
+
+class NativeStacks {
+ public:
+  // `first_bytes`: so much of a stack is copied until one has shown that this is too little.
+  NativeStacks(const procfs::ProcDir& proc, Pid pid, const MemoryReader& memory,
+               unwind::ModuleStore& store, std::size_t first_bytes = unwind::kFirstStackCopy)
+      : proc_(proc),
+        pid_(pid),
+        memory_(memory),
+        code_(proc, pid, memory, store),
+        unwinder_(code_),
+        wanted_(first_bytes) {}
+
+  // In the stop: registers and one read of the stack. False: the thread is gone.
+  bool take(const attach::Seizure& seizure, Tid tid);
+  // Of a thread that is blocked: it stands where /proc says. Of its registers only some are known.
+  bool take_blocked(Tid tid);
+  // What a fault record holds.
+  void take(const attach::FaultRecord& record);
+
+  // After the stop: the stack of what was taken last, merged with the Python frames read in the
+  // same stop. Innermost first.
+  std::vector<MergedFrame> merge(const cpython::RawStack& python);
+  const unwind::NativeStack& stack() const { return stack_; }
+  // A native frame as a recording keeps it: without a name.
+  static Frame frame_of(const unwind::NativeFrame& frame);
+  const unwind::UnwindCounts& counts() const { return unwinder_.counts(); }
+
+ private:
+  void read_stack(std::uint64_t stack, std::uint64_t thread_pointer);
+
+  const procfs::ProcDir& proc_;
+  Pid pid_;
+  const MemoryReader& memory_;
+  unwind::CodeMap code_;
+  unwind::Unwinder unwinder_;
+  unwind::StackCopy copy_;
+  unwind::NativeStack stack_;
+  std::size_t wanted_;
+};
+
+// Why a native stack is not whole, for a person; "" when it is.
+std::string note_of(const unwind::NativeStack& stack);
+
+}  // namespace memspy::sampler

@@ -1,0 +1,128 @@
+#include <array>
+#include <map>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "recording/shaped.h"
+#include "recording/text.h"
+#include "sinks/pprof_encoder.h"
+#include "sinks/writers.h"
+
+namespace memspy::sinks {
+namespace {
+
+using namespace pprof;
+using recording::ShapedFrame;
+
+// Link addresses of different files overlap; in a profile each file has a range of its own.
+constexpr std::uint64_t kRangeOfFile = 1ULL << 40;
+
+struct MappedFile {
+  std::uint64_t id = 0;
+  std::uint64_t limit = 0;  // behind its highest address
+  std::uint64_t base() const { return id * kRangeOfFile; }
+};
+
+class ProfileEncoder {
+ public:
+  explicit ProfileEncoder(const recording::ShapedProfile& shaped) : shaped_(shaped) {}
+
+  std::string encode(const recording::Profile& profile, bool gross) {
+    pbf_writer to(data_);
+    write_type(to, profile::kSampleType, strings_, "inuse_space", "bytes");
+    for (const auto& stack : shaped_.stacks) write_stack(to, stack);
+    find_mappings();
+    write_mappings(to);
+    for (std::size_t i = 0; i < shaped_.frames.size(); ++i) write_frame(to, i);
+    write_type(to, profile::kPeriodType, strings_, "space", "bytes");
+    to.add_int64(profile::kPeriod, 1);  // every byte is counted
+    to.add_int64(profile::kTimeNanos, profile.header.wall_start.count());
+    if (profile.summary) to.add_int64(profile::kDurationNanos, profile.summary->duration.count());
+    to.add_int64(profile::kComment, strings_.index(comment(profile, gross)));
+    to.add_int64(profile::kDefaultSampleType, strings_.index("inuse_space"));
+    strings_.write(to);
+    return std::move(data_);
+  }
+
+ private:
+  static std::string comment(const recording::Profile& profile, bool gross) {
+    return fmt::format("memspy {}: {}, engine {}", profile.header.memspy_version,
+                       gross ? "resident memory touched" : "growth of resident memory",
+                       profile.header.engine);
+  }
+
+  static void write_stack(pbf_writer& to, const recording::ShapedStack& stack) {
+    std::vector<std::uint64_t> leaf_first;
+    for (auto it = stack.frames.rbegin(); it != stack.frames.rend(); ++it)
+      leaf_first.push_back(*it + 1);
+    const std::array values{static_cast<std::int64_t>(stack.bytes)};
+    pbf_writer message(to, profile::kSample);
+    message.add_packed_uint64(sample::kLocationId, leaf_first.begin(), leaf_first.end());
+    message.add_packed_int64(sample::kValue, values.begin(), values.end());
+  }
+
+  void find_mappings() {
+    for (const ShapedFrame& frame : shaped_.frames) {
+      if (frame.code.module.empty()) continue;
+      MappedFile& file = files_[{frame.code.module, frame.code.build_id}];
+      if (file.id == 0) file.id = files_.size();
+      file.limit = std::max(file.limit, frame.code.address % kRangeOfFile + 1);
+    }
+  }
+
+  void write_mappings(pbf_writer& to) {
+    std::vector<const decltype(files_)::value_type*> in_order(files_.size());
+    for (const auto& entry : files_) in_order[entry.second.id - 1] = &entry;
+    for (const auto* entry : in_order) {
+      const auto& [key, file] = *entry;
+      pbf_writer message(to, profile::kMapping);
+      message.add_uint64(mapping::kId, file.id);
+      message.add_uint64(mapping::kMemoryStart, file.base());
+      message.add_uint64(mapping::kMemoryLimit, file.base() + file.limit);
+      message.add_int64(mapping::kFilename, strings_.index(recording::escape_text(key.first)));
+      message.add_int64(mapping::kBuildId, strings_.index(key.second));
+      // All that can be told is told: nothing is left for pprof to look up.
+      for (const auto known : {mapping::kHasFunctions, mapping::kHasFilenames,
+                               mapping::kHasLineNumbers, mapping::kHasInlineFrames})
+        message.add_bool(known, true);
+    }
+  }
+
+  // A frame is a function of its own and a location of its own, both numbered from 1.
+  void write_frame(pbf_writer& to, std::size_t index) {
+    const ShapedFrame& frame = shaped_.frames[index];
+    {
+      pbf_writer place(to, profile::kLocation);
+      place.add_uint64(location::kId, index + 1);
+      if (!frame.code.module.empty()) {
+        const MappedFile& file = files_.at({frame.code.module, frame.code.build_id});
+        place.add_uint64(location::kMappingId, file.id);
+        place.add_uint64(location::kAddress, file.base() + frame.code.address % kRangeOfFile);
+      }
+      pbf_writer at(place, location::kLine);
+      at.add_uint64(line::kFunctionId, index + 1);
+      if (frame.line > 0) at.add_int64(line::kLine, frame.line);
+    }
+    pbf_writer called(to, profile::kFunction);
+    const std::int64_t name = strings_.index(recording::escape_text(frame.function));
+    called.add_uint64(function::kId, index + 1);
+    called.add_int64(function::kName, name);
+    called.add_int64(function::kSystemName, name);
+    called.add_int64(function::kFilename, strings_.index(recording::escape_text(frame.file)));
+  }
+
+  const recording::ShapedProfile& shaped_;
+  std::string data_;
+  Strings strings_;
+  std::map<std::pair<std::string, std::string>, MappedFile> files_;  // by path and build id
+};
+
+}  // namespace
+
+Result<Unit> write_pprof(const recording::Profile& profile, const FormatOptions& options,
+                         std::ostream& out) {
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  return write_gzip(ProfileEncoder(shaped).encode(profile, options.gross), out);
+}
+
+}  // namespace memspy::sinks

@@ -1,0 +1,51 @@
+// The functions of one compilation unit by address, inlined ones too: its tree is walked once, and
+// each question is a search. Hostile trees are bounded. Private to symbolize.
+#pragma once
+
+#include <elfutils/libdw.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace memspy::symbolize {
+
+// A file as debug information names it, and the folder it was compiled in.
+std::string whole_path(const char* name, const char* folder);
+
+class ScopeIndex {
+ public:
+  // `unit` must outlive it. Addresses are those of the debug information.
+  explicit ScopeIndex(Dwarf_Die* unit);
+
+  struct Scope {
+    std::size_t parent = 0;  // 0: none
+    std::string function;    // mangled where the file has it so; "" none
+    bool inlined = false;
+    std::string call_file;  // where it was inlined; "": not known
+    std::int32_t call_line = 0;
+  };
+  // The innermost function at an address; nullptr: none.
+  const Scope* find(std::uint64_t address) const;
+  const Scope* parent_of(const Scope& scope) const {
+    return scope.parent == 0 ? nullptr : &scopes_[scope.parent];
+  }
+
+ private:
+  void walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth);
+  std::size_t add(Dwarf_Die* die, std::size_t parent);
+  void paint(std::uint64_t begin, std::uint64_t end, std::size_t scope, std::size_t parent);
+  void split(std::uint64_t address);
+
+  const char* folder_ = nullptr;  // that names of files are relative to
+  Dwarf_Files* files_ = nullptr;
+  std::size_t file_count_ = 0;
+  std::size_t visited_ = 0;
+  std::vector<Scope> scopes_{1};
+  // Where another scope begins: from here up to the next key. Scopes are painted from the outside
+  // in, so that the innermost stays.
+  std::map<std::uint64_t, std::size_t> starts_{{0, 0}};
+};
+
+}  // namespace memspy::symbolize

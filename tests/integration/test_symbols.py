@@ -1,0 +1,104 @@
+"""Names, lines and inlined functions of addresses, as elfutils' own eu-addr2line has them."""
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import unittest
+
+import harness
+
+ADDRESSES = 3000  # of each library
+AGREE = 0.995     # the rest: scopes that overlap, which GCC makes where it has merged tails
+
+
+def run(command, text):
+    # eu-addr2line ends with 1 where an address of many has no name.
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False).stdout
+
+
+def functions(path):
+    """Sorted [(begin, end)] of functions with a size: what is between them is padding."""
+    out = run(["eu-readelf", "-s", str(path)], "")
+    found = set()
+    for line in out.splitlines():
+        match = re.match(r"\s*\d+: ([0-9a-f]{16})\s+(\d+) FUNC\s+\w+\s+\w+\s+\d+ ", line)
+        if match and int(match[2]) > 0:
+            found.add((int(match[1], 16), int(match[1], 16) + int(match[2])))
+    return sorted(found)
+
+
+def answers(text):
+    """[[(function, file:line)]] of the addresses, innermost first."""
+    found = []
+    for line in text.splitlines():
+        if re.fullmatch(r"0x[0-9a-f]+", line):
+            found.append([])
+        else:
+            found[-1].append(line)
+    return [[(function.split(" inlined at ")[0], ":".join(line.split(" (")[0].split(":")[:2]))
+             for function, line in zip(lines[::2], lines[1::2])] for lines in found]
+
+
+class Symbols(harness.Case):
+    def compare(self, path):
+        places = functions(path)
+        if not places:
+            self.skipTest(f"{path} has no functions with a size")
+        chosen = random.Random(1).choices(places, weights=[end - begin for begin, end in places], k=ADDRESSES)
+        numbers = random.Random(2)
+        text = "".join(f"{numbers.randrange(begin, end):#x}\n" for begin, end in chosen)
+        ours = answers(run([os.environ["MEMSPY_NAME_ADDRESSES"], str(path)], text))
+        theirs = answers(run(["eu-addr2line", "-a", "-i", "-f", "-C", "-e", str(path)], text))
+        self.assertEqual(len(ours), ADDRESSES)
+        self.assertEqual(len(theirs), ADDRESSES)
+        differ = [(a, b) for a, b in zip(ours, theirs) if a != b]
+        self.assertLessEqual(len(differ), (1 - AGREE) * ADDRESSES, differ[:3])
+
+    @unittest.skipUnless(shutil.which("eu-addr2line"), "no eu-addr2line: elfutils")
+    def test_libraries(self):
+        libraries = [pathlib.Path("/lib/x86_64-linux-gnu/libc.so.6"),
+                     pathlib.Path("/usr/lib/x86_64-linux-gnu/libstdc++.so.6"), pathlib.Path("/usr/bin/python3.11")]
+        libraries += sorted(pathlib.Path.home().glob(".pyenv/versions/3.1[13]*/lib/libpython3.1?.so.1.0"))
+        for path in libraries:
+            if path.exists():
+                with self.subTest(path=path):
+                    self.compare(path.resolve())
+
+    @unittest.skipUnless(shutil.which("gcc") and shutil.which("xz"), "no gcc, or no xz")
+    def test_every_place_where_symbols_and_lines_may_be(self):
+        """In the file, in .gnu_debugdata, behind .gnu_debuglink, in a folder of build ids, and nowhere."""
+        here = self.folder
+
+        def sh(script):
+            subprocess.run(["bash", "-ec", script], cwd=here, check=True, capture_output=True)
+
+        (here / "m.c").write_text("static __attribute__((noinline)) int hidden_part(int x) { return x * 7 + 3; }\n"
+                                  "int shown(int x) { return hidden_part(x) + hidden_part(x + 1); }\n")
+        sh("gcc -shared -fPIC -O1 -g -Wl,--build-id=sha1 -o full.so m.c; objcopy --only-keep-debug full.so full.debug;"
+           "strip -s full.so -o plain.so; cp plain.so linked.so; objcopy --add-gnu-debuglink=full.debug linked.so;"
+           "objcopy -S --keep-symbol=hidden_part full.debug mini; xz mini; cp plain.so mini.so;"
+           "objcopy --add-section .gnu_debugdata=mini.xz mini.so")
+        out = run(["nm", str(here / "full.so")], "")
+        address = re.search(r"([0-9a-f]+) t hidden_part", out)[1]
+        build_id = re.search(r"Build ID: ([0-9a-f]+)", run(["eu-readelf", "-n", str(here / "full.so")], ""))[1]
+        sh(f"mkdir -p ids/.build-id/{build_id[:2]}; cp full.debug ids/.build-id/{build_id[:2]}/{build_id[2:]}.debug")
+
+        def ask(name, *folders):
+            program = [os.environ["MEMSPY_NAME_ADDRESSES"], str(here / name), *map(str, folders)]
+            return answers(run(program, address + "\n"))[0]
+
+        known = [("hidden_part", f"{here}/m.c:1")]
+        self.assertEqual(ask("full.so"), known)
+        self.assertEqual(ask("linked.so"), known)
+        self.assertEqual(ask("plain.so", here / "ids"), known)
+        self.assertEqual(ask("mini.so"), [("hidden_part", "??:0")])
+        self.assertEqual(ask("plain.so"), [("??", "??:0")])
+        # Debug information of another build is not used.
+        (here / "full.debug").write_bytes((here / "full.debug").read_bytes() + b"\0")
+        self.assertEqual(ask("linked.so"), [("??", "??:0")])
+
+
+if __name__ == "__main__":
+    unittest.main()
