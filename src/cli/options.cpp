@@ -53,6 +53,19 @@ void set_engine(sampler::EngineChoice& target, const std::string& text) {
   }
 }
 
+void set_mode(sampler::SamplingMode& target, const std::string& text) {
+  using sampler::SamplingMode;
+  if (text == "growth") {
+    target = SamplingMode::kGrowth;
+  } else if (text == "live") {
+    target = SamplingMode::kLive;
+  } else if (text == "alloc") {
+    refuse("--mode", "\"alloc\" is not available in this version; growth and live are");
+  } else {
+    refuse("--mode", "\"" + text + "\" is not a mode; growth and live are");
+  }
+}
+
 void add_interval(CLI::App& app, SamplingOptions& options) {
   auto* interval = app.add_option_function<std::string>(
       "-i,--interval",
@@ -150,11 +163,10 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   add_interval(app, options);
   add_duration(app, "-d,--duration", options.duration, /*bare_seconds=*/true,
                "How long; a bare number is seconds; default: until stopped");
-  add_text(app, "--mode", "growth", "What is sampled", [](const std::string& text) {
-    if (text == "alloc" || text == "live")
-      refuse("--mode", "\"" + text + "\" is not available in this version; growth is");
-    if (text != "growth") refuse("--mode", "\"" + text + "\" is not a mode; growth is");
-  });
+  add_text(app, "--mode", "growth|live", "What is sampled: growth of RSS, or of the Python heap",
+           [&options](const std::string& text) { set_mode(options.mode, text); });
+  add_duration(app, "--min-age", options.least_age, /*bare_seconds=*/false,
+               "Mode live: only what has lived for so long (20ms)");
   add_text(app, "--engine", "auto|faults|poll|rss",
            "How growth is seen; auto takes the best allowed",
            [&options](const std::string& text) { set_engine(options.engine, text); });
@@ -187,6 +199,8 @@ void add_shape(CLI::App& app, ShapeOptions& options) {
 sampler::SessionOptions to_session_options(const SamplingOptions& options) {
   sampler::SessionOptions session;
   session.subprocesses = options.subprocesses;
+  session.mode = options.mode;
+  session.least_age = options.least_age.value_or(session.least_age);
   session.engine = options.engine;
   if (options.interval) session.interval = *options.interval;
   session.duration = options.duration;

@@ -12,7 +12,8 @@
 
 namespace memspy::recording {
 
-inline constexpr int kFormatVersion = 1;  // PRAGMA user_version
+// PRAGMA user_version. 2: mode live, in which `growth` is of the Python heap.
+inline constexpr int kFormatVersion = 2;
 
 // Writes to a new file; one transaction per tick. One thread.
 class Writer final : public SampleSink {
@@ -28,6 +29,7 @@ class Writer final : public SampleSink {
   Result<Unit> on_point(const SeriesPoint&) override;
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_live(const LiveRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   // Folds the WAL back into the one file, so that a copy of it alone is the run up to the last
