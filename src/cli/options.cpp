@@ -53,12 +53,17 @@ void set_engine(sampler::EngineChoice& target, const std::string& text) {
   }
 }
 
-void set_mode(sampler::SamplingMode& target, const std::string& text) {
+// What --budget is when nobody says: watching blocks takes more stops than counting faults.
+constexpr double kLiveBudget = 5;
+
+void set_mode(SamplingOptions& options, const std::string& text) {
   using sampler::SamplingMode;
+  SamplingMode& target = options.mode;
   if (text == "growth") {
     target = SamplingMode::kGrowth;
   } else if (text == "live") {
     target = SamplingMode::kLive;
+    options.budget_percent = kLiveBudget;  // before --budget is looked at, which stands behind
   } else if (text == "alloc") {
     refuse("--mode", "\"alloc\" is not available in this version; growth and live are");
   } else {
@@ -164,7 +169,7 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   add_duration(app, "-d,--duration", options.duration, /*bare_seconds=*/true,
                "How long; a bare number is seconds; default: until stopped");
   add_text(app, "--mode", "growth|live", "What is sampled: growth of RSS, or of the Python heap",
-           [&options](const std::string& text) { set_mode(options.mode, text); });
+           [&options](const std::string& text) { set_mode(options, text); });
   add_duration(app, "--min-age", options.least_age, /*bare_seconds=*/false,
                "Mode live: only what has lived for so long (20ms)");
   add_text(app, "--engine", "auto|faults|poll|rss",
@@ -177,7 +182,7 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   add_duration(app, "--max-pause", options.max_pause, /*bare_seconds=*/false,
                "Never stop a thread for longer than this");
   add_percent(app, "--budget", options.budget_percent,
-              "Cap of the stopped time plus memspy's own CPU, in percent (2)");
+              "Cap of the stopped time plus memspy's own CPU, in percent (2; mode live: 5)");
   add_assume_layout(app, options.assume_minor);
 }
 

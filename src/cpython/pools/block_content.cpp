@@ -10,7 +10,10 @@
 namespace memspy::cpython {
 namespace {
 
-constexpr std::size_t kContentBytes = 96;
+constexpr std::size_t kContentBytes =
+    512;  // the largest block: numbers end a text as often as they begin it
+constexpr std::uint64_t kFixedFlags =
+    kTypeLongSubclass | kTypeTupleSubclass | kTypeBytesSubclass | kTypeUnicodeSubclass;
 constexpr std::size_t kMaxTypes = 1 << 14;
 constexpr int kMetaDepth = 4;  // types of types: `type` is its own
 constexpr std::size_t kMaxName = 64;
@@ -41,7 +44,7 @@ bool BlockContent::is_type(RemoteAddr address) {
     if (!type) return false;
     if (type == at) {
       if (types_.size() >= kMaxTypes) types_.clear();
-      types_[address.value] = grows(address);
+      types_[address.value] = kind_of(address);
       return true;
     }
     at = type;
@@ -49,12 +52,15 @@ bool BlockContent::is_type(RemoteAddr address) {
   return false;
 }
 
-bool BlockContent::grows(RemoteAddr type) {
+BlockContent::Kind BlockContent::kind_of(RemoteAddr type) {
   const std::uint64_t flags = word(type + layout_.offset(Field::kTypeFlags));
-  if ((flags & (kTypeListSubclass | kTypeDictSubclass)) != 0) return true;
+  if ((flags & kFixedFlags) != 0) return Kind::kFixed;
+  if ((flags & (kTypeListSubclass | kTypeDictSubclass)) != 0) return Kind::kGrows;
   const auto name =
       read_c_string(memory_, {word(type + layout_.offset(Field::kTypeName))}, kMaxName);
-  return name.has_value() && std::find(kGrowing.begin(), kGrowing.end(), *name) != kGrowing.end();
+  const bool grows =
+      name.has_value() && std::find(kGrowing.begin(), kGrowing.end(), *name) != kGrowing.end();
+  return grows ? Kind::kGrows : Kind::kOther;
 }
 
 BlockContent::Write BlockContent::judge(RemoteAddr block) {
@@ -86,11 +92,13 @@ bool BlockContent::same_object(const std::vector<std::byte>& then,
   if (now.size() != then.size()) return false;
   const std::size_t type = type_word(then);
   if (type != 0 && word_at(then, type) != word_at(now, type)) return false;
-  if (type != 0 && types_[word_at(then, type)]) return true;
+  const Kind kind = type != 0 ? types_[word_at(then, type)] : Kind::kOther;
+  if (kind == Kind::kGrows) return true;
   const std::size_t begin = type != 0 ? type + 1 : 0, end = then.size() / 8;
   std::size_t same = 0;
   for (std::size_t i = begin; i < end; ++i) same += word_at(then, i) == word_at(now, i) ? 1 : 0;
-  return 2 * same >= end - begin;  // a hash is computed late, an attribute set anew
+  if (kind == Kind::kFixed) return same + 1 >= end - begin;  // but for a hash, computed late
+  return 2 * same >= end - begin;                            // an attribute may be set anew
 }
 
 }  // namespace memspy::cpython

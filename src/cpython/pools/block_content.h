@@ -30,7 +30,7 @@ class BlockContent {
   // Of a write to the word at kMark of a block, just made.
   Write judge(RemoteAddr block);
 
-  // The first bytes of a block; empty: not readable.
+  // What is in a block; empty: not readable.
   std::vector<std::byte> copy(RemoteAddr block, std::uint32_t block_bytes) const;
   // Is what was copied then still there? Reference counts and collector's heads do not count, nor
   // do the contents of objects that are there to be changed.
@@ -38,13 +38,15 @@ class BlockContent {
 
  private:
   bool is_type(RemoteAddr address);
-  bool grows(RemoteAddr type);
+  // kFixed: nothing in an object changes once it is made; kGrows: everything may.
+  enum class Kind { kFixed, kGrows, kOther };
+  Kind kind_of(RemoteAddr type);
   std::size_t type_word(const std::vector<std::byte>& content);
   std::uint64_t word(RemoteAddr at) const;
 
   const Layout& layout_;
   const MemoryReader& memory_;
-  std::unordered_map<std::uint64_t, bool> types_;  // whether an object of it changes as it grows
+  std::unordered_map<std::uint64_t, Kind> types_;
 };
 
 }  // namespace memspy::cpython

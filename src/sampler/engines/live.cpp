@@ -7,6 +7,7 @@
 
 #include "attach/signal_choice.h"
 #include "base/duration.h"
+#include "sampler/live/thread_cpu.h"
 
 namespace memspy::sampler {
 namespace {
@@ -21,8 +22,8 @@ constexpr std::chrono::nanoseconds kRound = 20ms, kLongestRound = 400ms;
 constexpr std::chrono::nanoseconds kSettling = 20ms;  // what lives no longer is temporary
 constexpr double kStopPrice = 60e-6;  // seconds of the target for a stop: held, and woken twice
 // Of the budget: what the target pays for stops, and what memspy may spend on sweeps and on rounds.
-constexpr double kStopShare = 0.4, kSweepShare = 0.2, kRoundShare = 0.3;
-constexpr std::size_t kReviewed = 24;  // blocks of the book, each round
+constexpr double kStopShare = 0.4, kSweepShare = 0.2, kRoundShare = 0.4;
+constexpr std::size_t kReviewed = 5;  // blocks of the book, at each begin or end of a round
 constexpr auto kSearchPause = 500ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxWatchedThreads = 64;
@@ -290,10 +291,10 @@ void LiveEngine::advance(Heap& heap, SteadyTime now) {
                                jitter(random_) * static_cast<double>(length.count()))),
                            kSettling);
     heap.heap->tell(heap.odds, length);
-    const auto begin = std::chrono::steady_clock::now();
-    heap.next_round = heap.watcher.advance(begin);
+    const auto begin = thread_cpu();
+    heap.next_round = heap.watcher.advance(std::chrono::steady_clock::now());
     heap.watcher.review(kReviewed);
-    const auto price = std::chrono::steady_clock::now() - begin;
+    const auto price = thread_cpu() - begin;
     heap.price = heap.price == 0ns ? price : (7 * heap.price + price) / 8;
   }
   if (heap.heap->advance(now, budget * thrift * kSweepShare)) publish(heap);
@@ -307,8 +308,10 @@ std::chrono::nanoseconds LiveEngine::pause() {
 void LiveEngine::publish(Heap& heap) {
   LiveProfiled event;
   event.process = heap.target.index();
-  event.profile = std::make_shared<const LiveProfile>(heap.book.profile(
-      heap.heap->growth(), std::chrono::steady_clock::now(), context_.options.least_age));
+  LiveProfile profile = heap.book.profile(heap.heap->growth(), std::chrono::steady_clock::now(),
+                                          context_.options.least_age);
+  profile.counts = heap.watcher.counts();
+  event.profile = std::make_shared<const LiveProfile>(std::move(profile));
   for (const cpython::Arena& arena : heap.heap->arenas())
     event.arenas.emplace_back(arena.start, arena.bytes);
   std::sort(event.arenas.begin(), event.arenas.end());

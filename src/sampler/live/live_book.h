@@ -33,7 +33,6 @@ struct LiveBlock {
   double weight = 0;
   SteadyTime taken{};
   std::vector<std::byte> content;  // its first bytes, once it was settled
-  bool changed_owner = false;
 };
 
 struct LiveShare {
@@ -44,11 +43,24 @@ struct LiveShare {
   std::chrono::nanoseconds youngest{};  // how long its youngest block has been seen to live
 };
 
+// How the watching went.
+struct WatchCounts {
+  std::uint64_t drawn = 0;
+  std::uint64_t missed = 0;                 // the frontier had not come so far
+  std::uint64_t late = 0;                   // taken before it was watched
+  std::uint64_t kept = 0, kept_unseen = 0;  // for good; by nobody that was seen
+  std::uint64_t temporary = 0;              // given back
+  std::uint64_t worn = 0;                   // written to more often than a watch may stop
+  std::uint64_t gone = 0;                   // kept, and given back later
+  std::uint64_t stops = 0;
+};
+
 // Of a process' heap since the run began. attributed + unattributed - shrunk is its net growth.
 struct LiveProfile {
   std::vector<LiveShare> shares;
   std::uint64_t unattributed_bytes = 0;
   std::uint64_t shrunk_bytes = 0;  // of the classes that have fewer blocks than at the start
+  WatchCounts counts;
   std::uint64_t attributed_bytes() const;
 };
 

@@ -5,6 +5,7 @@
 
 #include "attach/resident_memory.h"
 #include "base/duration.h"
+#include "sampler/live/thread_cpu.h"
 #include "symbolize/module_index.h"
 
 namespace memspy::sampler {
@@ -55,12 +56,11 @@ void LiveHeap::begin_pass() {
 }
 
 void LiveHeap::slice(std::size_t headers) {
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = thread_cpu();
   if (!sweep_.under_way()) begin_pass();
   const bool done = sweep_.step(target_.memory(), headers);
-  const auto now = std::chrono::steady_clock::now();
-  price_ += now - begin;
-  if (done) end_pass(now);
+  price_ += thread_cpu() - begin;
+  if (done) end_pass(std::chrono::steady_clock::now());
 }
 
 void LiveHeap::end_pass(SteadyTime now) {

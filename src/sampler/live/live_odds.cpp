@@ -6,7 +6,7 @@
 namespace memspy::sampler {
 namespace {
 
-constexpr double kLeastReach = 16;    // blocks
+constexpr double kLeastMean = 4, kLeastReach = 16;  // blocks
 constexpr double kMostReach = 16384;  // more than this in one round is beyond any list worth a walk
 constexpr double kReachMargin = 1.5;  // beyond the farthest block that was seen to be taken
 constexpr double kForget = 0.99;      // of the reach, each round
@@ -17,6 +17,7 @@ constexpr double kEven = 0.1;         // of the draws is spread over all classes
 
 void LiveOdds::set_growth(std::uint32_t size_class, double blocks, double bytes) {
   growth_[size_class] = std::max(bytes, 0.0);
+  mean_[size_class] = std::clamp(std::ceil(blocks), kLeastMean, kMostReach);
   reach_[size_class] =
       std::clamp(std::max(reach_[size_class], 2 * blocks), kLeastReach, kMostReach);
   total_ = 0;
@@ -36,15 +37,20 @@ double LiveOdds::chance(std::uint32_t size_class, std::uint64_t nth) const {
   const double reach = std::floor(reach_[size_class]), far = reach * kFar;
   const auto n = static_cast<double>(nth);
   double chance = 0;
-  if (n < reach) chance += 0.5 / reach;
-  if (n < far) chance += 0.5 * std::log((n + 2) / (n + 1)) / std::log(far + 1);
+  if (n < mean_[size_class]) chance += 1 / mean_[size_class] / 3;
+  if (n < reach) chance += 1 / reach / 3;
+  if (n < far) chance += std::log((n + 2) / (n + 1)) / std::log(far + 1) / 3;
   return chance;
 }
 
 std::uint64_t LiveOdds::draw_nth(std::uint32_t size_class) {
   const double reach = std::floor(reach_[size_class]), far = reach * kFar;
   std::uniform_real_distribution<double> unit(0, 1);
-  if (unit(random_) < 0.5) return static_cast<std::uint64_t>(unit(random_) * reach);
+  const double kind = unit(random_) * 3;
+  if (kind < 2) {
+    const double even = kind < 1 ? mean_[size_class] : reach;
+    return static_cast<std::uint64_t>(std::min(unit(random_) * even, even - 1));
+  }
   const double x = std::exp(unit(random_) * std::log(far + 1)) - 1;
   return static_cast<std::uint64_t>(std::clamp(x, 0.0, far - 1));
 }

@@ -1,7 +1,8 @@
 // Which free block is watched next. Every block that is taken and kept within a round must have had
 // a known chance to be watched, whether it was taken alone or as one of a thousand at once: its
-// weight is one by that chance. Half of the draws are even over as many blocks as rounds take as a
-// rule; the other half falls with the distance, far beyond that, for bursts.
+// weight is one by that chance. A third of the draws is even over as many blocks as a round takes
+// on the average, a third over as many as any round has taken lately; the last falls with the
+// distance, far beyond that, for bursts.
 //
 // Pure; one thread.
 #pragma once
@@ -41,6 +42,7 @@ class LiveOdds {
   std::uint64_t draw_nth(std::uint32_t size_class);
   std::mt19937_64 random_;
   std::array<double, cpython::kSizeClasses> growth_{};  // bytes a round
+  std::array<double, cpython::kSizeClasses> mean_{};    // blocks that a round takes
   std::array<double, cpython::kSizeClasses> reach_{};   // blocks that a round takes, at most so far
   double total_ = 0;
   std::size_t growing_ = 0;

@@ -83,6 +83,17 @@ void LiveTotals::count(RunSummary& summary) const {
   add_counter(summary, "pymalloc_shrink_bytes", static_cast<double>(profile_->shrunk_bytes));
   add_counter(summary, "pymalloc_unattributed_bytes",
               static_cast<double>(profile_->unattributed_bytes));
+  const WatchCounts& counts = profile_->counts;
+  for (const auto& [name, count] : {std::pair{"watches_drawn", counts.drawn},
+                                    {"watches_missed", counts.missed},
+                                    {"watches_late", counts.late},
+                                    {"watches_kept", counts.kept},
+                                    {"watches_kept_unseen", counts.kept_unseen},
+                                    {"watches_temporary", counts.temporary},
+                                    {"watches_worn", counts.worn},
+                                    {"watches_gone", counts.gone},
+                                    {"watch_stops", counts.stops}})
+    add_counter(summary, name, static_cast<double>(count));
 }
 
 }  // namespace memspy::sampler

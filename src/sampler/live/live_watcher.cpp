@@ -84,6 +84,7 @@ void LiveWatcher::on_write(std::size_t i, Write write, bool collecting,
   Slot& slot = slots_[i];
   if (slot.state != State::kArmed && slot.state != State::kTaken) return;
   ++slot.stops;
+  ++counts_.stops;
   const bool old = slot.state == State::kTaken && (write == Write::kLink || collecting);
   if (!old) {
     if (slot.state == State::kArmed) odds_.note_taken(slot.block.size_class, slot.nth);

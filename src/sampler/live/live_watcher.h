@@ -34,16 +34,6 @@ class WatchPort {
   virtual std::uint64_t take_untold(std::size_t slot) = 0;
 };
 
-struct WatchCounts {
-  std::uint64_t drawn = 0;
-  std::uint64_t missed = 0;                 // the frontier had not come so far
-  std::uint64_t late = 0;                   // taken before it was watched
-  std::uint64_t kept = 0, kept_unseen = 0;  // for good; by nobody that was seen
-  std::uint64_t temporary = 0;              // given back
-  std::uint64_t worn = 0;                   // written to more often than a watch may stop
-  std::uint64_t gone = 0;                   // kept, and given back later
-};
-
 class LiveWatcher {
  public:
   static constexpr std::uint32_t kMostStops = 128;  // of one watch
