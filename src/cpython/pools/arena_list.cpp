@@ -129,6 +129,17 @@ class TableSearch {
   Spans spans_;
 };
 
+// There cannot be more arenas than memory, whatever an array says: one that names them twice is
+// cut.
+void cut(std::vector<Arena>& arenas, const MemoryMap& map) {
+  std::uint64_t left = 0;
+  for (const Mapping& mapping : map) left += mapping.writable ? mapping.size() : 0;
+  for (std::size_t i = 0; i < arenas.size(); ++i) {
+    if (arenas[i].bytes > left) return arenas.resize(i);
+    left -= arenas[i].bytes;
+  }
+}
+
 Error not_in_use() {
   Error error = make_error(Errc::kUnsupported, "pymalloc is not in use in this process");
   error.why = "it has no arenas: PYTHONMALLOC=malloc or mimalloc, or nothing was allocated yet";
@@ -213,6 +224,7 @@ std::vector<Arena> ArenaList::read(const MemoryReader& memory, const MemoryMap& 
       read_table(memory, map, table, arenas);
     }
   }
+  cut(arenas, map);
   return arenas;
 }
 

@@ -20,9 +20,10 @@ using cpython::BlockContent;
 // the same four watches for long.
 constexpr std::chrono::nanoseconds kRound = 20ms, kLongestRound = 400ms;
 constexpr std::chrono::nanoseconds kSettling = 20ms;  // what lives no longer is temporary
-constexpr double kStopPrice = 60e-6;  // seconds of the target for a stop: held, and woken twice
-// Of the budget: what the target pays for stops, and what memspy may spend on sweeps and on rounds.
-constexpr double kStopShare = 0.4, kSweepShare = 0.2, kRoundShare = 0.4;
+constexpr double kStopPrice =
+    120e-6;  // seconds: the target is held and woken, memspy reads a stack
+// Of the budget: for stops, for sweeps, and for the begins and ends of rounds.
+constexpr double kStopShare = 0.5, kSweepShare = 0.15, kRoundShare = 0.2;
 constexpr std::size_t kReviewed = 5;  // blocks of the book, at each begin or end of a round
 constexpr auto kSearchPause = 500ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
