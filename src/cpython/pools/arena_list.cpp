@@ -235,28 +235,33 @@ void ArenaList::read_table(const MemoryReader& memory, const MemoryMap& map, con
   if (table.count == 0 || table.count > kMaxArenas) return;
   std::vector<std::byte> bytes(static_cast<std::size_t>(table.count) * stride);
   const std::size_t got = memory.read_some(table.first, bytes);
-  const std::uint64_t pool_bytes = layout.strategies.pool_bytes;
   for (std::size_t at = 0; at + stride <= got; at += stride) {
-    const auto entry = std::span(bytes).subspan(at, stride);
-    const auto get = [&](Field field) {
-      const Slot slot = layout.slots[static_cast<std::size_t>(field)];
-      return load(entry, slot.offset, slot.width).value_or(0);
-    };
-    Arena arena;
-    arena.start = {get(Field::kArenaAddress)};
-    if (!arena.start || arena.start.value >= kUserAddressEnd) continue;
-    const std::uint64_t pools =
-        std::min<std::uint64_t>(get(Field::kArenaTotalPools), kMaxArenaBytes / pool_bytes);
-    arena.bytes =
-        std::max<std::uint64_t>(layout.strategies.arena_bytes, std::bit_ceil(pools * pool_bytes));
-    if (!is_writable(map, arena.start, arena.bytes)) continue;
-    arena.first_pool = round_up(arena.start, pool_bytes);
-    arena.uncut = {std::clamp(get(Field::kArenaPoolAddress), arena.first_pool.value,
-                              arena.start.value + arena.bytes)};
-    arena.pool_list = {get(Field::kArenaPoolList)};
-    arena.next_in_use = get(Field::kArenaFreePools) > 0 && get(Field::kArenaPrevious) == 0;
-    out.push_back(arena);
+    const auto arena = decode_arena(layout, table.first + at, std::span(bytes).subspan(at, stride));
+    if (arena && is_writable(map, arena->start, arena->bytes)) out.push_back(*arena);
   }
+}
+
+std::optional<Arena> decode_arena(const Layout& layout, RemoteAddr entry,
+                                  std::span<const std::byte> bytes) {
+  const auto get = [&](Field field) {
+    const Slot slot = layout.slots[static_cast<std::size_t>(field)];
+    return load(bytes, slot.offset, slot.width).value_or(0);
+  };
+  const std::uint64_t pool_bytes = layout.strategies.pool_bytes;
+  Arena arena;
+  arena.entry = entry;
+  arena.start = {get(Field::kArenaAddress)};
+  if (!arena.start || arena.start.value >= kUserAddressEnd) return std::nullopt;
+  const std::uint64_t pools =
+      std::min<std::uint64_t>(get(Field::kArenaTotalPools), kMaxArenaBytes / pool_bytes);
+  arena.bytes =
+      std::max<std::uint64_t>(layout.strategies.arena_bytes, std::bit_ceil(pools * pool_bytes));
+  arena.first_pool = round_up(arena.start, pool_bytes);
+  arena.uncut = {std::clamp(get(Field::kArenaPoolAddress), arena.first_pool.value,
+                            arena.start.value + arena.bytes)};
+  arena.pool_list = {get(Field::kArenaPoolList)};
+  arena.next_in_use = get(Field::kArenaFreePools) > 0 && get(Field::kArenaPrevious) == 0;
+  return arena;
 }
 
 }  // namespace memspy::cpython

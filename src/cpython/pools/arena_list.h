@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "cpython/interpreter.h"
@@ -10,6 +12,7 @@
 namespace memspy::cpython {
 
 struct Arena {
+  RemoteAddr entry;  // in its array
   RemoteAddr start;
   std::uint64_t bytes = 0;
   RemoteAddr first_pool;     // aligned
@@ -17,6 +20,10 @@ struct Arena {
   RemoteAddr pool_list;      // of pools that were given back whole; 0: none
   bool next_in_use = false;  // the next pool that is needed comes from this one
 };
+
+// One entry of an array, as it is read; nullopt: of no arena.
+std::optional<Arena> decode_arena(const Layout& layout, RemoteAddr entry,
+                                  std::span<const std::byte> bytes);
 
 class ArenaList {
  public:

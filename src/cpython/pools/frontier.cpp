@@ -11,10 +11,30 @@ constexpr std::uint64_t kListStride = 16;
 }  // namespace
 
 void Frontier::set_arenas(const std::vector<Arena>& arenas) {
-  next_arena_.reset();
+  arenas_.clear();
   for (const Arena& arena : arenas) {
-    if (arena.next_in_use) next_arena_ = arena;
+    arenas_.push_back(arena.entry);
+    if (arena.next_in_use) next_arena_ = arena.entry;
   }
+}
+
+std::optional<Arena> Frontier::next_at(RemoteAddr entry) const {
+  std::vector<std::byte> bytes(layout_.size(Struct::kArena));
+  if (!entry || memory_.read_some(entry, bytes) != bytes.size()) return std::nullopt;
+  const auto arena = decode_arena(layout_, entry, bytes);
+  return arena && arena->next_in_use ? arena : std::nullopt;
+}
+
+// The arena that the next pool comes from: as a rule the one that it was.
+std::optional<Arena> Frontier::next_arena() {
+  if (auto same = next_at(next_arena_)) return same;
+  for (const RemoteAddr entry : arenas_) {
+    auto other = next_at(entry);
+    if (!other) continue;
+    next_arena_ = entry;
+    return other;
+  }
+  return std::nullopt;
 }
 
 bool Frontier::copy_pool(RemoteAddr pool) {
@@ -71,13 +91,14 @@ std::optional<FreeBlock> Frontier::pick(RemoteAddr pool, const PoolHeader& heade
 // First those that were given back to the arena, the latest first; then those never cut out of it.
 std::optional<FreeBlock> Frontier::find_in_free_pools(std::uint32_t size_class, std::uint64_t nth) {
   const std::uint32_t block_bytes = block_bytes_[size_class];
-  if (!next_arena_ || block_bytes == 0) return std::nullopt;
+  const auto next_arena = this->next_arena();
+  if (!next_arena || block_bytes == 0) return std::nullopt;
   const std::uint64_t pool_bytes = layout_.strategies.pool_bytes;
   const std::uint64_t room = (pool_bytes - layout_.size(Struct::kPool)) / block_bytes;
-  const RemoteAddr end = next_arena_->start + next_arena_->bytes;
-  RemoteAddr pool = next_arena_->pool_list;
+  const RemoteAddr end = next_arena->start + next_arena->bytes;
+  RemoteAddr pool = next_arena->pool_list;
   for (int hops = 0; pool && hops < kMaxHops; ++hops) {
-    if (pool < next_arena_->first_pool || pool.value + pool_bytes > end.value || !copy_pool(pool))
+    if (pool < next_arena->first_pool || pool.value + pool_bytes > end.value || !copy_pool(pool))
       return std::nullopt;
     if (nth < room) {
       return pick(pool, header_of_free_pool(layout_, pool, pool_, size_class, block_bytes), nth);
@@ -86,7 +107,7 @@ std::optional<FreeBlock> Frontier::find_in_free_pools(std::uint32_t size_class, 
     const Slot next = layout_.slots[static_cast<std::size_t>(Field::kPoolNext)];
     pool = {load(pool_, next.offset, next.width).value_or(0)};
   }
-  pool = next_arena_->uncut + nth / room * pool_bytes;
+  pool = next_arena->uncut + nth / room * pool_bytes;
   if (pool.value + pool_bytes > end.value) return std::nullopt;
   pool_.assign(pool_bytes, std::byte{0});  // untouched
   return pick(pool, header_of_free_pool(layout_, pool, pool_, size_class, block_bytes), nth % room);

@@ -46,13 +46,16 @@ class Frontier {
  private:
   std::optional<FreeBlock> pick(RemoteAddr pool, const PoolHeader& header, std::uint64_t nth);
   std::optional<FreeBlock> find_in_free_pools(std::uint32_t size_class, std::uint64_t nth);
+  std::optional<Arena> next_arena();
+  std::optional<Arena> next_at(RemoteAddr entry) const;
   bool copy_pool(RemoteAddr pool);
   RemoteAddr link_of(RemoteAddr block, RemoteAddr pool) const;
 
   const Layout& layout_;
   const MemoryReader& memory_;
   RemoteAddr used_pools_;
-  std::optional<Arena> next_arena_;
+  std::vector<RemoteAddr> arenas_;  // their entries
+  RemoteAddr next_arena_;           // the entry that was the next one last
   std::array<std::uint32_t, kSizeClasses> block_bytes_{};
   std::vector<std::byte> pool_;  // a copy of one
 };

@@ -148,7 +148,7 @@ class Rounds : public ::testing::Test, protected WatchPort {
  protected:
   Rounds()
       : process_(*cpython::layout_for(11)),
-        heap_(process_, 8),
+        heap_(process_, 14),
         sweep_(layout()),
         frontier_(layout(), process_.memory()),
         content_(layout(), process_.memory()),
@@ -201,6 +201,8 @@ class Rounds : public ::testing::Test, protected WatchPort {
   }
   void pass(std::chrono::nanoseconds time) {
     now_ += time;
+    // A fixed length would beat with what the program does.
+    watcher_.set_round(std::chrono::milliseconds(15 + random_() % 11), 20ms);
     while (watcher_.advance(now_) <= now_) {
     }
   }
@@ -257,7 +259,7 @@ TEST_F(Rounds, SeveralKeepersInOneClassBesideTemporaries) {
 // As much is kept in bursts of 200 as one by one: neither may look like more.
 TEST_F(Rounds, BurstsCountAsMuchAsWhatIsKeptOneByOne) {
   pass(0ms);
-  for (int step = 0; step < 4000; ++step) {
+  for (int step = 0; step < 12000; ++step) {
     (void)take(1);
     if (step % 200 == 117) {
       for (int i = 0; i < 200; ++i) (void)take(2);
