@@ -152,12 +152,17 @@ FIELDS = {
     "kArenaPoolAddress": ["struct arena_object: pool_address"],
     "kArenaFreePools": ["struct arena_object: nfreepools"],
     "kArenaTotalPools": ["struct arena_object: ntotalpools"],
+    "kArenaPoolList": ["struct arena_object: freepools"],
+    "kArenaNext": ["struct arena_object: nextarena"],
+    "kArenaPrevious": ["struct arena_object: prevarena"],
     "kPoolRefCount": ["struct pool_header: ref.count"],
     "kPoolFreeBlock": ["struct pool_header: freeblock"],
     "kPoolArenaIndex": ["struct pool_header: arenaindex"],
     "kPoolSizeIndex": ["struct pool_header: szidx"],
     "kPoolNextOffset": ["struct pool_header: nextoffset"],
     "kPoolMaxNextOffset": ["struct pool_header: maxnextoffset"],
+    "kPoolNext": ["struct pool_header: nextpool"],
+    "kPoolPrevious": ["struct pool_header: prevpool"],
 }
 
 STRUCTS = {

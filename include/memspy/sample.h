@@ -18,7 +18,7 @@ namespace memspy {
 // The first record of a run.
 struct RunHeader {
   std::string memspy_version;
-  std::string mode;           // "growth"
+  std::string mode;           // "growth", "live"
   std::string engine;         // "faults", "poll", "rss"
   std::string engine_reason;  // why this engine, and why not a better one
   std::string host;
@@ -58,6 +58,18 @@ struct GrowthRecord {
   std::uint64_t touched_bytes = 0;   // pages this stack first touched
   std::uint64_t returned_bytes = 0;  // pages it had touched, given back since
   std::uint32_t samples = 0;
+};
+
+// Of a run in mode live, at its end: how far the growth of one stack can be trusted.
+struct LiveRecord {
+  std::chrono::nanoseconds time{};
+  ProcessIndex process;
+  ThreadIndex thread;
+  StackId stack;
+  std::uint64_t bytes = 0;                 // of pymalloc's, by the blocks that were watched
+  std::uint64_t standard_error_bytes = 0;  // of these bytes
+  std::uint32_t blocks = 0;                // that were watched, and are still there
+  std::chrono::nanoseconds survived{};     // the youngest of them
 };
 
 // Growth of RSS that no stack explains, reconciled at a tick. May be negative within a tick.

@@ -53,6 +53,24 @@ void set_engine(sampler::EngineChoice& target, const std::string& text) {
   }
 }
 
+// What --budget is when nobody says: watching blocks takes more stops than counting faults.
+constexpr double kLiveBudget = 5;
+
+void set_mode(SamplingOptions& options, const std::string& text) {
+  using sampler::SamplingMode;
+  SamplingMode& target = options.mode;
+  if (text == "growth") {
+    target = SamplingMode::kGrowth;
+  } else if (text == "live") {
+    target = SamplingMode::kLive;
+    options.budget_percent = kLiveBudget;  // before --budget is looked at, which stands behind
+  } else if (text == "alloc") {
+    refuse("--mode", "\"alloc\" is not available in this version; growth and live are");
+  } else {
+    refuse("--mode", "\"" + text + "\" is not a mode; growth and live are");
+  }
+}
+
 void add_interval(CLI::App& app, SamplingOptions& options) {
   auto* interval = app.add_option_function<std::string>(
       "-i,--interval",
@@ -150,11 +168,10 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   add_interval(app, options);
   add_duration(app, "-d,--duration", options.duration, /*bare_seconds=*/true,
                "How long; a bare number is seconds; default: until stopped");
-  add_text(app, "--mode", "growth", "What is sampled", [](const std::string& text) {
-    if (text == "alloc" || text == "live")
-      refuse("--mode", "\"" + text + "\" is not available in this version; growth is");
-    if (text != "growth") refuse("--mode", "\"" + text + "\" is not a mode; growth is");
-  });
+  add_text(app, "--mode", "growth|live", "What is sampled: growth of RSS, or of the Python heap",
+           [&options](const std::string& text) { set_mode(options, text); });
+  add_duration(app, "--min-age", options.least_age, /*bare_seconds=*/false,
+               "Mode live: only what has lived for so long (20ms)");
   add_text(app, "--engine", "auto|faults|poll|rss",
            "How growth is seen; auto takes the best allowed",
            [&options](const std::string& text) { set_engine(options.engine, text); });
@@ -165,7 +182,7 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   add_duration(app, "--max-pause", options.max_pause, /*bare_seconds=*/false,
                "Never stop a thread for longer than this");
   add_percent(app, "--budget", options.budget_percent,
-              "Cap of the stopped time plus memspy's own CPU, in percent (2)");
+              "Cap of the stopped time plus memspy's own CPU, in percent (2; mode live: 5)");
   add_assume_layout(app, options.assume_minor);
 }
 
@@ -188,6 +205,8 @@ sampler::SessionOptions to_session_options(const SamplingOptions& options) {
   sampler::SessionOptions session;
   session.subprocesses = options.subprocesses;
   session.native = options.native;
+  session.mode = options.mode;
+  session.least_age = options.least_age.value_or(session.least_age);
   session.engine = options.engine;
   if (options.interval) session.interval = *options.interval;
   session.duration = options.duration;

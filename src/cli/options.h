@@ -39,6 +39,8 @@ struct SamplingOptions {
   bool native = false;
   std::optional<std::chrono::nanoseconds> interval;
   std::optional<std::chrono::nanoseconds> duration;
+  sampler::SamplingMode mode = sampler::SamplingMode::kGrowth;
+  std::optional<std::chrono::nanoseconds> least_age;
   sampler::EngineChoice engine = sampler::EngineChoice::kAuto;
   std::optional<std::chrono::nanoseconds> max_pause;
   double budget_percent = 2;

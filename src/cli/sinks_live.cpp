@@ -40,6 +40,9 @@ Result<Unit> TeeSink::on_growth(const GrowthRecord& record) {
 Result<Unit> TeeSink::on_unattributed(const UnattributedRecord& record) {
   return for_each(sinks_, [&](SampleSink& sink) { return sink.on_unattributed(record); });
 }
+Result<Unit> TeeSink::on_live(const LiveRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_live(record); });
+}
 Result<Unit> TeeSink::on_gap(const Gap& record) {
   return for_each(sinks_, [&](SampleSink& sink) { return sink.on_gap(record); });
 }
@@ -87,6 +90,10 @@ Result<Unit> LockedSink::on_growth(const GrowthRecord& record) {
 Result<Unit> LockedSink::on_unattributed(const UnattributedRecord& record) {
   const std::lock_guard lock(*mutex_);
   return sink_->on_unattributed(record);
+}
+Result<Unit> LockedSink::on_live(const LiveRecord& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_live(record);
 }
 Result<Unit> LockedSink::on_gap(const Gap& record) {
   const std::lock_guard lock(*mutex_);

@@ -111,8 +111,10 @@ enum class Field : std::uint16_t {
   // pymalloc
   kObmallocArenas, kObmallocMaxArenas,  // 3.12+; before: static variables
   kArenaAddress, kArenaPoolAddress, kArenaFreePools, kArenaTotalPools,
+  kArenaPoolList, kArenaNext, kArenaPrevious,  // of pools without a block; of arenas that have such
   kPoolRefCount, kPoolFreeBlock, kPoolArenaIndex, kPoolSizeIndex, kPoolNextOffset,
   kPoolMaxNextOffset,
+  kPoolNext, kPoolPrevious,  // of the same size class that have a free block
   // Below: only the walk over the heap reads these; scripts/layout_heap_fields.py.
   // Roots
   kThreadExceptionInfo, kThreadExceptionState, kThreadDict, kStackChunkPrevious, kStackChunkSize,

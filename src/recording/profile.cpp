@@ -75,6 +75,11 @@ Result<Unit> Profile::on_unattributed(const UnattributedRecord& rest) {
   return Unit{};
 }
 
+Result<Unit> Profile::on_live(const LiveRecord& record) {
+  live.push_back(record);
+  return Unit{};
+}
+
 Result<Unit> Profile::on_gap(const Gap& gap) {
   if (window.contains(gap.time)) gaps.push_back(gap);
   return Unit{};

@@ -70,6 +70,7 @@ class Profile final : public SampleSink {
   Result<Unit> on_point(const SeriesPoint&) override;
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_live(const LiveRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override;
@@ -96,6 +97,7 @@ class Profile final : public SampleSink {
   std::map<ProfileKey, ProfileValue> growth;
   std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
   std::vector<SeriesPoint> points;                    // only when keep_points; see window
+  std::vector<LiveRecord> live;  // mode live, of the whole run
   std::vector<Gap> gaps;
   std::chrono::nanoseconds begin_time{0};  // the last tick before the window
   std::chrono::nanoseconds last_time{};    // of the last tick within the window

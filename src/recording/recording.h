@@ -13,7 +13,8 @@
 
 namespace memspy::recording {
 
-// PRAGMA user_version. 2 has native frames; recordings of 1 are read as well.
+// PRAGMA user_version. 2 has native frames, and mode live, in which `growth` is of the Python heap;
+// recordings of 1 are read as well.
 inline constexpr int kFormatVersion = 2;
 
 // Writes to a new file; one transaction per tick. One thread.
@@ -30,6 +31,7 @@ class Writer final : public SampleSink {
   Result<Unit> on_point(const SeriesPoint&) override;
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_live(const LiveRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   // Folds the WAL back into the one file, so that a copy of it alone is the run up to the last

@@ -123,6 +123,24 @@ Result<Unit> Replay::emit_growth(const Statement& row) {
   return Unit{};
 }
 
+Result<Unit> Replay::emit_live(const Statement& row) {
+  if (!known_process(row.integer(3))) return Unit{};
+  const auto size = [](std::int64_t value) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, value));
+  };
+  LiveRecord live;
+  live.time = as_time(row.integer(2));
+  live.process.value = as_id(row.integer(3));
+  live.thread.value = as_id(row.integer(4));
+  live.stack.value = as_id(row.integer(5));
+  if (live.stack.value > depth_.size()) live.stack = kNoStack;
+  live.bytes = size(row.integer(6));
+  live.standard_error_bytes = size(row.integer(7));
+  live.blocks = as_id(row.integer(8));
+  live.survived = as_time(row.integer(9));
+  return sink_->on_live(live);
+}
+
 Result<Unit> Replay::emit_point(const Statement& row, const PointColumns& columns) {
   if (!known_process(row.integer(columns.process))) return Unit{};
   SeriesPoint point;
@@ -229,6 +247,12 @@ std::vector<Replay::Lane> Replay::lanes() {
              row.bytes(5),
              static_cast<std::uint64_t>(std::max<std::int64_t>(0, row.integer(6)))});
       });
+  // From format 2 on.
+  if (db_->query_integer("SELECT count(*) FROM sqlite_schema WHERE name='live'", 0) > 0) {
+    add("live",
+        "tick, time_ns, process, thread, stack, bytes, standard_error_bytes, blocks, survived_ns",
+        [this](const Statement& row) -> Result<Unit> { return emit_live(row); });
+  }
   // Last: a tick's row closes it.
   add("ticks", "id, time_ns", [this](const Statement& row) -> Result<Unit> {
     so_far_.duration = as_time(row.integer(2));

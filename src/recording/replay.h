@@ -40,6 +40,7 @@ class Replay {
   std::vector<Lane> lanes();
   Lane point_lane();
   Result<Unit> emit_growth(const Statement& row);
+  Result<Unit> emit_live(const Statement& row);
   Result<Unit> emit_point(const Statement& row, const PointColumns& columns);
   bool known_process(std::int64_t index);
   RunSummary reconstructed() const;

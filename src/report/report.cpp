@@ -99,7 +99,9 @@ std::string run_title(const Profile& profile) {
     who += fmt::format(" and {} more process{}", more - 1, more > 2 ? "es" : "");
   }
   return fmt::format(
-      "{}, engine {}{}, {} from {}", who, escape_text(profile.header.engine),
+      "{}, {}engine {}{}, {} from {}", who,
+      profile.header.mode == "live" ? "mode live (the Python heap), " : "",
+      escape_text(profile.header.engine),
       profile.header.engine == "poll" ? " (approximate)" : "",
       format_duration(run_figures(profile).duration),
       recording::utc_time(profile.header.wall_start +

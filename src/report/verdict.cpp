@@ -9,6 +9,7 @@
 #include "report/display.h"
 #include "report/figures.h"
 #include "report/groups.h"
+#include "report/verdict_parts.h"
 
 namespace memspy::report {
 namespace {
@@ -20,15 +21,7 @@ constexpr double kSteadyShare = 0.01;            // of the RSS at the start
 constexpr double kNextShare = 0.05;              // a line below is not worth a word
 constexpr std::size_t kNextCount = 2;
 
-struct Culprit {
-  std::string text;  // "load (app.py:12)" or "load (app.py), most of it at line 12,"
-  std::uint64_t bytes = 0;
-};
-
-struct Charges {
-  std::vector<Culprit> culprits;  // the largest first
-  std::uint64_t inherited_bytes = 0;
-};
+}  // namespace
 
 // A library is seldom what can be changed: who called it is said too, where that is one line.
 std::string with_caller(const recording::ShapedProfile& shaped, const Group& function,
@@ -72,6 +65,8 @@ Charges charges(const recording::ShapedProfile& shaped) {
   return found;
 }
 
+namespace {
+
 // A rate of less than a minute would say more than was seen.
 std::string pace(const RunFigures& f, std::uint64_t growth_bytes) {
   if (f.minutes() < 1) return " in " + format_duration(f.duration);
@@ -107,6 +102,7 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
 }  // namespace
 
 std::string verdict(const Profile& profile, const recording::StackShape& shape) {
+  if (profile.header.mode == "live") return live_verdict(profile, shape);
   const RunFigures f = run_figures(profile);
   const double limit =
       std::max<double>(kSteadyBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));

@@ -66,6 +66,7 @@ Result<Unit> Collector::apply(const Event& event) {
     if (ProcessWindow* window = find(awaited->process)) window->await(*awaited);
   }
   if (const auto* edge = std::get_if<WindowEdge>(&event)) apply_edge(*edge);
+  if (const auto* live = std::get_if<LiveProfiled>(&event)) live_[live->process].take(*live);
   if (const auto* fork = std::get_if<ForkNoticed>(&event)) {
     if (ProcessWindow* window = find(fork->process)) window->fork();
   }
@@ -103,7 +104,8 @@ Result<Unit> Collector::add_untraced(const ProcessRecord& record, std::uint64_t 
 void Collector::apply_sample(const FaultSample& sample) {
   ProcessWindow* window = find(sample.process);
   if (window == nullptr) return;
-  window->add(sample);
+  const auto live = live_.find(sample.process);
+  window->add(live == live_.end() ? sample : live->second.placed(sample));
   if (sample.in_kernel) kernel_fault_bytes_ += sample.faults * kPageBytes;
   if (sample.late) late_bytes_ += sample.faults * kPageBytes;
 }
@@ -171,11 +173,14 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
   std::uint64_t rss = 0;
   for (auto& [index, window] : windows_) {
     const auto tick = window.tick(now, last);
+    const auto live = live_.find(index);
     for (const LedgerDelta& delta : tick.growth) {
+      if (live != live_.end() && live->second.skips(delta)) continue;
       MEMSPY_CHECK(sink_.on_growth({time, index, delta.owner.thread, delta.owner.stack,
                                     delta.touched_pages * kPageBytes,
                                     delta.returned_pages * kPageBytes, delta.samples}));
     }
+    if (live != live_.end()) MEMSPY_CHECK(live->second.tell(time, index, last, sink_));
     if (tick.unattributed_change_bytes != 0) {
       MEMSPY_CHECK(sink_.on_unattributed({time, index, tick.unattributed_change_bytes}));
     }
@@ -239,6 +244,7 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
     summary.attributed_bytes += growth.attributed_bytes + (window.inherits() ? along : 0);
     summary.unattributed_bytes += growth.unattributed_bytes + (window.inherits() ? 0 : along);
     summary.shrink_bytes += growth.shrink_bytes;
+    if (const auto live = live_.find(index); live != live_.end()) live->second.correct(summary);
     const std::uint64_t start = window.initial() ? growth.rss_begin_bytes : 0;
     summary.rss_start_bytes += start;
     if (counts_at_end(index, window)) {
@@ -264,6 +270,7 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
                       {"late_looks", count(counters.late_looks.load())},
                       {"dropped_samples", count(context_.queue.dropped())},
                       {"own_cpu_seconds", to_seconds(own_cpu())}};
+  for (const auto& [index, live] : live_) live.count(summary);
   if (!context_.options.native) return summary;
   summary.counters.insert(summary.counters.end(),
                           {{"native_stacks", count(counters.native_stacks.load())},

@@ -9,6 +9,7 @@
 #include "memspy/sample_sink.h"
 #include "sampler/cost_watch.h"
 #include "sampler/engines/engine.h"
+#include "sampler/live/live_totals.h"
 #include "sampler/process_window.h"
 
 namespace memspy::sampler {
@@ -45,6 +46,7 @@ class Collector {
   EngineContext& context_;
   SampleSink& sink_;
   std::map<ProcessIndex, ProcessWindow> windows_;
+  std::map<ProcessIndex, LiveTotals> live_;  // mode live only
   CostWatch cost_;
   std::optional<std::string> end_of_first_;
   bool told_too_ = false;

@@ -17,6 +17,7 @@
 #include "cpython/interpreter.h"
 #include "memspy/sample.h"
 #include "sampler/chunk.h"
+#include "sampler/live/live_book.h"
 
 namespace memspy::sampler {
 
@@ -78,8 +79,17 @@ struct WindowEdge {
   std::optional<std::pair<ThreadIndex, StackId>> inherits = std::nullopt;
 };
 
+// Under `--mode live`: how the heap has grown so far, and where its arenas are. The pages of those are
+// charged to `pages`: whose blocks are in them is what the profile says.
+struct LiveProfiled {
+  ProcessIndex process;
+  std::shared_ptr<const LiveProfile> profile;
+  std::vector<std::pair<RemoteAddr, std::uint64_t>> arenas;  // start and size, ascending
+  StackId pages;
+};
+
 using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample,
-                           FaultsAwaited, InterpreterFound, ForkNoticed, WindowEdge, Gap>;
+                           FaultsAwaited, InterpreterFound, ForkNoticed, WindowEdge, LiveProfiled, Gap>;
 
 class EventQueue {
  public:

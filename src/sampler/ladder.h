@@ -17,6 +17,8 @@ struct Rung {
 // Tries what can be tried without stopping anything. An engine asked for by name that does not work
 // is an error that says why.
 Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted);
+// For `--mode live`, which has one engine: page faults, and watchpoints beside them.
+Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted);
 const char* engine_name(EngineChoice engine);
 
 }  // namespace memspy::sampler

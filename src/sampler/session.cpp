@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "procfs/processes.h"
 #include "sampler/collector.h"
+#include "sampler/engines/live.h"
 #include "sampler/engines/page_fault.h"
 #include "sampler/engines/poll.h"
 #include "sampler/ladder.h"
@@ -52,7 +53,9 @@ void raise_file_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::unique_ptr<Engine> make_engine(EngineChoice choice, EngineContext& context) {
+std::unique_ptr<Engine> make_engine(SamplingMode mode, EngineChoice choice,
+                                    EngineContext& context) {
+  if (mode == SamplingMode::kLive) return std::make_unique<LiveEngine>(context);
   if (choice == EngineChoice::kFaults) return std::make_unique<PageFaultEngine>(context);
   return std::make_unique<PollEngine>(context);
 }
@@ -65,6 +68,7 @@ EngineOptions engine_options(const SessionOptions& options) {
   engine.assume_minor = options.assume_minor;
   engine.poll_interval = std::min<std::chrono::nanoseconds>(engine.poll_interval, options.interval);
   engine.max_pause = options.max_pause.value_or(engine.max_pause);
+  engine.least_age = options.least_age;
   return engine;
 }
 
@@ -124,12 +128,14 @@ class RunningSession final : public Session {
 };
 
 Result<Unit> RunningSession::open_header(Pid pid) {
-  MEMSPY_TRY(rung, choose_engine(proc_, pid, options_.engine));
+  const bool live = options_.mode == SamplingMode::kLive;
+  MEMSPY_TRY(rung, live ? choose_live_engine(proc_, pid, options_.engine)
+                        : choose_engine(proc_, pid, options_.engine));
   engine_ = rung.engine;
   utsname host{};
   ::uname(&host);
   header_.memspy_version = MEMSPY_VERSION;
-  header_.mode = "growth";
+  header_.mode = live ? "live" : "growth";
   header_.engine = engine_name(engine_);
   header_.engine_reason = rung.reason;
   if (options_.native && engine_ != EngineChoice::kFaults)
@@ -214,7 +220,7 @@ bool RunningSession::stands_before_python(const Error& error, Pid pid) const {
 
 // The tracer thread, whole: ptrace belongs to the thread that seized.
 void RunningSession::trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached) {
-  const auto engine = make_engine(engine_, context_);
+  const auto engine = make_engine(options_.mode, engine_, context_);
   auto result = engine->attach(pid, kind);
   if (!result.has_value() && stands_before_python(result.error(), pid))
     result = engine->attach(pid, AttachKind::kChild);

@@ -19,12 +19,18 @@
 namespace memspy::sampler {
 
 enum class EngineChoice { kAuto, kFaults, kPoll, kRss };
+enum class SamplingMode {
+  kGrowth,  // of RSS, by who first touched it
+  kLive     // of the Python heap, by who took what is still there
+};
 
 struct SessionOptions {
   std::optional<Pid> pid;           // attach…
   std::vector<std::string> launch;  // …or start this command and profile it from birth
   bool subprocesses = false;        // children too, now and later
   bool native = false;              // native frames too
+  SamplingMode mode = SamplingMode::kGrowth;
+  std::chrono::nanoseconds least_age{};  // live: of blocks that count
   EngineChoice engine = EngineChoice::kAuto;
   std::chrono::nanoseconds interval = std::chrono::seconds(1);
   std::optional<std::chrono::nanoseconds> duration;

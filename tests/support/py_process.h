@@ -59,6 +59,8 @@ class PyProcess {
   RemoteAddr worker() const { return worker_; }
   RemoteAddr gc() const { return gc_; }  // the collector's state, or 3.6's generations
   RemoteAddr arena() const { return arena_; }
+  RemoteAddr arena_table() const { return arena_table_; }
+  RemoteAddr arenas_variable() const { return arenas_variable_; }
   void hide_symbols();  // as strip and a static link without exports would
   std::uint64_t used_bytes() const { return used_bytes_; }
   // What the target would publish at `runtime` (3.13+).

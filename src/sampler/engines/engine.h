@@ -30,6 +30,7 @@ struct EngineOptions {
   std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(10);  // engine poll only
   // Of one stop: what was not read by then is not read.
   std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);
+  std::chrono::nanoseconds least_age{};  // live mode: of blocks that count
 };
 
 // What an engine counts; read by the collector at any time.

@@ -24,7 +24,7 @@
 
 namespace memspy::sampler {
 
-class PageFaultEngine final : public TracingEngine {
+class PageFaultEngine : public TracingEngine {
  public:
   explicit PageFaultEngine(EngineContext& context)
       : TracingEngine(context),
@@ -34,6 +34,16 @@ class PageFaultEngine final : public TracingEngine {
 
   // Can it work on this process? An error says why not.
   static Result<Unit> probe(const procfs::ProcDir& proc, Pid pid);
+
+ protected:
+  void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
+  void end_thread(Tid tid) override;
+  void begin() override;
+  void work() override;
+  std::chrono::nanoseconds pause() override;
+  void cease() override;
+  bool on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) override;
+  void on_resumed(Pid pid, Tid tid) override;
 
  private:
   // With a thread id, the key of a descriptor: its trail has records.
@@ -101,15 +111,7 @@ class PageFaultEngine final : public TracingEngine {
     bool native = false;        // its native stack was taken as well
   };
 
-  void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
-  void end_thread(Tid tid) override;
-  void begin() override;
-  void work() override;
-  std::chrono::nanoseconds pause() override;
   void on_readable(std::uint64_t key) override;
-  void cease() override;
-  bool on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) override;
-  void on_resumed(Pid pid, Tid tid) override;
 
   Budgets& budgets_of(const Target& target);
   void arm(Thread& thread, bool newborn);

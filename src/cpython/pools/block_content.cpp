@@ -1,0 +1,104 @@
+#include "cpython/pools/block_content.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "cpython/remote_fields.h"
+#include "cpython/strategies.h"
+
+namespace memspy::cpython {
+namespace {
+
+constexpr std::size_t kContentBytes =
+    512;  // the largest block: numbers end a text as often as they begin it
+constexpr std::uint64_t kFixedFlags =
+    kTypeLongSubclass | kTypeTupleSubclass | kTypeBytesSubclass | kTypeUnicodeSubclass;
+constexpr std::size_t kMaxTypes = 1 << 14;
+constexpr int kMetaDepth = 4;  // types of types: `type` is its own
+constexpr std::size_t kMaxName = 64;
+// Where the type of an object stands in its block: behind the count; behind a collector's head of
+// 16 or 32 bytes, or one and two more words (3.12+).
+constexpr std::array<std::size_t, 4> kTypeWords = {1, 3, 5, 7};
+constexpr std::array kGrowing = {
+    "set",         "collections.deque",       "bytearray",   "collections.OrderedDict",
+    "array.array", "collections.defaultdict", "_io.BytesIO", "_io.StringIO"};
+
+std::uint64_t word_at(const std::vector<std::byte>& content, std::size_t index) {
+  return load(content, index * 8, 8).value_or(0);
+}
+
+}  // namespace
+
+std::uint64_t BlockContent::word(RemoteAddr at) const {
+  return is_plausible(at) ? memspy::read<std::uint64_t>(memory_, at).value_or(0) : 0;
+}
+
+// From an object its types lead to `type`, whose type is itself.
+bool BlockContent::is_type(RemoteAddr address) {
+  if (!is_plausible(address)) return false;
+  if (types_.contains(address.value)) return true;
+  RemoteAddr at = address;
+  for (int depth = 0; depth < kMetaDepth; ++depth) {
+    const RemoteAddr type{word(at + layout_.offset(Field::kObjectType))};
+    if (!type) return false;
+    if (type == at) {
+      if (types_.size() >= kMaxTypes) types_.clear();
+      types_[address.value] = kind_of(address);
+      return true;
+    }
+    at = type;
+  }
+  return false;
+}
+
+BlockContent::Kind BlockContent::kind_of(RemoteAddr type) {
+  const std::uint64_t flags = word(type + layout_.offset(Field::kTypeFlags));
+  if ((flags & kFixedFlags) != 0) return Kind::kFixed;
+  if ((flags & (kTypeListSubclass | kTypeDictSubclass)) != 0) return Kind::kGrows;
+  const auto name =
+      read_c_string(memory_, {word(type + layout_.offset(Field::kTypeName))}, kMaxName);
+  const bool grows =
+      name.has_value() && std::find(kGrowing.begin(), kGrowing.end(), *name) != kGrowing.end();
+  return grows ? Kind::kGrows : Kind::kOther;
+}
+
+BlockContent::Write BlockContent::judge(RemoteAddr block) {
+  const std::uint64_t mark = word(block + kMark);
+  if (mark == 0 || is_type({mark})) return Write::kNew;
+  // The collector's links carry flags in their lowest bits.
+  constexpr std::uint64_t kFlags = 7;
+  const RemoteAddr previous{mark & ~kFlags};
+  const std::uint64_t back = word(previous + layout_.offset(Field::kGcHeadNext));
+  return (back & ~kFlags) == block.value ? Write::kLink : Write::kOther;
+}
+
+std::vector<std::byte> BlockContent::copy(RemoteAddr block, std::uint32_t block_bytes) const {
+  std::vector<std::byte> content(std::min<std::size_t>(block_bytes, kContentBytes));
+  content.resize(memory_.read_some(block, content));
+  return content;
+}
+
+// 0: no object's.
+std::size_t BlockContent::type_word(const std::vector<std::byte>& content) {
+  for (const std::size_t at : kTypeWords) {
+    if ((at + 1) * 8 <= content.size() && is_type({word_at(content, at)})) return at;
+  }
+  return 0;
+}
+
+bool BlockContent::same_object(const std::vector<std::byte>& then,
+                               const std::vector<std::byte>& now) {
+  if (now.size() != then.size()) return false;
+  const std::size_t type = type_word(then);
+  if (type != 0 && word_at(then, type) != word_at(now, type)) return false;
+  const Kind kind = type != 0 ? types_[word_at(then, type)] : Kind::kOther;
+  if (kind == Kind::kGrows) return true;
+  const std::size_t begin = type != 0 ? type + 1 : 0, end = then.size() / 8;
+  std::size_t same = 0;
+  for (std::size_t i = begin; i < end; ++i) same += word_at(then, i) == word_at(now, i) ? 1 : 0;
+  if (kind == Kind::kFixed) return same + 1 >= end - begin;  // but for a hash, computed late
+  return 2 * same >= end - begin;                            // an attribute may be set anew
+}
+
+}  // namespace memspy::cpython

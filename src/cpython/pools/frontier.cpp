@@ -1,0 +1,134 @@
+#include "cpython/pools/frontier.h"
+
+#include "cpython/remote_fields.h"
+
+namespace memspy::cpython {
+namespace {
+
+constexpr int kMaxHops = 512;  // pools of one list that are looked at
+constexpr std::uint64_t kListStride = 16;
+
+}  // namespace
+
+void Frontier::set_arenas(const std::vector<Arena>& arenas) {
+  arenas_.clear();
+  for (const Arena& arena : arenas) {
+    arenas_.push_back(arena.entry);
+    if (arena.next_in_use) next_arena_ = arena.entry;
+  }
+}
+
+std::optional<Arena> Frontier::next_at(RemoteAddr entry) const {
+  std::vector<std::byte> bytes(layout_.size(Struct::kArena));
+  if (!entry || memory_.read_some(entry, bytes) != bytes.size()) return std::nullopt;
+  const auto arena = decode_arena(layout_, entry, bytes);
+  return arena && arena->next_in_use ? arena : std::nullopt;
+}
+
+// The arena that the next pool comes from: as a rule the one that it was.
+std::optional<Arena> Frontier::next_arena() {
+  if (auto same = next_at(next_arena_)) return same;
+  for (const RemoteAddr entry : arenas_) {
+    auto other = next_at(entry);
+    if (!other) continue;
+    next_arena_ = entry;
+    return other;
+  }
+  return std::nullopt;
+}
+
+bool Frontier::copy_pool(RemoteAddr pool) {
+  pool_.resize(layout_.strategies.pool_bytes);
+  return memory_.read_some(pool, pool_) == pool_.size();
+}
+
+// The block behind `block` in its pool's chain, by the copy at hand.
+RemoteAddr Frontier::link_of(RemoteAddr block, RemoteAddr pool) const {
+  return {load(pool_, block.value - pool.value, 8).value_or(0)};
+}
+
+std::optional<FreeBlock> Frontier::find(std::uint32_t size_class, std::uint64_t nth) {
+  if (!used_pools_ || size_class >= kSizeClasses) return std::nullopt;
+  const RemoteAddr head = used_pools_ + kListStride * size_class;
+  auto pool = read_pointer(memory_, layout_, head, Field::kPoolNext);
+  std::vector<std::byte> bytes(layout_.size(Struct::kPool));
+  for (int hops = 0; hops < kMaxHops; ++hops) {
+    if (!pool.has_value() || !is_plausible(*pool)) return std::nullopt;
+    if (*pool == head) return find_in_free_pools(size_class, nth);
+    if (memory_.read_some(*pool, bytes) != bytes.size()) return std::nullopt;
+    const auto header = decode_pool(layout_, *pool, bytes);
+    if (!header || header->size_class != size_class) return std::nullopt;
+    const std::uint64_t free = header->blocks - header->used;
+    if (nth < free) {
+      if (!copy_pool(*pool)) return std::nullopt;
+      const auto now = decode_pool(layout_, *pool, pool_);
+      if (!now || now->size_class != size_class) return std::nullopt;
+      return pick(*pool, *now, nth);
+    }
+    nth -= free;
+    pool = header->next;
+  }
+  return std::nullopt;
+}
+
+// Of a pool whose copy is at hand: along its chain, then where it was never cut.
+std::optional<FreeBlock> Frontier::pick(RemoteAddr pool, const PoolHeader& header,
+                                        std::uint64_t nth) {
+  RemoteAddr at = header.free_block;
+  std::uint64_t steps = 0;
+  for (; at && steps < header.blocks; ++steps) {
+    if (!block_index(layout_, pool, header, at)) return std::nullopt;
+    if (steps == nth) return FreeBlock{at, pool, header.size_class, header.block_bytes};
+    at = link_of(at, pool);
+  }
+  if (at) return std::nullopt;  // a circle
+  const std::uint64_t index = header.reached + (nth - steps);
+  if (index >= header.blocks) return std::nullopt;
+  return FreeBlock{block_at(layout_, pool, header, static_cast<std::uint32_t>(index)), pool,
+                   header.size_class, header.block_bytes};
+}
+
+// First those that were given back to the arena, the latest first; then those never cut out of it.
+std::optional<FreeBlock> Frontier::find_in_free_pools(std::uint32_t size_class, std::uint64_t nth) {
+  const std::uint32_t block_bytes = block_bytes_[size_class];
+  const auto next_arena = this->next_arena();
+  if (!next_arena || block_bytes == 0) return std::nullopt;
+  const std::uint64_t pool_bytes = layout_.strategies.pool_bytes;
+  const std::uint64_t room = (pool_bytes - layout_.size(Struct::kPool)) / block_bytes;
+  const RemoteAddr end = next_arena->start + next_arena->bytes;
+  RemoteAddr pool = next_arena->pool_list;
+  for (int hops = 0; pool && hops < kMaxHops; ++hops) {
+    if (pool < next_arena->first_pool || pool.value + pool_bytes > end.value || !copy_pool(pool))
+      return std::nullopt;
+    if (nth < room) {
+      return pick(pool, header_of_free_pool(layout_, pool, pool_, size_class, block_bytes), nth);
+    }
+    nth -= room;
+    const Slot next = layout_.slots[static_cast<std::size_t>(Field::kPoolNext)];
+    pool = {load(pool_, next.offset, next.width).value_or(0)};
+  }
+  pool = next_arena->uncut + nth / room * pool_bytes;
+  if (pool.value + pool_bytes > end.value) return std::nullopt;
+  pool_.assign(pool_bytes, std::byte{0});  // untouched
+  return pick(pool, header_of_free_pool(layout_, pool, pool_, size_class, block_bytes), nth % room);
+}
+
+BlockUse Frontier::use_of(const FreeBlock& block) {
+  if (!copy_pool(block.pool)) return BlockUse::kUnreadable;
+  const auto header = decode_pool(layout_, block.pool, pool_);
+  if (!header || header->size_class != block.size_class) return BlockUse::kGone;
+  const auto index = block_index(layout_, block.pool, *header, block.address);
+  if (!index) return BlockUse::kGone;
+  if (*index >= header->reached) return BlockUse::kFree;
+  RemoteAddr at = header->free_block;
+  for (std::uint32_t steps = 0; at; ++steps) {
+    if (at == block.address) return BlockUse::kFree;
+    // The copy was taken while the chain changed.
+    if (steps > header->blocks || !block_index(layout_, block.pool, *header, at))
+      return BlockUse::kUnreadable;
+    at = link_of(at, block.pool);
+  }
+  return BlockUse::kUsed;
+}
+
+}  // namespace memspy::cpython

@@ -1,0 +1,63 @@
+// The frontier of pymalloc: which free block of a size class is handed out next, and which after
+// it. The order is the allocator's own: the chain of the first pool that has room, then the blocks
+// of that pool that were never handed out, then the next pool; at last pools without a block in
+// use.
+//
+// Read while the target runs: what it does meanwhile makes an answer old, never a walk endless.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "cpython/pools/arena_list.h"
+#include "cpython/pools/pool_header.h"
+
+namespace memspy::cpython {
+
+struct FreeBlock {
+  RemoteAddr address, pool;
+  std::uint32_t size_class = 0, block_bytes = 0;
+};
+
+enum class BlockUse {
+  kUsed,
+  kFree,
+  kGone,       // its pool is in use no more, or for another class
+  kUnreadable  // now; the pool changed under the reader, perhaps
+};
+
+class Frontier {
+ public:
+  Frontier(const Layout& layout, const MemoryReader& memory) : layout_(layout), memory_(memory) {}
+
+  // As a sweep has found them last.
+  void set_used_pools(RemoteAddr used_pools) { used_pools_ = used_pools; }
+  void set_arenas(const std::vector<Arena>& arenas);
+  void set_block_bytes(std::uint32_t size_class, std::uint32_t bytes) {
+    block_bytes_[size_class % kSizeClasses] = bytes;
+  }
+
+  // The block that the `nth` allocation from now takes if nothing is given back; 0 is the next one.
+  std::optional<FreeBlock> find(std::uint32_t size_class, std::uint64_t nth);
+  BlockUse use_of(const FreeBlock& block);
+
+ private:
+  std::optional<FreeBlock> pick(RemoteAddr pool, const PoolHeader& header, std::uint64_t nth);
+  std::optional<FreeBlock> find_in_free_pools(std::uint32_t size_class, std::uint64_t nth);
+  std::optional<Arena> next_arena();
+  std::optional<Arena> next_at(RemoteAddr entry) const;
+  bool copy_pool(RemoteAddr pool);
+  RemoteAddr link_of(RemoteAddr block, RemoteAddr pool) const;
+
+  const Layout& layout_;
+  const MemoryReader& memory_;
+  RemoteAddr used_pools_;
+  std::vector<RemoteAddr> arenas_;  // their entries
+  RemoteAddr next_arena_;           // the entry that was the next one last
+  std::array<std::uint32_t, kSizeClasses> block_bytes_{};
+  std::vector<std::byte> pool_;  // a copy of one
+};
+
+}  // namespace memspy::cpython

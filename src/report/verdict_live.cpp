@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <cmath>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/byte_units.h"
+#include "base/duration.h"
+#include "report/display.h"
+#include "report/figures.h"
+#include "report/verdict_parts.h"
+
+namespace memspy::report {
+namespace {
+
+using recording::Profile;
+
+constexpr std::uint64_t kSteadyBytes = 64 << 10;  // less is what any program does
+constexpr double kNextShare = 0.05;               // a line below is not worth a word
+constexpr std::size_t kNextCount = 3;
+
+// How far shares can be off, by the number of blocks that they were told from: the standard error
+// of all of them together.
+std::string doubt(const Profile& profile, std::uint64_t growth) {
+  double squares = 0;
+  std::uint64_t blocks = 0;
+  for (const LiveRecord& live : profile.live) {
+    squares += std::pow(static_cast<double>(live.standard_error_bytes), 2);
+    blocks += live.blocks;
+  }
+  if (blocks == 0) return "";
+  return fmt::format("; told from {} blocks that were watched, shares are good to ±{}", blocks,
+                     percent(std::sqrt(squares), static_cast<double>(growth)));
+}
+
+std::string least_age(const Profile& profile) {
+  std::chrono::nanoseconds least = std::chrono::nanoseconds::max();
+  for (const LiveRecord& live : profile.live) least = std::min(least, live.survived);
+  if (profile.live.empty()) return "";
+  return fmt::format(" (survived \u2265 {})", format_duration(least));
+}
+
+}  // namespace
+
+std::string live_verdict(const Profile& profile, const recording::StackShape& shape) {
+  const RunFigures f = run_figures(profile);
+  const std::string time = format_duration(f.duration);
+  if (f.growth_bytes < kSteadyBytes) {
+    return fmt::format("steady: the heap grew by {} in {}, and {} of what was there was given back",
+                       format_bytes(f.growth_bytes), time, format_bytes(f.shrink_bytes));
+  }
+  recording::StackShape lines = shape;
+  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
+  const auto found = charges(recording::shape_stacks(profile, lines, false)).culprits;
+  const auto share = [&](std::uint64_t bytes) {
+    return percent(static_cast<double>(bytes), static_cast<double>(f.growth_bytes));
+  };
+  std::string text;
+  if (found.empty() || 2 * f.unattributed_bytes > f.growth_bytes) {
+    text = fmt::format("mostly unattributed: of {} that the heap grew by in {}, {} has no stack",
+                       format_bytes(f.growth_bytes), time, share(f.unattributed_bytes));
+    if (!found.empty()) text += fmt::format("; {} made {}", found[0].text, share(found[0].bytes));
+    return text + doubt(profile, f.growth_bytes);
+  }
+  text = fmt::format("{} made {} of the {} that the heap grew by in {} and still holds{}",
+                     found[0].text, share(found[0].bytes), format_bytes(f.growth_bytes), time,
+                     least_age(profile));
+  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
+    if (static_cast<double>(found[i].bytes) >= kNextShare * static_cast<double>(f.growth_bytes))
+      text += fmt::format("; {} {}", found[i].text, share(found[i].bytes));
+  }
+  if (f.unattributed_bytes > f.growth_bytes / 20)
+    text += fmt::format("; {} is unattributed", share(f.unattributed_bytes));
+  return text + doubt(profile, f.growth_bytes);
+}
+
+}  // namespace memspy::report

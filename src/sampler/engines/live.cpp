@@ -1,0 +1,342 @@
+#include "sampler/engines/live.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "attach/signal_choice.h"
+#include "base/duration.h"
+#include "sampler/live/thread_cpu.h"
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using attach::PerfWatch;
+using cpython::BlockContent;
+
+// A round must be longer than what it takes to begin one, and short enough for bursts not to have
+// the same four watches for long.
+constexpr std::chrono::nanoseconds kRound = 20ms, kLongestRound = 400ms;
+constexpr std::chrono::nanoseconds kSettling = 20ms;  // what lives no longer is temporary
+constexpr double kStopPrice =
+    120e-6;  // seconds: the target is held and woken, memspy reads a stack
+// Of the budget: for stops, for sweeps, and for the begins and ends of rounds.
+constexpr double kStopShare = 0.5, kSweepShare = 0.15, kRoundShare = 0.2;
+constexpr std::size_t kReviewed = 5;  // blocks of the book, at each begin or end of a round
+constexpr auto kSearchPause = 500ms;
+constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
+constexpr std::size_t kMaxWatchedThreads = 64;
+constexpr std::size_t kMaxRetired = 16;
+
+}  // namespace
+
+// Everything about one process' heap; its watches are those of all its threads.
+struct LiveEngine::Heap final : WatchPort {
+  Heap(LiveEngine& of, Target& the_target, std::unique_ptr<LiveHeap> found, std::uint64_t seed,
+       SteadyTime now)
+      : engine(of),
+        target(the_target),
+        heap(std::move(found)),
+        odds(seed),
+        purse(0, double{kWatches} * LiveWatcher::kMostStops, now),
+        content(target.interpreter()->layout(), target.memory()),
+        watcher(heap->frontier(), content, odds, book, purse, *this) {}
+
+  bool arm(std::size_t slot, RemoteAddr address) override {
+    bool any = false;
+    each_watch(slot, true, [&](PerfWatch& watch) {
+      (void)watch.take_count();
+      any = watch.arm(address) || any;
+    });
+    return any;
+  }
+  void disarm(std::size_t slot) override {
+    each_watch(slot, false, [](PerfWatch& watch) { watch.disarm(); });
+  }
+  std::uint64_t take_untold(std::size_t slot) override {
+    std::uint64_t count = 0;
+    each_watch(slot, false, [&](PerfWatch& watch) { count += watch.take_count(); });
+    return count;
+  }
+  template <typename Visit>
+  void each_watch(std::size_t slot, bool open, Visit&& visit) {
+    std::size_t watched = 0;
+    for (auto& [tid, thread] : engine.threads_) {
+      if (thread->target != &target || watched >= kMaxWatchedThreads) continue;
+      if (open && !engine.open_watches(*thread)) continue;
+      ++watched;
+      if (slot < thread->watches.size()) visit(thread->watches[slot]);
+    }
+  }
+
+  LiveEngine& engine;
+  Target& target;
+  std::unique_ptr<LiveHeap> heap;
+  LiveOdds odds;
+  LiveBook book;
+  StopPurse purse;
+  BlockContent content;
+  LiveWatcher watcher;
+  SteadyTime next_round{};
+  std::chrono::nanoseconds price{};  // of a round, moving average
+};
+
+LiveEngine::LiveEngine(EngineContext& context)
+    : PageFaultEngine(context), random_(std::random_device{}()) {}
+LiveEngine::~LiveEngine() = default;
+
+Result<Unit> LiveEngine::probe(const procfs::ProcDir& proc, Pid pid) {
+  MEMSPY_CHECK(PageFaultEngine::probe(proc, pid));
+  auto watch = PerfWatch::open(Tid{pid.value}, SIGURG);
+  if (watch.has_value()) return Unit{};
+  Error error = std::move(watch).error();
+  error.why = "--mode live watches memory with hardware watchpoints, as perf events: " + error.why;
+  error.hint =
+      "they may be taken by a debugger, or this (virtual) machine has none; --mode growth does not "
+      "need them";
+  return error;
+}
+
+LiveEngine::Heap* LiveEngine::heap_of(const Target& target) {
+  const auto it = heaps_.find(target.index().value);
+  return it == heaps_.end() ? nullptr : it->second.get();
+}
+
+void LiveEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) {
+  PageFaultEngine::start_thread(target, tid, origin);
+  auto thread = std::make_unique<Thread>();
+  thread->tid = tid;
+  thread->target = &target;
+  thread->index = roster_.thread(target, tid);
+  threads_[tid] = std::move(thread);  // watched from the next round on
+}
+
+void LiveEngine::end_thread(Tid tid) {
+  PageFaultEngine::end_thread(tid);
+  const auto it = threads_.find(tid);
+  if (it == threads_.end()) return;
+  if (pending_.thread == it->second.get()) pending_ = {};
+  Target* target = it->second->target;
+  threads_.erase(it);
+  const auto of_it = [&](const auto& entry) { return entry.second->target == target; };
+  if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
+  heaps_.erase(target->index().value);
+  next_search_.erase(target->index().value);
+}
+
+// Opened when a round needs them: most threads of a server that starts one for each request are
+// over before.
+bool LiveEngine::open_watches(Thread& thread) {
+  if (!thread.watches.empty() || thread.refused) return !thread.refused;
+  const auto status = context_.proc.status(thread.target->pid(), thread.tid);
+  const auto signal = status.has_value() ? attach::choose_signal(*status) : std::nullopt;
+  if (!signal) return false;
+  for (std::size_t i = 0; i < kWatches; ++i) {
+    auto watch = PerfWatch::open(thread.tid, *signal);
+    if (!watch.has_value()) break;  // a debugger has some of them: the rest will do
+    thread.watches.push_back(std::move(watch).value());
+  }
+  thread.signal = *signal;
+  thread.refused = thread.watches.empty();
+  return !thread.refused;
+}
+
+void LiveEngine::check_signals() {
+  for (auto& [tid, thread] : threads_) {
+    if (thread->watches.empty()) continue;
+    const auto status = context_.proc.status(thread->target->pid(), tid);
+    if (!status.has_value() || attach::signal_free(*status, thread->signal)) continue;
+    for (const PerfWatch& watch : thread->watches)
+      thread->retired.emplace_back(thread->signal, watch.fd());
+    if (thread->retired.size() > kMaxRetired)
+      thread->retired.erase(thread->retired.begin(), thread->retired.end() - kMaxRetired);
+    thread->watches.clear();
+  }
+}
+
+// --- a watched block is written to: the thread stands still ---
+
+bool LiveEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
+  return (stop.signal == thread.signal &&
+          std::any_of(thread.watches.begin(), thread.watches.end(),
+                      [&](const PerfWatch& watch) { return stop.is_of(watch.fd()); })) ||
+         std::any_of(thread.retired.begin(), thread.retired.end(), [&](const auto& event) {
+           return stop.signal == event.first && stop.is_of(event.second);
+         });
+}
+
+// One signal may stand for several events, those of the engine below included: all are asked.
+bool LiveEngine::on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) {
+  const auto begin = std::chrono::steady_clock::now();
+  pending_ = {};
+  const auto it = threads_.find(tid);
+  if (it == threads_.end()) return PageFaultEngine::on_signal(pid, tid, stop);
+  Thread& thread = *it->second;
+  Heap* heap = heap_of(*thread.target);
+  if (heap != nullptr && !thread.watches.empty()) take_writes(thread, *heap);
+  const bool ours = is_ours(thread, stop);
+  if (!ours && pending_.writes.empty()) return PageFaultEngine::on_signal(pid, tid, stop);
+  pending_.active = true;
+  pending_.begin = begin;
+  pending_.thread = &thread;
+  if (!pending_.writes.empty()) read_stack(thread);
+  if (ours) return true;
+  pending_.faulted = PageFaultEngine::on_signal(pid, tid, stop);
+  pending_.active = pending_.faulted;
+  return pending_.faulted;
+}
+
+void LiveEngine::take_writes(Thread& thread, Heap& heap) {
+  for (std::size_t i = 0; i < thread.watches.size(); ++i) {
+    if (thread.watches[i].take_count() == 0) continue;
+    const auto address = heap.watcher.watched(i);
+    if (!address) continue;
+    pending_.writes.emplace_back(i, heap.content.judge(*address - BlockContent::kMark));
+  }
+}
+
+void LiveEngine::read_stack(Thread& thread) {
+  auto* reader = thread.target->reader();
+  const auto thread_id = seizure_.fs_base(thread.tid);
+  const RemoteAddr state =
+      reader != nullptr && thread_id ? reader->find_thread_state(*thread_id) : RemoteAddr{};
+  pending_.python = static_cast<bool>(state);
+  if (!state) return;
+  pending_.readable =
+      reader->capture(state, stack_, pending_.begin + context_.options.max_pause).has_value();
+}
+
+void LiveEngine::on_resumed(Pid pid, Tid tid) {
+  if (!pending_.active) return PageFaultEngine::on_resumed(pid, tid);
+  const Pending stop = std::exchange(pending_, Pending{});
+  const auto now = std::chrono::steady_clock::now();
+  if (stop.faulted) {
+    PageFaultEngine::on_resumed(pid, tid);
+  } else {
+    context_.counters.pauses.add(now - stop.begin);
+  }
+  Heap* heap = heap_of(*stop.thread->target);
+  if (heap == nullptr || stop.writes.empty()) return;
+  std::optional<LiveOwner> owner;
+  Target& target = *stop.thread->target;
+  if (stop.readable) {
+    const StackId stack = stack_.frames.empty()
+                              ? interner_.marker("[outside Python]")
+                              : interner_.python_stack(target.index(), *target.reader(), stack_);
+    owner = LiveOwner{stop.thread->index, stack};
+    context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
+  } else if (stop.python) {
+    context_.counters.rejected.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    owner = LiveOwner{stop.thread->index, interner_.marker("[native thread]")};
+  }
+  const bool collecting = stop.readable && stack_.collecting;
+  for (const auto& [slot, write] : stop.writes)
+    heap->watcher.on_write(slot, write, collecting, owner, now);
+}
+
+// --- rounds ---
+
+void LiveEngine::look_for_heap(Target& target) {
+  if (!target.has_interpreter() || heaps_.contains(target.index().value)) return;
+  const auto now = std::chrono::steady_clock::now();
+  SteadyTime& next = next_search_[target.index().value];
+  if (now < next) return;
+  const bool first = next == SteadyTime{};
+  next = now + kSearchPause;
+  auto found = LiveHeap::open(context_.proc, target);
+  if (found.has_value()) {
+    heaps_[target.index().value] =
+        std::make_unique<Heap>(*this, target, std::move(found).value(), random_(), now);
+  } else if (!first && next_search_.size() > 0) {
+    note_gap(target, found.error());
+    next = now + 60s;
+  }
+}
+
+void LiveEngine::note_gap(const Target& target, const Error& error) {
+  Gap gap;
+  gap.time = std::chrono::steady_clock::now() - context_.start;
+  gap.process = target.index();
+  gap.reason = "only what lies outside of pymalloc is seen: " + describe(error);
+  context_.queue.push(std::move(gap));
+}
+
+void LiveEngine::work() {
+  PageFaultEngine::work();
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= next_signal_check_) {
+    next_signal_check_ = now + kSignalCheckPause;
+    check_signals();
+  }
+  for (const auto& [pid, target] : roster_.processes()) look_for_heap(*target);
+  next_round_ = now + 50ms;
+  for (auto& [index, heap] : heaps_) {
+    advance(*heap, now);
+    next_round_ = std::min(next_round_, heap->next_round);
+    if (heap->heap->sweeping()) next_round_ = now;
+  }
+}
+
+void LiveEngine::advance(Heap& heap, SteadyTime now) {
+  const double budget = context_.options.budget_percent / 100;
+  const double thrift = context_.thrift.load(std::memory_order_relaxed);
+  heap.purse.set_rate(budget * thrift * kStopShare / kStopPrice);
+  if (now >= heap.next_round) {
+    const auto least = earned_by(2 * heap.price, budget * thrift * kRoundShare) - kSettling;
+    const auto length = std::clamp<std::chrono::nanoseconds>(least, kRound, kLongestRound);
+    std::uniform_real_distribution<double> jitter(0.75, 1.25);
+    heap.watcher.set_round(std::chrono::nanoseconds(static_cast<std::int64_t>(
+                               jitter(random_) * static_cast<double>(length.count()))),
+                           kSettling);
+    heap.heap->tell(heap.odds, length);
+    const auto begin = thread_cpu();
+    heap.next_round = heap.watcher.advance(std::chrono::steady_clock::now());
+    heap.watcher.review(kReviewed);
+    const auto price = thread_cpu() - begin;
+    heap.price = heap.price == 0ns ? price : (7 * heap.price + price) / 8;
+  }
+  if (heap.heap->advance(now, budget * thrift * kSweepShare)) publish(heap);
+}
+
+std::chrono::nanoseconds LiveEngine::pause() {
+  const auto left = next_round_ - std::chrono::steady_clock::now();
+  return std::clamp<std::chrono::nanoseconds>(left, 0ns, PageFaultEngine::pause());
+}
+
+void LiveEngine::publish(Heap& heap) {
+  LiveProfiled event;
+  event.process = heap.target.index();
+  LiveProfile profile = heap.book.profile(heap.heap->growth(), std::chrono::steady_clock::now(),
+                                          context_.options.least_age);
+  profile.counts = heap.watcher.counts();
+  event.profile = std::make_shared<const LiveProfile>(std::move(profile));
+  for (const cpython::Arena& arena : heap.heap->arenas())
+    event.arenas.emplace_back(arena.start, arena.bytes);
+  std::sort(event.arenas.begin(), event.arenas.end());
+  event.pages = interner_.marker("[pymalloc arena]");
+  context_.queue.push(std::move(event));
+}
+
+// The last look: no watch is left, then the heap as it is now, and what is still there of the book.
+void LiveEngine::cease() {
+  for (auto& [index, heap] : heaps_) heap->watcher.cease();
+  PageFaultEngine::cease();
+  std::vector<std::uint32_t> indexes;
+  for (auto& [index, heap] : heaps_) indexes.push_back(index);
+  for (const std::uint32_t index : indexes) {
+    const auto there = [&] { return heaps_.contains(index); };
+    if (there()) heaps_.at(index)->heap->sweep_anew();
+    while (there() && heaps_.at(index)->heap->sweeping()) {
+      (void)heaps_.at(index)->heap->advance(std::chrono::steady_clock::now(), 1);
+      seizure_.dispatch();  // nobody waits for the end of a sweep
+    }
+    if (!there()) continue;
+    heaps_.at(index)->watcher.review_all();
+    publish(*heaps_.at(index));
+  }
+}
+
+}  // namespace memspy::sampler

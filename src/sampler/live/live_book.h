@@ -1,0 +1,87 @@
+// The estimate behind `--mode live`. How much each size class has grown is known exactly; who made
+// it grow is known of a sample of its blocks, each with a weight: those of them that are still
+// there share the growth of their class out. What no sample tells of stays with nobody.
+//
+// Pure; tracer thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "base/clock.h"
+#include "cpython/pools/frontier.h"
+#include "memspy/frame.h"
+#include "memspy/process.h"
+
+namespace memspy::sampler {
+
+struct LiveOwner {
+  ThreadIndex thread;
+  StackId stack;
+  auto operator<=>(const LiveOwner&) const = default;
+};
+
+// A block that was watched, taken and kept.
+struct LiveBlock {
+  cpython::FreeBlock block;
+  std::optional<LiveOwner> owner;  // none: nobody was seen to take it
+  double weight = 0;
+  SteadyTime taken{};
+  std::vector<std::byte> content;  // its first bytes, once it was settled
+};
+
+struct LiveShare {
+  LiveOwner owner;
+  std::uint64_t bytes = 0;
+  double variance = 0;  // of the bytes
+  std::uint32_t blocks = 0;
+  std::chrono::nanoseconds youngest{};  // how long its youngest block has been seen to live
+};
+
+// How the watching went.
+struct WatchCounts {
+  std::uint64_t drawn = 0;
+  std::uint64_t missed = 0;                 // the frontier had not come so far
+  std::uint64_t late = 0;                   // taken before it was watched
+  std::uint64_t kept = 0, kept_unseen = 0;  // for good; by nobody that was seen
+  std::uint64_t temporary = 0;              // given back
+  std::uint64_t worn = 0;                   // written to more often than a watch may stop
+  std::uint64_t gone = 0;                   // kept, and given back later
+  std::uint64_t stops = 0;
+};
+
+// Of a process' heap since the run began. attributed + unattributed - shrunk is its net growth.
+struct LiveProfile {
+  std::vector<LiveShare> shares;
+  std::uint64_t unattributed_bytes = 0;
+  std::uint64_t shrunk_bytes = 0;  // of the classes that have fewer blocks than at the start
+  WatchCounts counts;
+  std::uint64_t attributed_bytes() const;
+};
+
+class LiveBook {
+ public:
+  static constexpr std::size_t kMaxBlocks = 8192;
+
+  // When there are too many, half of them goes, by lot, and the others count twice.
+  void add(LiveBlock block);
+  std::size_t size() const { return blocks_.size(); }
+  LiveBlock& at(std::size_t i) { return blocks_[i]; }
+  void drop(std::size_t i);  // it is gone; the last takes its place
+
+  // `growth`: of each class in bytes, since the start. Only blocks that have lived for `least_age`
+  // count.
+  LiveProfile profile(const std::array<std::int64_t, cpython::kSizeClasses>& growth, SteadyTime now,
+                      std::chrono::nanoseconds least_age) const;
+
+ private:
+  std::vector<LiveBlock> blocks_;
+  std::mt19937_64 random_{42};
+};
+
+}  // namespace memspy::sampler

@@ -1,0 +1,128 @@
+#include "sampler/live/live_heap.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "attach/resident_memory.h"
+#include "base/duration.h"
+#include "sampler/live/thread_cpu.h"
+#include "symbolize/module_index.h"
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using cpython::kSizeClasses;
+
+constexpr std::size_t kSlice = 512;  // headers between two looks at the stops: 0.4 ms
+// The first passes come quickly: without two of them nobody knows what grows.
+constexpr std::chrono::nanoseconds kFirstPause = 100ms, kShortestPause = 500ms, kLongestPause = 30s;
+constexpr int kFirstPasses = 4;
+constexpr double kNewest = 0.4;    // weight of the last interval in the moving average
+constexpr double kPausing = 0.25;  // of its mean growth, that a class is never thought below
+
+}  // namespace
+
+LiveHeap::LiveHeap(const procfs::ProcDir& proc, const Target& target, cpython::ArenaList list)
+    : proc_(proc),
+      target_(target),
+      list_(std::move(list)),
+      sweep_(target.interpreter()->layout()),
+      frontier_(target.interpreter()->layout(), target.memory()) {}
+
+Result<std::unique_ptr<LiveHeap>> LiveHeap::open(const procfs::ProcDir& proc,
+                                                 const Target& target) {
+  MEMSPY_TRY(map, proc.maps(target.pid()));
+  MEMSPY_TRY(resident, attach::ResidentMemory::open(proc, target.pid(), target.memory()));
+  const symbolize::ModuleIndex modules(proc, target.pid(), map, target.memory());
+  MEMSPY_TRY(list, cpython::ArenaList::find(*target.interpreter(), target.memory(), resident, map,
+                                            modules));
+  return std::unique_ptr<LiveHeap>(new LiveHeap(proc, target, std::move(list)));
+}
+
+void LiveHeap::begin_pass() {
+  const auto map = proc_.maps(target_.pid());
+  auto arenas =
+      map.has_value() ? list_.read(target_.memory(), *map) : std::vector<cpython::Arena>();
+  const auto same = [](const cpython::Arena& a, const cpython::Arena& b) {
+    return a.start == b.start && a.bytes == b.bytes;
+  };
+  arenas_changed_ = arenas_changed_ ||
+                    !std::equal(arenas.begin(), arenas.end(), arenas_.begin(), arenas_.end(), same);
+  arenas_ = arenas;
+  frontier_.set_arenas(arenas_);
+  sweep_.begin(std::move(arenas));
+  price_ = {};
+}
+
+void LiveHeap::slice(std::size_t headers) {
+  const auto begin = thread_cpu();
+  if (!sweep_.under_way()) begin_pass();
+  const bool done = sweep_.step(target_.memory(), headers);
+  price_ += thread_cpu() - begin;
+  if (done) end_pass(std::chrono::steady_clock::now());
+}
+
+void LiveHeap::end_pass(SteadyTime now) {
+  const cpython::PoolCounts& counts = sweep_.counts();
+  // All at once: it is the process that has gone, or its memory cannot be read.
+  if (counts.pools == 0) return;
+  frontier_.set_used_pools(sweep_.used_pools());
+  if (!start_) start_ = counts, start_time_ = now;
+  const double seconds = to_seconds(now - last_time_);
+  for (std::uint32_t c = 0; c < kSizeClasses; ++c) {
+    if (counts.block_bytes[c] != 0) frontier_.set_block_bytes(c, counts.block_bytes[c]);
+    if (passes_ == 0) continue;
+    const double rate =
+        (static_cast<double>(counts.used[c]) - static_cast<double>(last_.used[c])) / seconds;
+    double& mean = blocks_per_second_[c];
+    mean = passes_ == 1 ? rate : (1 - kNewest) * mean + kNewest * rate;
+  }
+  last_ = counts;
+  last_time_ = now;
+  ++passes_;
+}
+
+bool LiveHeap::advance(SteadyTime now, double share) {
+  if (!sweep_.under_way() && now < next_pass_) return false;
+  const int before = passes_;
+  slice(kSlice);
+  if (sweep_.under_way()) return false;
+  const auto earned = earned_by(price_, share);
+  const auto least = passes_ < kFirstPasses ? kFirstPause : kShortestPause;
+  next_pass_ = now + std::clamp<std::chrono::nanoseconds>(earned, least, kLongestPause);
+  return passes_ != before;
+}
+
+void LiveHeap::tell(LiveOdds& odds, std::chrono::nanoseconds round) const {
+  const Growth all = growth();
+  for (std::uint32_t c = 0; c < kSizeClasses; ++c) {
+    // A class that has fewer blocks than at the start has no growth to share out, whatever it does
+    // at the moment.
+    if (all[c] <= 0) {
+      odds.set_growth(c, 0, 0);
+      continue;
+    }
+    // One that pauses may go on at any time.
+    const double mean = static_cast<double>(all[c]) / last_.block_bytes[c] /
+                        std::max(to_seconds(last_time_ - start_time_), 1e-3);
+    const double blocks = std::max(blocks_per_second_[c], kPausing * mean) * to_seconds(round);
+    odds.set_growth(c, blocks, blocks * last_.block_bytes[c]);
+  }
+}
+
+LiveHeap::Growth LiveHeap::growth() const {
+  Growth growth{};
+  if (!start_) return growth;
+  for (std::size_t c = 0; c < kSizeClasses; ++c) {
+    const std::uint64_t bytes = std::max(last_.block_bytes[c], start_->block_bytes[c]);
+    growth[c] =
+        (static_cast<std::int64_t>(last_.used[c]) - static_cast<std::int64_t>(start_->used[c])) *
+        static_cast<std::int64_t>(bytes);
+  }
+  return growth;
+}
+
+bool LiveHeap::take_arena_change() { return std::exchange(arenas_changed_, false); }
+
+}  // namespace memspy::sampler

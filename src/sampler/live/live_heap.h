@@ -1,0 +1,66 @@
+// One process' heap under `--mode live`: sweeps that say how much each size class has grown, paced
+// by what they cost, and the frontier that says which block is next. Tracer thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "cpython/pools/arena_list.h"
+#include "cpython/pools/frontier.h"
+#include "cpython/pools/pool_sweep.h"
+#include "procfs/proc_dir.h"
+#include "sampler/live/live_odds.h"
+#include "sampler/target.h"
+
+namespace memspy::sampler {
+
+class LiveHeap {
+ public:
+  using Growth = std::array<std::int64_t, cpython::kSizeClasses>;  // bytes
+
+  // kUnsupported: pymalloc is not in use.
+  static Result<std::unique_ptr<LiveHeap>> open(const procfs::ProcDir& proc, const Target& target);
+
+  // Sweeps on by one slice, where a pass is due or under way, for a share of one core's time. True:
+  // a pass has ended.
+  bool advance(SteadyTime now, double share);
+  // A pass is under way: stops are to be answered, and then it goes on.
+  bool sweeping() const { return sweep_.under_way(); }
+  // A pass from the begin, whatever is due: how the heap stands at the end.
+  void sweep_anew() { begin_pass(); }
+
+  // Tells the odds how each class grows in a round of this length.
+  void tell(LiveOdds& odds, std::chrono::nanoseconds round) const;
+  // Since the first pass; zero before the second.
+  Growth growth() const;
+  bool has_start() const { return start_.has_value(); }
+  cpython::Frontier& frontier() { return frontier_; }
+  const std::vector<cpython::Arena>& arenas() const { return arenas_; }
+  // Arenas have come or gone since the last call.
+  bool take_arena_change();
+
+ private:
+  LiveHeap(const procfs::ProcDir& proc, const Target& target, cpython::ArenaList list);
+  void begin_pass();
+  void slice(std::size_t headers);
+  void end_pass(SteadyTime now);
+
+  const procfs::ProcDir& proc_;
+  const Target& target_;
+  cpython::ArenaList list_;
+  cpython::PoolSweep sweep_;
+  cpython::Frontier frontier_;
+  std::vector<cpython::Arena> arenas_;
+  std::optional<cpython::PoolCounts> start_;
+  cpython::PoolCounts last_;
+  SteadyTime start_time_{}, last_time_{}, next_pass_{};
+  std::chrono::nanoseconds price_{};                               // of the pass under way, so far
+  std::array<double, cpython::kSizeClasses> blocks_per_second_{};  // moving average
+  int passes_ = 0;
+  bool arenas_changed_ = true;
+};
+
+}  // namespace memspy::sampler

@@ -1,0 +1,179 @@
+#include "sampler/live/live_watcher.h"
+
+#include <utility>
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using cpython::BlockUse;
+using Write = cpython::BlockContent::Write;
+
+constexpr auto kRest = 50ms;  // while nothing grows
+
+}  // namespace
+
+SteadyTime LiveWatcher::advance(SteadyTime now) {
+  if (now < end_) return end_;
+  switch (phase_) {
+    case Phase::kWatching:
+      end_round();
+      phase_ = Phase::kSettling;
+      end_ = now + settling_;
+      return end_;
+    case Phase::kSettling:
+      judge(now);
+      break;
+    case Phase::kResting:
+      break;
+  }
+  odds_.next_round();
+  if (!odds_.grows()) {
+    phase_ = Phase::kResting;
+    end_ = now + kRest;
+    return end_;
+  }
+  draw(now);
+  phase_ = Phase::kWatching;
+  end_ = round_end_ = std::chrono::steady_clock::time_point(now) + round_;
+  return end_;
+}
+
+// Blocks first, then watches: the less time between, the fewer are taken meanwhile.
+void LiveWatcher::draw(SteadyTime now) {
+  std::size_t draws = 0;
+  while (draws < kWatches && purse_.take(kMostStops, now)) ++draws;
+  for (std::size_t i = 0; i < draws; ++i) {
+    const LiveOdds::Draw draw = odds_.draw();
+    ++counts_.drawn;
+    const auto block = frontier_.find(draw.size_class, draw.nth);
+    Slot& slot = slots_[i];
+    slot = {};
+    bool twice = !block;
+    for (std::size_t k = 0; block && k < i; ++k)
+      twice =
+          twice || (slots_[k].state == State::kArmed && slots_[k].block.address == block->address);
+    if (twice) {
+      ++counts_.missed;
+      purse_.give_back(kMostStops);
+      continue;
+    }
+    slot.block = *block;
+    slot.nth = draw.nth;
+    slot.weight = draw.weight / static_cast<double>(draws);
+    slot.state = State::kArmed;
+    const bool armed = port_.arm(i, block->address + cpython::BlockContent::kMark);
+    if (armed && frontier_.use_of(*block) == BlockUse::kFree) continue;
+    if (slot.state != State::kArmed) continue;  // written to already: somebody was seen
+    ++counts_.late;
+    retire(i);
+  }
+}
+
+void LiveWatcher::retire(std::size_t i) {
+  Slot& slot = slots_[i];
+  if (slot.state != State::kIdle && slot.state != State::kWorn) {
+    port_.disarm(i);
+    purse_.give_back(kMostStops - slot.stops);
+  }
+  slot = {};
+}
+
+void LiveWatcher::on_write(std::size_t i, Write write, bool collecting,
+                           std::optional<LiveOwner> owner, SteadyTime now) {
+  Slot& slot = slots_[i];
+  if (slot.state != State::kArmed && slot.state != State::kTaken) return;
+  ++slot.stops;
+  ++counts_.stops;
+  const bool old = slot.state == State::kTaken && (write == Write::kLink || collecting);
+  if (!old) {
+    if (slot.state == State::kArmed) odds_.note_taken(slot.block.size_class, slot.nth);
+    slot.state = State::kTaken;
+    slot.owner = owner;
+    slot.taken = now;
+  }
+  if (slot.stops < kMostStops) return;
+  ++counts_.worn;
+  port_.disarm(i);
+  slot.state = State::kWorn;
+}
+
+void LiveWatcher::end_round() {
+  for (std::size_t i = 0; i < kWatches; ++i) end_watch(i);
+}
+
+// One that was taken goes on being watched: whoever takes it anew while it settles has the wrong
+// round, and nobody else may count.
+void LiveWatcher::end_watch(std::size_t i) {
+  Slot& slot = slots_[i];
+  if (slot.state == State::kIdle) return;
+  if (slot.state == State::kTaken && port_.take_untold(i) == 0) return;
+  if (slot.state == State::kArmed && frontier_.use_of(slot.block) != BlockUse::kUsed) {
+    ++counts_.missed;
+    return retire(i);
+  }
+  if (slot.state != State::kWorn) {
+    port_.disarm(i);
+    purse_.give_back(kMostStops - slot.stops);
+  }
+  slot.state = State::kUnseen;
+  slot.owner.reset();
+  slot.taken = round_end_;
+  slot.content = content_.copy(slot.block.address, slot.block.block_bytes);
+}
+
+void LiveWatcher::judge(SteadyTime now) {
+  for (std::size_t i = 0; i < kWatches; ++i) judge(i, now);
+}
+
+void LiveWatcher::judge(std::size_t i, SteadyTime) {
+  Slot& slot = slots_[i];
+  if (slot.state == State::kUnseen) {
+    const auto content = content_.copy(slot.block.address, slot.block.block_bytes);
+    const bool kept = frontier_.use_of(slot.block) == BlockUse::kUsed &&
+                      content_.same_object(slot.content, content);
+    ++(kept ? counts_.kept_unseen : counts_.temporary);
+    if (kept) book_.add({slot.block, {}, slot.weight, slot.taken, content});
+    slot = {};
+    return;
+  }
+  if (slot.state == State::kTaken) {
+    const bool whose = slot.taken <= round_end_ && port_.take_untold(i) == 0;
+    const bool kept = whose && frontier_.use_of(slot.block) == BlockUse::kUsed;
+    ++(kept ? counts_.kept : counts_.temporary);
+    if (kept) {
+      book_.add({slot.block, slot.owner, slot.weight, slot.taken,
+                 content_.copy(slot.block.address, slot.block.block_bytes)});
+    }
+  }
+  retire(i);
+}
+
+void LiveWatcher::review(std::size_t count) {
+  for (std::size_t n = 0; n < count && book_.size() > 0; ++n) {
+    if (cursor_ == 0 || cursor_ > book_.size()) cursor_ = book_.size();
+    const std::size_t i = --cursor_;  // backwards: what is dropped is replaced by one seen before
+    LiveBlock& kept = book_.at(i);
+    const BlockUse use = frontier_.use_of(kept.block);
+    if (use == BlockUse::kUnreadable) continue;
+    const bool there = use == BlockUse::kUsed &&
+                       content_.same_object(
+                           kept.content, content_.copy(kept.block.address, kept.block.block_bytes));
+    if (there) continue;
+    book_.drop(i);
+    ++counts_.gone;
+  }
+}
+
+void LiveWatcher::cease() {
+  for (std::size_t i = 0; i < kWatches; ++i) retire(i);
+  phase_ = Phase::kResting;
+}
+
+std::optional<RemoteAddr> LiveWatcher::watched(std::size_t i) const {
+  const Slot& slot = slots_[i];
+  if (slot.state != State::kArmed && slot.state != State::kTaken) return std::nullopt;
+  return slot.block.address + cpython::BlockContent::kMark;
+}
+
+}  // namespace memspy::sampler

@@ -1,0 +1,35 @@
+// How many more stops watchpoints may cause. Each watch that is set takes what it may need at most,
+// and gives back what it did not: so none is cut short because another was busy, which would favour
+// quiet blocks.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/clock.h"
+#include "base/duration.h"
+
+namespace memspy::sampler {
+
+class StopPurse {
+ public:
+  // `most`: how many can be saved up.
+  StopPurse(double per_second, double most, SteadyTime now)
+      : per_second_(per_second), most_(most), balance_(most), last_(now) {}
+
+  void set_rate(double per_second) { per_second_ = per_second; }
+  bool take(double stops, SteadyTime now) {
+    balance_ = std::min(most_, balance_ + per_second_ * to_seconds(now - last_));
+    last_ = now;
+    if (balance_ < stops) return false;
+    balance_ -= stops;
+    return true;
+  }
+  void give_back(double stops) { balance_ += stops; }
+
+ private:
+  double per_second_, most_, balance_;
+  SteadyTime last_;
+};
+
+}  // namespace memspy::sampler

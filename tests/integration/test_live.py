@@ -1,0 +1,81 @@
+"""`--mode live`: who makes the heap grow, while RSS is flat because what was given back is filled again."""
+import unittest
+
+import harness
+import profiles
+
+SECONDS = 8
+CHURN = 0.01  # of the profile, on functions that keep nothing
+# Total variation distance, for some 300 blocks of unequal weight; the benchmark has the figures.
+DISTANCE = 0.15
+
+
+class Live(harness.PythonCase):
+    def record(self, *arguments, options=(), seconds=SECONDS):
+        target = harness.Target(self.python.command(harness.WORKLOADS / "refill.py", "--duration",
+                                                    seconds, *arguments))
+        self.addCleanup(target.end)
+        target.hear("ready")
+        out = self.folder / "out.memspy"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "live", *options)
+        memspy.until_attached(target.pid)
+        target.ask("go", "done", deadline=seconds + 60)
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        truth = target.ask("truth")
+        self.assert_untouched(target.pid)
+        folded = self.folder / "out.folded"
+        report = self.run_memspy("report", out, "-o", folded)
+        self.assertEqual(report.code, 0, str(report))
+        return truth, profiles.Folded(folded), run, out
+
+    def by_function(self, truth, folded):
+        names = list(truth["functions"]) + truth["churners"]
+        return folded.by_function("refill.py", names)
+
+    def assert_flat(self, truth):
+        grown = sum(truth["functions"].values())
+        self.assertLess(truth["rss_end"] - truth["rss_start"], grown / 4, truth)
+
+    def test_keepers_that_share_size_classes_beside_temporaries(self):
+        truth, folded, run, out = self.record()
+        self.assert_flat(truth)
+        ours = self.by_function(truth, folded)
+        self.assertLess(profiles.distance(ours, truth["functions"]), DISTANCE, f"{ours}\n{truth}\n{run}")
+        churn = sum(ours.get(name, 0) for name in truth["churners"])
+        self.assertLess(churn, CHURN * folded.total(), f"{ours}\n{run}")
+        # The sum is what the sweeps have counted, not what the samples say.
+        grown = sum(truth["functions"].values())
+        self.assertLess(abs(folded.total() - grown), 0.05 * grown, f"{folded.total()} {truth}\n{run}")
+        self.check_report(out, run)
+
+    def check_report(self, out, run):
+        report = self.run_memspy("report", out)
+        self.assertIn("mode live", report.out)
+        self.assertIn("that the heap grew by in", report.out)
+        self.assertIn("survived", report.out)
+        summary = run.json()
+        self.assertEqual(summary["attributed_bytes"] + summary["unattributed_bytes"],
+                         summary["growth_bytes"])
+        self.assertGreater(summary["counters"]["pymalloc_growth_bytes"], 0)
+
+    def test_several_threads(self):
+        truth, folded, run, _ = self.record("--threads", 3)
+        ours = self.by_function(truth, folded)
+        self.assertLess(profiles.distance(ours, truth["functions"]), DISTANCE, f"{ours}\n{truth}\n{run}")
+        churn = sum(ours.get(name, 0) for name in truth["churners"])
+        self.assertLess(churn, CHURN * folded.total(), f"{ours}\n{run}")
+
+    def test_a_leak_of_one_per_cent_of_the_traffic_comes_first(self):
+        truth, folded, run, _ = self.record("--leak", 99, "--rate", 1000)
+        ours = self.by_function(truth, folded)
+        ours.pop("[unattributed]", None)
+        self.assertEqual(max(ours, key=ours.get), "remember", f"{ours}\n{truth}\n{run}")
+
+    def test_what_is_too_young_does_not_count(self):
+        truth, folded, run, _ = self.record(options=("--min-age", "1h"), seconds=3)
+        self.assertNotIn("keep_rows", self.by_function(truth, folded), str(run))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,317 @@
+// The estimator of mode live: what is drawn, weighed and shared out; and whole rounds of watching
+// an allocator that works in a fake memory, where what each function keeps is known.
+#include <cmath>
+
+#include "cpython/layouts.h"
+#include "cpython/pools/pool_sweep.h"
+#include "sampler/live/live_heap.h"
+#include "sampler/live/live_watcher.h"
+#include "support/pymalloc_image.h"
+#include "support/result_matchers.h"
+
+namespace memspy::sampler {
+namespace {
+
+using namespace std::chrono_literals;
+using cpython::BlockContent;
+using testing::PymallocImage;
+using testing::PyProcess;
+
+constexpr SteadyTime kStart{1h};
+LiveOwner owner(std::uint32_t stack) { return {ThreadIndex{1}, StackId{stack}}; }
+
+LiveBlock block(std::uint32_t size_class, std::optional<LiveOwner> by, double weight) {
+  LiveBlock made;
+  made.block.size_class = size_class;
+  made.owner = by;
+  made.weight = weight;
+  made.taken = kStart;
+  return made;
+}
+
+TEST(LiveOdds, TheChancesOfAClassAddUpToOne) {
+  LiveOdds odds(1);
+  odds.set_growth(5, 40, 4000);
+  double sum = 0;
+  for (std::uint64_t n = 0; n < 2000; ++n) sum += odds.chance(5, n);
+  EXPECT_NEAR(sum, 1, 1e-9);
+}
+
+TEST(LiveOdds, DrawsByItsChances) {
+  LiveOdds odds(1);
+  odds.set_growth(5, 40, 4000);
+  odds.set_growth(9, 10, 1000);
+  constexpr int kDraws = 200000;
+  std::array<int, 4> drawn{};
+  double weight = 0;
+  for (int i = 0; i < kDraws; ++i) {
+    const auto draw = odds.draw();
+    drawn[0] += draw.size_class == 5;
+    drawn[1] += draw.size_class == 5 && draw.nth == 0;
+    drawn[2] += draw.size_class == 5 && draw.nth == 79;
+    drawn[3] += draw.size_class == 5 && draw.nth == 300;
+    if (draw.size_class == 9 && draw.nth < 20) weight += draw.weight / kDraws;
+  }
+  const auto share = [](int n) { return static_cast<double>(n) / kDraws; };
+  EXPECT_NEAR(share(drawn[0]), odds.class_chance(5), 0.005);
+  for (const auto& [i, n] : {std::pair{1, 0}, {2, 79}, {3, 300}})
+    EXPECT_NEAR(share(drawn[i]) / (odds.class_chance(5) * odds.chance(5, n)), 1, 0.2) << n;
+  // Each of twenty blocks counts once, whatever its chance.
+  EXPECT_NEAR(weight, 20, 1);
+}
+
+TEST(LiveOdds, ReachesAsFarAsBlocksWereTaken) {
+  LiveOdds odds(1);
+  odds.set_growth(5, 1, 100);
+  EXPECT_EQ(odds.chance(5, 5000), 0);
+  odds.note_taken(5, 4000);
+  EXPECT_GT(odds.chance(5, 5000), 0);
+  for (int i = 0; i < 2000; ++i) odds.next_round();
+  EXPECT_EQ(odds.chance(5, 5000), 0);
+}
+
+TEST(LiveBook, SharesTheGrowthOfEachClassOutByWeight) {
+  LiveBook book;
+  book.add(block(3, owner(1), 30));
+  book.add(block(3, owner(2), 10));
+  book.add(block(7, owner(2), 1));
+  LiveHeap::Growth growth{};
+  growth[3] = 4000, growth[7] = 100, growth[9] = 500, growth[11] = -64;
+  const LiveProfile profile = book.profile(growth, kStart + 1s, 0s);
+  ASSERT_EQ(profile.shares.size(), 2U);
+  EXPECT_EQ(profile.shares[0].bytes, 3000U);
+  EXPECT_EQ(profile.shares[1].bytes, 1100U);
+  EXPECT_EQ(profile.shares[1].blocks, 2U);
+  EXPECT_EQ(profile.unattributed_bytes, 500U);
+  EXPECT_EQ(profile.shrunk_bytes, 64U);
+  EXPECT_EQ(profile.shares[0].youngest, 1s);
+}
+
+TEST(LiveBook, WhatNobodyWasSeenToTakeStaysWithNobody) {
+  LiveBook book;
+  book.add(block(3, owner(1), 30));
+  book.add(block(3, std::nullopt, 10));
+  LiveHeap::Growth growth{};
+  growth[3] = 4000;
+  const LiveProfile profile = book.profile(growth, kStart + 1s, 0s);
+  EXPECT_EQ(profile.shares.at(0).bytes, 3000U);
+  EXPECT_EQ(profile.unattributed_bytes, 1000U);
+}
+
+TEST(LiveBook, CountsOnlyWhatIsOldEnough) {
+  LiveBook book;
+  book.add(block(3, owner(1), 1));
+  LiveBlock young = block(3, owner(2), 9);
+  young.taken = kStart + 900ms;
+  book.add(young);
+  LiveHeap::Growth growth{};
+  growth[3] = 1000;
+  EXPECT_EQ(book.profile(growth, kStart + 1s, 500ms).shares.size(), 1U);
+  EXPECT_EQ(book.profile(growth, kStart + 1s, 50ms).shares.size(), 2U);
+}
+
+TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
+  LiveHeap::Growth growth{};
+  growth[3] = 1000000;
+  const auto error = [&](int blocks) {
+    LiveBook book;
+    for (int i = 0; i < blocks; ++i) book.add(block(3, owner(1 + i % 2), 1));
+    return std::sqrt(book.profile(growth, kStart + 1s, 0s).shares.at(0).variance);
+  };
+  EXPECT_NEAR(error(100), 50000, 500);  // sqrt(p (1 - p) / n) of the growth
+  EXPECT_NEAR(error(400), 25000, 500);
+}
+
+TEST(LiveBook, ForgetsByLotWhenItIsFull) {
+  LiveBook book;
+  for (std::size_t i = 0; i < LiveBook::kMaxBlocks + 10; ++i) book.add(block(3, owner(1), 1));
+  EXPECT_LE(book.size(), LiveBook::kMaxBlocks);
+  LiveHeap::Growth growth{};
+  growth[3] = 1000;
+  EXPECT_EQ(book.profile(growth, kStart + 1s, 0s).shares.at(0).bytes, 1000U);
+}
+
+TEST(StopPurse, LendsWhatAWatchMayNeedAndTakesTheRestBack) {
+  StopPurse purse(100, 256, kStart);
+  EXPECT_TRUE(purse.take(128, kStart));
+  EXPECT_TRUE(purse.take(128, kStart));
+  EXPECT_FALSE(purse.take(128, kStart));
+  purse.give_back(127);
+  EXPECT_FALSE(purse.take(128, kStart));
+  EXPECT_TRUE(purse.take(128, kStart + 10ms));
+}
+
+// --- rounds ---
+
+// A program in a fake memory: its writes to watched addresses are told as the kernel would.
+class Rounds : public ::testing::Test, protected WatchPort {
+ protected:
+  Rounds()
+      : process_(*cpython::layout_for(11)),
+        heap_(process_, 14),
+        sweep_(layout()),
+        frontier_(layout(), process_.memory()),
+        content_(layout(), process_.memory()),
+        odds_(5),
+        purse_(1e9, 1e9, kStart),
+        watcher_(frontier_, content_, odds_, book_, purse_, *this) {
+    watcher_.set_round(20ms, 20ms);
+    for (int i = 0; i < 6000; ++i) old_.push_back(heap_.take(kClass));
+    std::shuffle(old_.begin(), old_.end(), random_);
+    for (int i = 0; i < 5000; ++i) heap_.give_back(old_[static_cast<std::size_t>(i)]);
+    look();
+    odds_.set_growth(kClass, 10, 1000);
+  }
+  static constexpr std::uint32_t kClass = 5;
+  const cpython::Layout& layout() { return process_.image().layout(); }
+
+  bool arm(std::size_t slot, RemoteAddr address) override {
+    armed_.at(slot) = address;
+    return true;
+  }
+  void disarm(std::size_t slot) override { armed_.at(slot) = {}; }
+  std::uint64_t take_untold(std::size_t) override { return 0; }
+
+  cpython::PoolCounts look() {
+    std::vector<cpython::Arena> arenas = arenas_of();
+    frontier_.set_arenas(arenas);
+    sweep_.begin(std::move(arenas));
+    while (!sweep_.step(process_.memory(), 100000)) {
+    }
+    frontier_.set_used_pools(sweep_.used_pools());
+    frontier_.set_block_bytes(kClass, (kClass + 1) * 16);
+    return sweep_.counts();
+  }
+  std::vector<cpython::Arena> arenas_of() {
+    return cpython::ArenaList(interpreter_).read(process_.memory(), heap_.map());
+  }
+
+  // What the program does: a block is taken, and its first words written.
+  RemoteAddr take(std::uint32_t stack) {
+    const RemoteAddr at = heap_.take(kClass);
+    process_.memory().write(at + BlockContent::kMark, std::uint64_t{0});
+    write(at, stack, BlockContent::Write::kNew);
+    return at;
+  }
+  void write(RemoteAddr at, std::uint32_t stack, BlockContent::Write what) {
+    for (std::size_t i = 0; i < kWatches; ++i) {
+      if (armed_[i] == at + BlockContent::kMark)
+        watcher_.on_write(i, what, false, owner(stack), now_);
+    }
+  }
+  void pass(std::chrono::nanoseconds time) {
+    now_ += time;
+    // A fixed length would beat with what the program does.
+    watcher_.set_round(std::chrono::milliseconds(15 + random_() % 11), 20ms);
+    while (watcher_.advance(now_) <= now_) {
+    }
+  }
+  LiveProfile profile() {
+    LiveHeap::Growth growth{};
+    growth[kClass] = 1'000'000;
+    return book_.profile(growth, now_, 0s);
+  }
+  double share(const LiveProfile& of, std::uint32_t stack) {
+    for (const LiveShare& entry : of.shares)
+      if (entry.owner == owner(stack)) return static_cast<double>(entry.bytes) / 1e6;
+    return 0;
+  }
+
+  std::mt19937_64 random_{3};
+  PyProcess process_;
+  PymallocImage heap_;
+  cpython::Interpreter interpreter_{
+      {},
+      std::make_shared<cpython::Layout>(process_.image().layout()),
+      {.arenas = process_.arenas_variable(), .max_arenas = process_.module().symbols["maxarenas"]}};
+  cpython::PoolSweep sweep_;
+  cpython::Frontier frontier_;
+  BlockContent content_;
+  LiveOdds odds_;
+  LiveBook book_;
+  StopPurse purse_;
+  LiveWatcher watcher_;
+  std::array<RemoteAddr, kWatches> armed_{};
+  SteadyTime now_ = kStart;
+  std::vector<RemoteAddr> old_;
+};
+
+TEST_F(Rounds, SeveralKeepersInOneClassBesideTemporaries) {
+  constexpr std::uint32_t kChurner = 9;
+  std::array<int, 4> kept{};
+  pass(0ms);
+  for (int step = 0; step < 4000; ++step) {
+    for (int i = 0; i < 3; ++i) heap_.give_back(take(kChurner));
+    const std::uint32_t by = step % 10 < 6 ? 1 : step % 10 < 9 ? 2 : 3;
+    (void)take(by);
+    ++kept[by];
+    for (int i = 0; i < 3; ++i) heap_.give_back(take(kChurner));
+    pass(2ms);
+  }
+  pass(60ms);
+  const LiveProfile found = profile();
+  EXPECT_EQ(share(found, kChurner), 0);
+  for (std::uint32_t by = 1; by <= 3; ++by)
+    EXPECT_NEAR(share(found, by), kept[by] / 4000.0, 0.08) << "keeper " << by;
+  EXPECT_GT(watcher_.counts().kept, 200U);
+}
+
+// As much is kept in bursts of 200 as one by one: neither may look like more.
+TEST_F(Rounds, BurstsCountAsMuchAsWhatIsKeptOneByOne) {
+  pass(0ms);
+  for (int step = 0; step < 12000; ++step) {
+    (void)take(1);
+    if (step % 200 == 117) {
+      for (int i = 0; i < 200; ++i) (void)take(2);
+    }
+    pass(2ms);
+    if (step % 500 == 0) look();
+  }
+  pass(60ms);
+  EXPECT_NEAR(share(profile(), 2), 0.5, 0.15);
+}
+
+TEST_F(Rounds, WhatIsGivenBackLaterLeavesTheBook) {
+  pass(0ms);
+  std::vector<RemoteAddr> held;
+  for (int step = 0; step < 400; ++step) {
+    held.push_back(take(1));
+    (void)take(2);
+    pass(2ms);
+  }
+  pass(60ms);
+  for (const RemoteAddr at : held) heap_.give_back(at);
+  watcher_.review_all();
+  EXPECT_EQ(share(profile(), 1), 0);
+  EXPECT_GT(share(profile(), 2), 0.99);
+}
+
+TEST_F(Rounds, TheCollectorsLinksMakeNobodyAnOwner) {
+  pass(0ms);
+  for (int step = 0; step < 400; ++step) {
+    const RemoteAddr at = take(1);
+    write(at, 7, BlockContent::Write::kLink);
+    pass(2ms);
+  }
+  pass(60ms);
+  EXPECT_EQ(share(profile(), 7), 0);
+}
+
+TEST_F(Rounds, AWatchThatNeverRestsIsGivenUp) {
+  pass(0ms);
+  for (int step = 0; step < 200; ++step) {
+    for (int i = 0; i < 400; ++i) heap_.give_back(take(9));
+    pass(20ms);
+  }
+  EXPECT_GT(watcher_.counts().worn, 0U);
+  EXPECT_EQ(share(profile(), 9), 0);
+}
+
+TEST_F(Rounds, NothingIsWatchedAtTheEnd) {
+  pass(0ms);
+  watcher_.cease();
+  for (const RemoteAddr at : armed_) EXPECT_FALSE(at);
+}
+
+}  // namespace
+}  // namespace memspy::sampler
