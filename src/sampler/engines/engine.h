@@ -15,6 +15,7 @@
 #include "base/wake_fd.h"
 #include "memspy/result.h"
 #include "procfs/proc_dir.h"
+#include "sampler/errands.h"
 #include "sampler/event_queue.h"
 #include "sampler/pause_stats.h"
 
@@ -51,6 +52,7 @@ struct EngineContext {
   WakeFd to_tracer;     // the tracer should look at `ending`
   WakeFd to_collector;  // there is news: a process came or went
   std::atomic<bool> ending{false};
+  Errands errands{};              // for the tracer, besides
   std::atomic<double> thrift{1};  // of what the budget plans, this much may be spent: CostWatch
 };
 
