@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -74,7 +75,9 @@ std::optional<Error> state_obstacle(const ProcDir& proc, Pid pid, const procfs::
 
 std::optional<Error> tracer_obstacle(const ProcDir& proc, Pid pid, const procfs::Status& status) {
   if (status.tracer.value == 0) return std::nullopt;
-  if (proc.live() && status.tracer.value == ::getpid()) return std::nullopt;
+  // By memspy itself, that is one of its threads: a run that samples it.
+  const auto own = std::to_string(status.tracer.value);
+  if (proc.live() && ::access(("/proc/self/task/" + own).c_str(), F_OK) == 0) return std::nullopt;
   const auto name = command_name(proc, status.tracer);
   return make(Errc::kAlreadyTraced,
               fmt::format("process {} ({}) is already traced by PID {} ({})", pid.value,

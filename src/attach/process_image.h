@@ -19,6 +19,8 @@
 
 namespace memspy::attach {
 
+class Seizure;
+
 struct ImageOptions {
   std::optional<std::chrono::nanoseconds> max_pause;  // over it the copy is given up, cleanly
   std::string spool;                                  // folder for the copy; "": memory
@@ -74,6 +76,9 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
                                      const ImageOptions& options);
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
                                                  const ImageOptions& options);
+// The same of a process that is traced already, by the one who traces it and on that thread.
+Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
+                                                 const ImageOptions& options, Seizure& seizure);
 // A core file (ELF, as the kernel or gcore writes it); `executable` and the files named in NT_FILE
 // supply what the core leaves out.
 Result<std::unique_ptr<ProcessImage>> open_core(const std::string& core,

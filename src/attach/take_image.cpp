@@ -77,24 +77,22 @@ class Taker {
  public:
   Taker(const procfs::ProcDir& proc, Pid pid, const ImageOptions& options)
       : proc_(proc), pid_(pid), options_(options) {}
-  // On a thread of its own, whose end lets go of everything whatever happens.
-  Result<HoldReport> take();
+  // On the thread that `seizure` belongs to.
+  Result<HoldReport> take(Seizure& seizure);
   // Afterwards: while the target is traced, signals that it ignores reach it.
   std::unique_ptr<ProcessImage> finish(const HoldReport& held);
 
  private:
   Result<Unit> prepare();
-  Result<Unit> copy_held();
-  Result<bool> copy_once(bool last);
-  bool between_pieces(std::uint64_t done, bool last);
+  Result<Unit> copy_held(Seizure& seizure);
+  Result<bool> copy_once(Seizure& seizure, bool last);
+  bool between_pieces(Seizure& seizure, std::uint64_t done, bool last);
   std::optional<Error> too_long(nanoseconds expected, std::string_view how) const;
   nanoseconds held_so_far() const { return SteadyClock::now() - stop_begin_; }
 
   const procfs::ProcDir& proc_;
   Pid pid_;
   const ImageOptions& options_;
-  Bystander bystander_;
-  Seizure seizure_{proc_, bystander_, false};
   LeftAlone left_alone_{proc_, pid_};
   ImageFacts facts_;
   ImagePlan plan_;
@@ -134,7 +132,7 @@ Result<Unit> Taker::prepare() {
 }
 
 // On every call the threads that can be held are.
-Result<Unit> Taker::copy_held() {
+Result<Unit> Taker::copy_held(Seizure& seizure) {
   MEMSPY_TRY(identity, proc_.identity(pid_));
   if (identity != facts_.process) {
     return make_error(Errc::kNoSuchProcess,
@@ -146,14 +144,14 @@ Result<Unit> Taker::copy_held() {
     const bool last =
         attempt >= options_.attempts ||
         (options_.max_pause && held_so_far() + 2 * expected_copy_ > *options_.max_pause);
-    MEMSPY_TRY(still, copy_once(last));
+    MEMSPY_TRY(still, copy_once(seizure, last));
     if (still || last) return Unit{};
   }
 }
 
 // True: nothing moved.
-Result<bool> Taker::copy_once(bool last) {
-  left_alone_.begin(seizure_.left_alone());
+Result<bool> Taker::copy_once(Seizure& seizure, bool last) {
+  left_alone_.begin(seizure.left_alone());
   facts_.remarks.clear();
   MEMSPY_TRY(planned, plan_now(proc_, pid_));
   plan_ = std::move(planned.plan);
@@ -169,12 +167,13 @@ Result<bool> Taker::copy_once(bool last) {
   BulkCopy copy(pid_, plan_.ranges, store_->data());
   caught_ = false;
   const auto begin = SteadyClock::now();
-  MEMSPY_TRY(whole, copy.run([&](std::uint64_t done) { return between_pieces(done, last); }));
+  MEMSPY_TRY(whole,
+             copy.run([&](std::uint64_t done) { return between_pieces(seizure, done, last); }));
   facts_.copying += SteadyClock::now() - begin;
   if (overdue_) return std::move(*too_long(held_so_far(), "; the copy was given up"));
   facts_.moved = left_alone_.moved();
   facts_.copied_bytes = plan_.copy_bytes;
-  facts_.left_alone = static_cast<std::uint32_t>(seizure_.left_alone().size());
+  facts_.left_alone = static_cast<std::uint32_t>(seizure.left_alone().size());
   if (copy.unreadable_bytes() > 0) {
     facts_.remarks.push_back(fmt::format("{} could not be read and are taken as zeros",
                                          format_bytes(copy.unreadable_bytes())));
@@ -183,13 +182,13 @@ Result<bool> Taker::copy_once(bool last) {
 }
 
 // A thread that was left alone and runs now can be held: from then on it is.
-bool Taker::between_pieces(std::uint64_t done, bool last) {
+bool Taker::between_pieces(Seizure& seizure, std::uint64_t done, bool last) {
   const auto now = SteadyClock::now();
   overdue_ =
       options_.max_pause && now - stop_begin_ > *options_.max_pause && done < plan_.copy_bytes;
   if (overdue_) return false;
   if (left_alone_.empty() || now < next_look_) return true;
-  if (seizure_.hold_more(kCatchDeadline) > 0) caught_ = true;
+  if (seizure.hold_more(kCatchDeadline) > 0) caught_ = true;
   const auto end = SteadyClock::now();
   next_look_ = end + std::max<nanoseconds>(kLookEvery, kLookShare * (end - now));
   return last || !caught_;
@@ -228,23 +227,20 @@ std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
   return std::make_unique<PiecedImage>(std::move(parts), std::move(*store_));
 }
 
-Result<HoldReport> Taker::take() {
+Result<HoldReport> Taker::take(Seizure& seizure) {
   MEMSPY_CHECK(prepare());
   auto copied = Result<Unit>(make_error(Errc::kInternal, "nothing was copied"));
-  // Whoever competes for the processors now lengthens the target's pause. Where it is permitted
-  // this thread, and the helpers that it starts, go first until it ends.
-  static_cast<void>(::setpriority(PRIO_PROCESS, 0, kHighestPriority));
   // The threads are seized before the clock starts: nothing stops for that.
-  if (auto seized = seizure_.seize(pid_); !seized.has_value()) {
+  if (auto seized = seizure.seize(pid_); !seized.has_value()) {
     MEMSPY_CHECK(check_access(proc_, pid_));  // says more, when it is what stands in the way
     return std::move(seized).error();
   }
   stop_begin_ = SteadyClock::now();
   const auto deadline =
       options_.max_pause ? std::min(kGatherDeadline, *options_.max_pause / 2) : kGatherDeadline;
-  MEMSPY_TRY(held, seizure_.with_all_held(
+  MEMSPY_TRY(held, seizure.with_all_held(
                        pid_, deadline, [&](Tid tid) { return stoppable(proc_, pid_, tid); },
-                       [&] { copied = copy_held(); }));
+                       [&] { copied = copy_held(seizure); }));
   MEMSPY_CHECK(std::move(copied));
   return held;
 }
@@ -269,11 +265,26 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
 
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
                                                  const ImageOptions& options) {
-  std::optional<Taker> taker;
+  Taker taker(proc, pid, options);
   auto held = Result<HoldReport>(make_error(Errc::kInternal, "the image was not taken"));
-  on_tracer_thread([&] { held = taker.emplace(proc, pid, options).take(); });
+  // On a thread of its own, whose end lets go of everything whatever happens.
+  on_tracer_thread([&] {
+    // Whoever competes for the processors now lengthens the target's pause. Where it is permitted
+    // this thread, and the helpers that it starts, go first until it ends.
+    static_cast<void>(::setpriority(PRIO_PROCESS, 0, kHighestPriority));
+    Bystander bystander;
+    Seizure seizure(proc, bystander, false);
+    held = taker.take(seizure);
+  });
   MEMSPY_CHECK(held);
-  return taker->finish(*held);
+  return taker.finish(*held);
+}
+
+Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
+                                                 const ImageOptions& options, Seizure& seizure) {
+  Taker taker(proc, pid, options);
+  MEMSPY_TRY(held, taker.take(seizure));
+  return taker.finish(held);
 }
 
 }  // namespace memspy::attach

@@ -8,6 +8,8 @@
 #include "cli/hints.h"
 #include "cli/native_names.h"
 #include "cli/report_options.h"
+#include "cli/text_output.h"
+#include "heap/heap_look.h"
 #include "recording/recording.h"
 #include "report/diff.h"
 #include "report/snapshot_diff.h"
@@ -20,9 +22,10 @@ struct DiffOptions {
   std::optional<std::string> by;
   std::size_t limit = 30;
   ShapeOptions shape;
+  TextOutput output;
 };
 
-Result<ExitCode> diff_snapshots(const DiffOptions& options, bool json, Env& env) {
+Result<Unit> diff_snapshots(const DiffOptions& options, std::ostream& out, Env& env) {
   if (options.by && *options.by != "type" && *options.by != "owner")
     return usage_error("snapshots are compared by type or owner, not by " + *options.by);
   std::vector<OpenedHeap> heaps;
@@ -37,13 +40,15 @@ Result<ExitCode> diff_snapshots(const DiffOptions& options, bool json, Env& env)
   shape.by_owner = options.by == "owner";
   shape.by_type = options.by == "type";
   shape.limit = options.limit;
-  shape.style = report_style(/*to_terminal=*/true, env);
-  env.out << (json ? report::snapshot_diff_json(looks, options.files, diff)
-                   : report::snapshot_diff_text(looks, options.files, diff, shape));
-  return ExitCode::kOk;
+  shape.style = report_style(options.output.to_stdout(), env);
+  const std::string verdict = heap::verdict_of_growth(looks, diff);
+  out << (options.output.json()
+              ? report::snapshot_diff_json(looks, options.files, diff, verdict)
+              : report::snapshot_diff_text(looks, options.files, diff, shape, verdict));
+  return Unit{};
 }
 
-Result<ExitCode> diff_recordings(const DiffOptions& options, bool json, Env& env) {
+Result<Unit> diff_recordings(const DiffOptions& options, std::ostream& out, Env& env) {
   const auto by = report::find_group(options.by.value_or("function"));
   if (!by)
     return usage_error("recordings are compared by line, function or file, not by " + *options.by);
@@ -59,19 +64,23 @@ Result<ExitCode> diff_recordings(const DiffOptions& options, bool json, Env& env
   }
   const report::Diff diff =
       report::diff_profiles(inputs, *by, options.shape.shape, options.shape.gross);
-  env.out << (json ? report::diff_json(diff)
-                   : report::diff_text(diff, report_style(/*to_terminal=*/true, env),
-                                       options.limit));
-  return ExitCode::kOk;
+  out << (options.output.json()
+              ? report::diff_json(diff)
+              : report::diff_text(diff, report_style(options.output.to_stdout(), env),
+                                  options.limit));
+  return Unit{};
 }
 
-Result<ExitCode> run_diff(const DiffOptions& options, bool json, Env& env) {
+Result<ExitCode> run_diff(DiffOptions& options, bool json, Env& env) {
   const auto snapshots =
       std::count_if(options.files.begin(), options.files.end(), is_snapshot_file);
-  if (snapshots == 0) return diff_recordings(options, json, env);
-  if (snapshots == static_cast<std::ptrdiff_t>(options.files.size()))
-    return diff_snapshots(options, json, env);
-  return usage_error("recordings and snapshots cannot be compared with each other");
+  if (snapshots != 0 && snapshots != static_cast<std::ptrdiff_t>(options.files.size()))
+    return usage_error("recordings and snapshots cannot be compared with each other");
+  MEMSPY_TRY(file, open_text_output(options.output, json, env));
+  MEMSPY_CHECK(snapshots == 0 ? diff_recordings(options, file.stream(), env)
+                              : diff_snapshots(options, file.stream(), env));
+  MEMSPY_CHECK(finish_text_output(file, {std::nullopt, env.wall_now(), host_name(), ""}, env));
+  return ExitCode::kOk;
 }
 
 }  // namespace
@@ -99,6 +108,7 @@ Verb add_diff(CLI::App& root) {
       ->take_last();
   add_limit(app, options->limit);
   add_shape(app, options->shape);
+  add_text_output(app, options->output);
   add_json(app, *verb.common);
   verb.run = [options, common = verb.common](Env& env) {
     return run_diff(*options, common->json, env);

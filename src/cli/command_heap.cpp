@@ -11,6 +11,8 @@
 #include "cli/process_list.h"
 #include "cli/report_options.h"
 #include "cli/signals.h"
+#include "cli/text_output.h"
+#include "heap/heap_look.h"
 #include "recording/summary_json.h"
 #include "report/heap_text.h"
 #include "report/snapshot_diff.h"
@@ -23,51 +25,74 @@ namespace {
 struct HeapVerbOptions {
   HeapSourceOptions source;
   report::HeapReportOptions report;
+  TextOutput output;
   std::optional<std::chrono::nanoseconds> watch;
 };
 
-void print(const OpenedHeap& heap, const HeapVerbOptions& options, bool json, Env& env) {
+void print(const OpenedHeap& heap, const HeapVerbOptions& options, std::ostream& out,
+           const Env& env) {
   report::HeapReportOptions shape = options.report;
-  shape.style = report_style(/*to_terminal=*/true, env);
-  if (json) {
+  shape.style = report_style(options.output.to_stdout(), env);
+  if (options.output.json()) {
     const auto document = report::heap_json(heap.look(), shape, heap.verdict());
-    env.out << (options.watch ? recording::json_line(document) : recording::json_text(document));
+    out << (options.watch ? recording::json_line(document) : recording::json_text(document));
   } else {
-    env.out << report::heap_text(heap.look(), shape, heap.verdict());
+    out << report::heap_text(heap.look(), shape, heap.verdict());
   }
-  env.out.flush();
+  out.flush();
 }
 
+// The first look, the one before, this one: what grows on and on is told from what filled up.
+struct Looks {
+  std::vector<const OpenedHeap*> heaps;
+  std::vector<std::string> names;
+};
+
 // JSON: the heap as it is now, and its growth since the first look beside it.
-Result<Unit> print_growth(const OpenedHeap& first, const OpenedHeap& now,
-                          const HeapVerbOptions& options, bool json, Env& env) {
-  const std::array looks{first.look(), now.look()};
-  const std::array<std::string, 2> names{"first look", "now"};
-  MEMSPY_TRY(diff, snapshot::diff_snapshots(looks));
+Result<Unit> print_growth(const Looks& looks, const HeapVerbOptions& options, std::ostream& out,
+                          const Env& env) {
+  std::vector<snapshot::Look> models;
+  for (const OpenedHeap* heap : looks.heaps) models.push_back(heap->look());
+  MEMSPY_TRY(diff, snapshot::diff_snapshots(models));
+  const std::string verdict = heap::verdict_of_growth(models, diff);
   report::SnapshotDiffOptions shape;
   shape.limit = options.report.limit;
-  shape.style = report_style(/*to_terminal=*/true, env);
-  if (json) {
+  shape.style = report_style(options.output.to_stdout(), env);
+  if (options.output.json()) {
+    const OpenedHeap& now = *looks.heaps.back();
     auto document = report::heap_json(now.look(), options.report, now.verdict());
-    document["growth"] = decltype(document)::parse(report::snapshot_diff_json(looks, names, diff));
-    env.out << recording::json_line(document) << std::flush;
+    document["growth"] =
+        decltype(document)::parse(report::snapshot_diff_json(models, looks.names, diff, verdict));
+    out << recording::json_line(document) << std::flush;
     return Unit{};
   }
-  env.out << "\n" << report::snapshot_diff_text(looks, names, diff, shape) << std::flush;
+  out << "\n"
+      << report::snapshot_diff_text(models, looks.names, diff, shape, verdict) << std::flush;
   return Unit{};
 }
 
-Result<ExitCode> watch(Pid pid, const HeapVerbOptions& options, bool json, Env& env) {
+// Into a file it is one comparison; a terminal, or a pipe, is told every time.
+Result<OpenedHeap> watch(Pid pid, const HeapVerbOptions& options, std::ostream& out, Env& env) {
   const SignalScope signals;
   MEMSPY_TRY(first, look_at_heap(pid, options.source.image, env));
   first.read_texts = nullptr;  // the copy of the memory may go
-  print(first, options, json, env);
+  print(first, options, out, env);
+  std::optional<OpenedHeap> before;
   MEMSPY_CHECK(look_again(pid, *options.watch, env, [&]() -> Result<bool> {
     MEMSPY_TRY(now, look_at_heap(pid, options.source.image, env));
-    MEMSPY_CHECK(print_growth(first, now, options, json, env));
-    return true;
+    now.read_texts = nullptr;
+    Looks looks{{&first}, {"first look"}};
+    if (before) {
+      looks.heaps.push_back(&*before);
+      looks.names.emplace_back("the look before");
+    }
+    looks.heaps.push_back(&now);
+    looks.names.emplace_back("now");
+    MEMSPY_CHECK(print_growth(looks, options, out, env));
+    before = std::move(now);
+    return options.output.to_stdout();
   }));
-  return ExitCode::kOk;
+  return first;
 }
 
 // The texts that paths and examples want: contents, so only if asked for.
@@ -79,19 +104,30 @@ void read_wanted_texts(OpenedHeap& heap, const HeapVerbOptions& options) {
   heap.read_texts(heap.snapshot, report::keys_on_paths(heap.snapshot.graph, paths));
 }
 
-Result<ExitCode> run_heap(const HeapVerbOptions& options, bool json, Env& env) {
-  if (options.watch) {
-    if (!options.source.file.empty()) {
-      return usage_error("a snapshot does not change: --watch looks at a process",
-                         options.source.file + " is a file",
-                         "memspy diff A.memsnap B.memsnap says what grew between two");
-    }
-    MEMSPY_TRY(pid, resolve_target(options.source.target, env));
-    return watch(pid, options, json, env);
+Result<OpenedHeap> look_once(const HeapVerbOptions& options, std::ostream& out, Env& env) {
+  auto heap = open_heap(options.source, env);
+  if (!heap.has_value()) return heap;
+  read_wanted_texts(*heap, options);
+  print(*heap, options, out, env);
+  return heap;
+}
+
+Result<ExitCode> run_heap(HeapVerbOptions& options, bool json, Env& env) {
+  if (options.watch && !options.source.file.empty()) {
+    return usage_error("a snapshot does not change: --watch looks at a process",
+                       options.source.file + " is a file",
+                       "memspy diff A.memsnap B.memsnap says what grew between two");
   }
-  MEMSPY_TRY(heap, open_heap(options.source, env));
-  read_wanted_texts(heap, options);
-  print(heap, options, json, env);
+  MEMSPY_TRY(file, open_text_output(options.output, json, env));
+  auto heap = Result<OpenedHeap>(make_error(Errc::kInternal, "nothing was looked at"));
+  if (options.watch) {
+    MEMSPY_TRY(pid, resolve_target(options.source.target, env));
+    heap = watch(pid, options, file.stream(), env);
+  } else {
+    heap = look_once(options, file.stream(), env);
+  }
+  if (!heap.has_value()) return std::move(heap).error();
+  MEMSPY_CHECK(finish_text_output(file, output_facts(*heap), env));
   return ExitCode::kOk;
 }
 
@@ -106,6 +142,7 @@ Verb add_heap(CLI::App& root) {
   add_heap_report(app, options->report);
   add_duration(app, "--watch", options->watch, /*bare_seconds=*/true,
                "Look again after this time, and say what grew");
+  add_text_output(app, options->output);
   add_json(app, *verb.common);
   verb.run = [options, common = verb.common](Env& env) {
     return run_heap(*options, common->json, env);

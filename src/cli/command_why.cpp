@@ -100,9 +100,7 @@ Result<ExitCode> run_why(const WhyOptions& options, bool json, Env& env) {
   MEMSPY_TRY(heap, open_heap(options.source, env));
   MEMSPY_TRY(why, explain(heap, options));
   file.stream() << render(heap, why, options, format_of(options, json), env);
-  sinks::OutputFacts facts{heap.snapshot.header.process.pid, heap.snapshot.header.wall_time,
-                           host_name(), heap.snapshot.header.process_name};
-  MEMSPY_TRY(path, file.commit(facts));
+  MEMSPY_TRY(path, file.commit(output_facts(heap)));
   if (path != "-") say(env, "wrote " + path);
   return ExitCode::kOk;
 }

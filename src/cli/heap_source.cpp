@@ -70,6 +70,11 @@ void set_place(HeapSourceOptions& options, const std::string& text) {
 
 std::string OpenedHeap::verdict() const { return heap::verdict_of(snapshot, owners); }
 
+sinks::OutputFacts output_facts(const OpenedHeap& heap) {
+  const snapshot::Header& header = heap.snapshot.header;
+  return {header.process.pid, header.wall_time, host_name(), header.process_name};
+}
+
 void add_copy_choices(CLI::App& app, ImageChoices& choices) {
   add_duration(app, "--max-pause", choices.max_pause, /*bare_seconds=*/false,
                "Give up rather than stop the process for longer");

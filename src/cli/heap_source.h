@@ -9,6 +9,7 @@
 
 #include "cli/env.h"
 #include "cli/options.h"
+#include "sinks/output_file.h"
 #include "snapshot/analysis.h"
 #include "snapshot/diff.h"
 #include "snapshot/snapshot.h"
@@ -44,6 +45,9 @@ struct OpenedHeap {
   snapshot::Look look() const { return {&snapshot, &dominators, &owners}; }
   std::string verdict() const;
 };
+
+// What stands for %p %t %h %n in the name of an output.
+sinks::OutputFacts output_facts(const OpenedHeap& heap);
 
 Result<OpenedHeap> open_heap(const HeapSourceOptions& options, Env& env);
 // A look, with a progress bar on a terminal; -v tells what was tried and found.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 namespace memspy::cli {
 namespace {
@@ -41,6 +42,26 @@ void step_refresh(TopState& state, int step) {
   state.refresh_seconds = kRefreshSeconds[static_cast<std::size_t>(index)];
 }
 
+// The keys that mean something else, or only something, while the heap is on the screen. nullopt:
+// as ever.
+std::optional<TopAction> handle_census_key(int key, TopState& state) {
+  switch (key) {
+    case 'h':
+    case kKeyEscape:
+      state.census = false;
+      state.scroll = 0;
+      return TopAction::kNone;
+    case kKeyEnter:
+      return TopAction::kTakeCensus;
+    case 'L':
+      state.census_by_owner = !state.census_by_owner;
+      state.scroll = 0;
+      return TopAction::kNone;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 bool edit_filter(int key, TopState& state) {
@@ -67,6 +88,9 @@ TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& 
   if (state.help) {
     state.help = false;
     return TopAction::kNone;
+  }
+  if (state.census) {
+    if (const auto action = handle_census_key(key, state)) return *action;
   }
   if (key >= '1' && key < '1' + kTopSortCount) {
     state.query.sort = static_cast<TopSort>(key - '1');
@@ -128,8 +152,9 @@ TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& 
       ++state.scroll;
       break;
     case 'h':
-      state.message = "the heap census is not in this version";
-      break;
+      state.census = true;
+      state.scroll = 0;
+      return TopAction::kTakeCensus;
     case 'w':
       return TopAction::kWriteRecording;
     default:

@@ -19,7 +19,7 @@ enum TopKey : int {
 };
 
 // What the caller has to do beyond drawing anew.
-enum class TopAction { kNone, kLeave, kResetBaseline, kWriteRecording };
+enum class TopAction { kNone, kLeave, kResetBaseline, kWriteRecording, kTakeCensus };
 
 // A text that is typed after `/`. True: it is done, `state.query.filter` holds it or is as it was.
 bool edit_filter(int key, TopState& state);

@@ -5,6 +5,7 @@
 #include "cli/process_list.h"
 #include "cli/process_watch.h"
 #include "cli/signals.h"
+#include "cli/top_census.h"
 #include "cli/top_keys.h"
 #include "cli/top_session.h"
 
@@ -30,12 +31,17 @@ TopState initial_state(const TopOptions& options) {
 class ProcessScreen {
  public:
   ProcessScreen(TopSession& session, TopTerminal& terminal, const TopOptions& options, Env& env)
-      : session_(&session), terminal_(&terminal), env_(&env), state_(initial_state(options)) {
+      : session_(&session),
+        terminal_(&terminal),
+        env_(&env),
+        state_(initial_state(options)),
+        taker_(session, options.sampling, env) {
     state_.message = session.start_note();
   }
 
   Leave run() {
     while (SignalScope::stop_reason() == nullptr) {
+      follow_census();
       draw_if_due();
       const int key = terminal_->read_key(kSlice);
       if (key == kKeyNone) continue;
@@ -46,6 +52,22 @@ class ProcessScreen {
   }
 
  private:
+  void follow_census() {
+    if (!taker_.busy()) return;
+    due_ = true;
+    state_.census_progress = taker_.progress();
+    auto taken = taker_.poll();
+    if (!taken) return;
+    state_.census_progress.clear();
+    if (taken->has_value()) {
+      state_.heap = std::make_shared<const TopCensus>(std::move(*taken).value());
+      return;
+    }
+    state_.message = "heap census: " + describe(taken->error());
+    if (!taken->error().why.empty()) state_.message += ": " + taken->error().why;
+    if (state_.heap == nullptr) state_.census = false;
+  }
+
   void draw_if_due() {
     if (session_->ended() && state_.ended_by.empty()) {
       state_.ended_by = session_->ended_by();
@@ -66,7 +88,10 @@ class ProcessScreen {
     auto view = session_->view();
     const bool was_paused = state_.paused;
     const TopAction action = handle_key(key, state_, view.model.profile().threads);
-    if (action == TopAction::kResetBaseline) view.model.reset_baseline();
+    if (action == TopAction::kResetBaseline) {
+      view.model.reset_baseline();
+      taker_.reset_baseline();
+    }
     const bool show_reset = action == TopAction::kResetBaseline && state_.paused;
     if (show_reset || (state_.paused && !was_paused)) frozen_ = view.model;
     if (!state_.paused) frozen_.reset();
@@ -75,13 +100,25 @@ class ProcessScreen {
       const auto path = session_->write_recording();
       state_.message = path.has_value() ? "wrote " + *path : describe(path.error());
     }
+    if (action == TopAction::kTakeCensus) take_census();
     return action == TopAction::kLeave;
+  }
+
+  void take_census() {
+    if (session_->ended()) {
+      state_.message = "heap census: the process has ended";
+      state_.census = state_.heap != nullptr;
+      return;
+    }
+    taker_.start();
+    state_.census_progress = taker_.progress();
   }
 
   TopSession* session_;
   TopTerminal* terminal_;
   Env* env_;
   TopState state_;
+  CensusTaker taker_;
   std::optional<TopModel> frozen_;  // while the view is paused
   SteadyTime drawn_{};
   bool due_ = true;

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "attach/process_image.h"
 #include "cli/env.h"
 #include "cli/options.h"
 #include "cli/sinks_live.h"
@@ -41,6 +42,12 @@ class TopSession {
   // What ended it, once it has ended: the summary's word, or the error.
   std::string ended_by();
   std::optional<Error> error();
+  Pid pid() const { return target_.identity.pid; }
+  // A still copy of its memory, for a look at its heap. Blocks; from any thread.
+  Result<std::unique_ptr<attach::ProcessImage>> take_image(
+      const attach::ImageOptions& options) const {
+    return session_->take_image(pid(), options);
+  }
   // Copies the run so far to a new file in the current folder; its name.
   Result<std::string> write_recording() const;
   // What is to be known of the process before anything is seen of it; "" as a rule.

@@ -151,8 +151,13 @@ std::vector<ScreenLine> hottest_lines(const TopModel& model, const TopQuery& que
 std::string footer(const TopState& state) {
   if (state.editing_filter) return "filter: " + printable(state.filter_text) + "_";
   if (!state.message.empty()) return state.message;
+  if (state.census && state.heap != nullptr && !state.census_progress.empty())
+    return state.census_progress;
   if (!state.ended_by.empty()) return "ended: " + state.ended_by + " — q leaves";
-  return "q quit  ? help  1-6 sort  space pause  r reset  / filter  t threads  L lines  w write";
+  if (state.census)
+    return "q quit  h Esc back  Enter look again  L types, owners  r reset growth  ↑ ↓ scroll";
+  return "q quit  ? help  1-6 sort  space pause  r reset  / filter  t threads  L lines  h heap  w "
+         "write";
 }
 
 constexpr std::array kHelp{
@@ -166,7 +171,9 @@ constexpr std::array kHelp{
     "L          by line, or by function",
     "+ -        refresh less often, more often",
     "↑ ↓        scroll the table",
-    "h          heap census: not in this version",
+    "h          the heap in place of the table: types and owners now; Enter looks again, L types "
+    "or "
+    "owners",
     "w          write a recording of what was seen",
     "?          this help",
 };
@@ -221,7 +228,9 @@ std::string more_workers(std::size_t count) {
 std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
                                    const TopState& state, std::size_t width, std::size_t height) {
   std::vector<ScreenLine> lines = head_lines(model, head, state);
-  if (!state.help) {
+  const bool census = state.census && !state.help;
+  if (census) lines.pop_back();  // of a table that is not shown
+  if (!state.help && !census) {
     const auto workers =
         worker_lines(model, state.query.by_line, std::min(kMostWorkers, height / 6), width);
     lines.insert(lines.end(), workers.begin(), workers.end());
@@ -230,6 +239,8 @@ std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
   std::vector<ScreenLine> below;
   if (state.help) {
     for (const char* text : kHelp) lines.push_back({text});
+  } else if (census) {
+    for (ScreenLine& line : census_lines(state, width, body)) lines.push_back(std::move(line));
   } else {
     lines.push_back({columns_line(), LineStyle::kColumns});
     below = hottest_lines(model, state.query);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "cli/top_model.h"
 
 namespace memspy::cli {
+
+struct TopCensus;  // cli/top_census.h
 
 enum class LineStyle : std::uint8_t { kNormal, kTitle, kColumns, kSelected, kHot, kDim, kMessage };
 
@@ -33,6 +36,11 @@ struct TopState {
   std::string ended_by;     // the target is gone; the last screen stays
   std::size_t scroll = 0;
   double refresh_seconds = 1;
+  // The heap in place of the table.
+  bool census = false;
+  bool census_by_owner = false;
+  std::string census_progress;            // of one under way; "" for none
+  std::shared_ptr<const TopCensus> heap;  // the newest
 };
 
 struct TopHead {
@@ -48,6 +56,9 @@ std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
 std::string top_text(const TopModel& model, const TopHead& head, const TopState& state,
                      std::size_t rows);
 Json top_json(const TopModel& model, const TopHead& head, const TopState& state, std::size_t rows);
+
+// Facts, rows and verdict of the census, or how far it is; of at most `height` lines.
+std::vector<ScreenLine> census_lines(const TopState& state, std::size_t width, std::size_t height);
 
 std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std::size_t selected,
                                        const std::string& message, std::size_t width,

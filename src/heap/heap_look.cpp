@@ -102,6 +102,12 @@ class Looker {
     times_.begin(name);
     if (options_.progress) options_.progress(name, 0);
   }
+  // An error when nobody waits for the rest.
+  Result<Unit> still_wanted() const {
+    if (options_.cancelled && options_.cancelled())
+      return make_error(Errc::kInternal, "the look was given up");
+    return Unit{};
+  }
   Result<Unit> find_interpreter(const MemoryReader& memory, const MemoryMap& map);
   Result<Unit> walk();
   LedgerInput ledger_input();
@@ -140,9 +146,11 @@ Result<HeapLook> Looker::process(Pid pid) {
   look_.remarks.push_back(
       fmt::format("estimate: {} to copy, a pause of {}, {} free", format_bytes(estimate.copy_bytes),
                   format_duration(estimate.pause), format_bytes(estimate.available_bytes)));
+  MEMSPY_CHECK(still_wanted());
   phase("copying memory");
   look_.snapshot.header.wall_time = wall_clock_now();
-  MEMSPY_TRY(image, attach::take_image(proc, pid, options_.image));
+  MEMSPY_TRY(image, options_.take ? options_.take(options_.image)
+                                  : attach::take_image(proc, pid, options_.image));
   parts_->image = std::move(image);
   auto& header = look_.snapshot.header;
   header.source = fmt::format("process {}", pid.value);
@@ -211,6 +219,7 @@ Result<Unit> Looker::walk() {
   parts_->malloc =
       malloc::MallocCensus::take(image, image.map(), *parts_->modules, image.resident());
   parts_->chunks = std::make_unique<ChunkSizes>(*parts_->malloc);
+  MEMSPY_CHECK(still_wanted());
   phase("finding objects");
   parts_->walker = std::make_unique<HeapWalker>(cpython::HeapInput{
       *parts_->interpreter, image, image.map(), *parts_->modules, parts_->chunks.get()});
@@ -298,6 +307,7 @@ Result<HeapLook> Looker::finish() {
     phase("reading values");
     read_values();
   }
+  MEMSPY_CHECK(still_wanted());
   analyse();
   look_.remarks.push_back("steps: " + times_.text());
   return std::move(look_);

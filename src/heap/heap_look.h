@@ -13,6 +13,7 @@
 #include "cpython/heap/heap_walker.h"
 #include "memspy/result.h"
 #include "snapshot/analysis.h"
+#include "snapshot/diff.h"
 #include "snapshot/snapshot.h"
 
 namespace memspy::heap {
@@ -23,6 +24,11 @@ struct LookOptions {
   bool values = false;  // keep the texts of strings and numbers
   // For a person at a terminal: what is being done, and how far (0..1).
   std::function<void(const char* phase, double share)> progress;
+  // True: nobody waits for the look any more; it ends at the next phase.
+  std::function<bool()> cancelled;
+  // How the copy is taken of a process that is being sampled, which can have one tracer only; else
+  // attach::take_image().
+  std::function<Result<std::unique_ptr<attach::ProcessImage>>(const attach::ImageOptions&)> take;
 };
 
 struct HeapLook {
@@ -44,5 +50,9 @@ Result<HeapLook> look_at_core(const std::string& core, const std::string& execut
 
 // The sentence to act on: what kind of memory it is, and what to do.
 std::string verdict_of(const snapshot::Snapshot& snapshot, const snapshot::Owners& owners);
+// The same of two looks or more, oldest first, all with owners: which kind of memory grew, of what
+// grew in each of them the type and the owner; "steady" when nothing did.
+std::string verdict_of_growth(std::span<const snapshot::Look> looks,
+                              const snapshot::SnapshotDiff& diff);
 
 }  // namespace memspy::heap

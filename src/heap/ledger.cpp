@@ -25,9 +25,13 @@ constexpr KindRow kKindRows[] = {
     {Kind::kPoolFree, kPoolFreeRow},
     {Kind::kPoolEmpty, kPoolEmptyRow},
     {Kind::kPoolHeader, kPoolHeaderRow},
-    {Kind::kMallocLive, kMallocLiveRow},
-    {Kind::kMallocFree, kMallocFreeRow},
+    {Kind::kMallocLiveMain, kMallocLiveMainRow},
+    {Kind::kMallocLiveThreads, kMallocLiveThreadsRow},
+    {Kind::kMallocLiveMapped, kMallocLiveMappedRow},
+    {Kind::kMallocFreeMain, kMallocFreeMainRow},
+    {Kind::kMallocFreeThreads, kMallocFreeThreadsRow},
     {Kind::kMallocHeader, kMallocHeaderRow},
+    {Kind::kAllocator, kAllocatorRow},
     {Kind::kData, kDataRow},
     {Kind::kCode, kCodeRow},
     {Kind::kFiles, kFilesRow},
@@ -49,7 +53,7 @@ class RowBuilder {
   void add_types(const std::vector<std::uint64_t>& bytes, std::string_view prefix);
   std::string note_of(Kind kind) const;
   std::string pool_note() const;
-  std::string malloc_free_note() const;
+  std::string malloc_free_note(Kind kind) const;
   void balance();
   void add_counters();
 
@@ -91,9 +95,12 @@ std::string RowBuilder::pool_note() const {
   return note;
 }
 
-std::string RowBuilder::malloc_free_note() const {
+// On the larger of the two: what malloc_trim() gives back is counted for all arenas together.
+std::string RowBuilder::malloc_free_note(Kind kind) const {
   const auto& totals = in_.malloc.totals();
-  if (totals.trimmable_bytes < kWorthANote) return {};
+  const bool threads = sweep_[Kind::kMallocFreeThreads] > sweep_[Kind::kMallocFreeMain];
+  if (totals.trimmable_bytes < kWorthANote || threads != (kind == Kind::kMallocFreeThreads))
+    return {};
   return fmt::format("{} are whole pages that malloc_trim(0) would give back; {} arenas",
                      format_bytes(totals.trimmable_bytes), totals.arenas);
 }
@@ -105,8 +112,15 @@ std::string RowBuilder::note_of(Kind kind) const {
       return empty_pools ? std::string() : pool_note();
     case Kind::kPoolEmpty:
       return empty_pools ? pool_note() : std::string();
-    case Kind::kMallocFree:
-      return malloc_free_note();
+    case Kind::kMallocFreeMain:
+    case Kind::kMallocFreeThreads:
+      return malloc_free_note(kind);
+    case Kind::kMallocLiveMain:
+    case Kind::kMallocLiveThreads:
+    case Kind::kMallocLiveMapped:
+      return "of no Python object";
+    case Kind::kAllocator:
+      return "not told apart; Python objects in it have rows of their own";
     case Kind::kStacks:
       return fmt::format("the main thread's and {} others'", sweep_.stacks);
     case Kind::kFiles:
@@ -175,7 +189,10 @@ Ledger RowBuilder::build() {
   add_types(sweep_.buffers, kBuffersRow);
   for (const KindRow& row : kKindRows) {
     const std::uint64_t bytes = sweep_[row.kind];
-    if (bytes != 0) ledger_.rows.push_back({std::string(row.name), bytes, note_of(row.kind)});
+    if (bytes == 0) continue;
+    std::string name(row.name);
+    if (row.kind == Kind::kAllocator) name.insert(0, in_.malloc.totals().allocator);
+    ledger_.rows.push_back({std::move(name), bytes, note_of(row.kind)});
   }
   balance();
   add_counters();

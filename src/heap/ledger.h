@@ -55,9 +55,17 @@ inline constexpr std::string_view kPoolOtherRow = "pymalloc blocks of native cod
 inline constexpr std::string_view kPoolFreeRow = "pymalloc free blocks";
 inline constexpr std::string_view kPoolEmptyRow = "pymalloc free pools";
 inline constexpr std::string_view kPoolHeaderRow = "pymalloc headers";
-inline constexpr std::string_view kMallocLiveRow = "malloc live, not Python's";
+// By arena: "malloc live, main arena"; a chunk with a mapping of its own is never free.
+inline constexpr std::string_view kMallocLiveRow = "malloc live, ";
 inline constexpr std::string_view kMallocFreeRow = "malloc free";
+inline constexpr std::string_view kMallocLiveMainRow = "malloc live, main arena";
+inline constexpr std::string_view kMallocLiveThreadsRow = "malloc live, thread arenas";
+inline constexpr std::string_view kMallocLiveMappedRow = "malloc live, mapped chunks";
+inline constexpr std::string_view kMallocFreeMainRow = "malloc free, main arena";
+inline constexpr std::string_view kMallocFreeThreadsRow = "malloc free, thread arenas";
 inline constexpr std::string_view kMallocHeaderRow = "malloc headers";
+// Behind the name of an allocator that was recognised and is not walked: "jemalloc, live and free".
+inline constexpr std::string_view kAllocatorRow = ", live and free";
 inline constexpr std::string_view kDataRow = "data of interpreter and libraries";
 inline constexpr std::string_view kCodeRow = "code and read-only files";
 inline constexpr std::string_view kFilesRow = "mapped files";

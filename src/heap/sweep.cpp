@@ -1,6 +1,7 @@
 #include "heap/sweep.h"
 
 #include <algorithm>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -21,6 +22,14 @@ constexpr std::uint64_t kMaxHeapHeader = 8192;
 constexpr std::uint64_t kMaxThreadLocals = 1 << 20;
 
 std::uint64_t end_of(const AddressRange& range) { return range.start.value + range.size; }
+
+// Of a chunk, by the heap it lies in: MallocRange::heap.
+Kind chunk_kind(std::string_view heap, bool in_use) {
+  if (heap.starts_with("mmapped")) return Kind::kMallocLiveMapped;
+  if (heap.starts_with("thread"))
+    return in_use ? Kind::kMallocLiveThreads : Kind::kMallocFreeThreads;
+  return in_use ? Kind::kMallocLiveMain : Kind::kMallocFreeMain;
+}
 
 class Sweeper {
  public:
@@ -65,6 +74,8 @@ class Sweeper {
   Buffers buffers_;
   Placed placed_;
   TakenRanges taken_, arenas_taken_;
+  std::unordered_set<std::size_t>
+      of_allocator_;  // mappings in which one that is only named has blocks
   Sweep out_;
 };
 
@@ -165,12 +176,14 @@ void Sweeper::sweep_chunks() {
     const std::uint64_t start = user.value - kUserPart;
     while (range + 1 < ranges.size() && ranges[range].end.value <= start) ++range;
     const std::uint64_t resident = claim_chunk(start, start + bytes);
-    if (range < ranges.size()) in_chunks[range] += resident;
+    const bool known = range < ranges.size();
+    if (known) in_chunks[range] += resident;
+    const Kind kind = chunk_kind(known ? ranges[range].heap : "", in_use);
     if (!in_use) {
-      out_[Kind::kMallocFree] += resident;
+      out_[kind] += resident;
       return;
     }
-    book(owners.owner_of(start, start + bytes), resident, Kind::kMallocLive);
+    book(owners.owner_of(start, start + bytes), resident, kind);
   });
   std::vector<AddressRange> taken;
   for (std::size_t i = 0; i < ranges.size(); ++i) {
@@ -254,9 +267,11 @@ void Sweeper::sweep_unplaced() {
   }
   std::uint64_t behind = 0;
   std::vector<AddressRange> found;
+  const bool named = !in_.malloc.totals().walked && in_.malloc.totals().allocator != "unknown";
   const auto place = [&](std::uint64_t start, std::uint64_t bytes, TypeIndex type, bool buffer) {
     const std::uint64_t from = std::max(start, behind);
     if (bytes == 0 || start + bytes <= from || start + bytes < start) return;
+    if (named) of_allocator_.insert(claims_.find(start));
     behind = start + bytes;
     taken_.each_free(from, behind, [&](std::uint64_t a, std::uint64_t b) {
       book(BlockOwner{type, buffer}, claims_.claim(a, b), Kind::kUnexplained);
@@ -297,7 +312,9 @@ void Sweeper::sweep_rest(std::size_t index) {
     return;
   }
   std::uint64_t left = static_cast<std::uint64_t>(claims_.left(index));
-  const Kind kind = kinds_.of(mapping);
+  Kind kind = kinds_.of(mapping);
+  // Its blocks are not known, but where Python's lie, the rest is the allocator's too.
+  if (kind == Kind::kUnexplained && of_allocator_.contains(index)) kind = Kind::kAllocator;
   if (kind == Kind::kUnexplained) {
     const std::uint64_t slack = std::min(left, claims_.huge_bytes(index));
     out_[Kind::kHuge] += slack;

@@ -7,54 +7,17 @@
 #include "base/byte_units.h"
 #include "base/digits.h"
 #include "heap/heap_look.h"
-#include "heap/ledger.h"
+#include "heap/ledger_parts.h"
 
 namespace memspy::heap {
 namespace {
 
-using snapshot::LedgerRow;
 using snapshot::Snapshot;
 
 // A cause is named as the first thing to act on from this share of RSS on, and from this size.
 constexpr double kMattersShare = 0.1;
 constexpr std::uint64_t kMatters = 16 << 20;
 constexpr double kGarbageShare = 0.1;  // of the heap
-
-// The rows of a ledger by what can be done about them.
-struct Parts {
-  std::uint64_t rss = 0, objects = 0, pool_free = 0, malloc_live = 0, malloc_free = 0;
-  std::uint64_t files = 0, shared = 0, huge = 0, code = 0, stacks = 0, unexplained = 0;
-  const LedgerRow* pool_row = nullptr;  // the one with the note on pinned arenas
-};
-
-Parts sum_up(const Snapshot& snapshot) {
-  Parts parts;
-  for (const LedgerRow& row : snapshot.ledger) {
-    parts.rss += row.bytes;
-    const std::string_view name = row.row;
-    if (name.starts_with(kLiveRow) || name.starts_with(kBuffersRow)) parts.objects += row.bytes;
-    if (name == kPoolFreeRow || name == kPoolEmptyRow) {
-      parts.pool_free += row.bytes;
-      if (!row.note.empty()) parts.pool_row = &row;
-    }
-    if (name == kMallocLiveRow || name == kPoolOtherRow) parts.malloc_live += row.bytes;
-    if (name == kMallocFreeRow) parts.malloc_free += row.bytes;
-    if (name == kFilesRow) parts.files += row.bytes;
-    if (name == kCodeRow || name == kDataRow) parts.code += row.bytes;
-    if (name == kSharedRow) parts.shared += row.bytes;
-    if (name == kHugeRow) parts.huge += row.bytes;
-    if (name == kStacksRow) parts.stacks += row.bytes;
-    if (name == kUnexplainedRow || name == kAnonymousRow) parts.unexplained += row.bytes;
-  }
-  return parts;
-}
-
-double counter(const Snapshot& snapshot, std::string_view name) {
-  for (const auto& [known, value] : snapshot.header.counters) {
-    if (known == name) return value;
-  }
-  return 0;
-}
 
 std::string share(std::uint64_t part, std::uint64_t whole) {
   return fmt::format(
@@ -98,16 +61,16 @@ std::string garbage(const Snapshot& snapshot, const snapshot::Owners& owners) {
 }
 
 // Freed memory that does not go back, if it is worth a sentence.
-std::string pinned(const Snapshot& snapshot, const Parts& parts) {
-  const auto bytes = static_cast<std::uint64_t>(counter(snapshot, "pinned_bytes"));
+std::string pinned(const Snapshot& snapshot, const LedgerParts& parts) {
+  const auto bytes = static_cast<std::uint64_t>(ledger_counter(snapshot, "pinned_bytes"));
   if (!matters(bytes, parts.rss)) return {};
   std::string text = fmt::format(
       "freed memory is pinned: {} of free Python memory ({} of RSS) stay because {:.0f} objects of "
       "{} "
       "lie scattered over {:.0f} arenas",
-      format_bytes(bytes), share(bytes, parts.rss), counter(snapshot, "pinning_objects"),
-      format_bytes(static_cast<std::uint64_t>(counter(snapshot, "pinning_bytes"))),
-      counter(snapshot, "pinned_arenas"));
+      format_bytes(bytes), share(bytes, parts.rss), ledger_counter(snapshot, "pinning_objects"),
+      format_bytes(static_cast<std::uint64_t>(ledger_counter(snapshot, "pinning_bytes"))),
+      ledger_counter(snapshot, "pinned_arenas"));
   if (parts.pool_row != nullptr) {
     const auto names = parts.pool_row->note.find('(');
     if (names != std::string::npos) text += " " + parts.pool_row->note.substr(names);
@@ -115,20 +78,21 @@ std::string pinned(const Snapshot& snapshot, const Parts& parts) {
   return text + ". Drop or rebuild what they belong to, or make them before the peak";
 }
 
-std::string fragmented(const Snapshot& snapshot, const Parts& parts) {
-  const auto bytes = static_cast<std::uint64_t>(counter(snapshot, "trimmable_bytes"));
+std::string fragmented(const Snapshot& snapshot, const LedgerParts& parts) {
+  const auto bytes = static_cast<std::uint64_t>(ledger_counter(snapshot, "trimmable_bytes"));
   if (!matters(bytes, parts.rss)) return {};
   return fmt::format(
       "malloc is fragmented: {} free, {} of it ({} of RSS) whole pages in {:.0f} arenas. Call "
       "malloc_trim(0) through ctypes at quiet moments, or start with MALLOC_ARENA_MAX=2 or "
       "MALLOC_TRIM_THRESHOLD_=131072",
       format_bytes(parts.malloc_free), format_bytes(bytes), share(bytes, parts.rss),
-      counter(snapshot, "malloc_arenas"));
+      ledger_counter(snapshot, "malloc_arenas"));
 }
 
-std::string unexplained(const Snapshot& snapshot, const Parts& parts, const std::string& figure) {
+std::string unexplained(const Snapshot& snapshot, const LedgerParts& parts,
+                        const std::string& figure) {
   // Files of versions without the counter: their malloc was walked.
-  if (counter(snapshot, "malloc_unwalked") != 0) {
+  if (ledger_counter(snapshot, "malloc_unwalked") != 0) {
     return fmt::format(
         "native memory: {} lie where an allocator other than glibc's has its blocks, which are not "
         "told apart; Python objects hold {} of it and elsewhere. `memspy record -p {}` names the "
@@ -144,11 +108,11 @@ std::string unexplained(const Snapshot& snapshot, const Parts& parts, const std:
 
 // What holds most, when nothing is wrong that one look can see.
 std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners,
-                     const Parts& parts) {
+                     const LedgerParts& parts) {
   const std::uint64_t files = parts.files + parts.shared;
-  const std::uint64_t most =
-      std::max({parts.objects, parts.malloc_live, files, parts.code,
-                parts.pool_free + parts.malloc_free, parts.stacks, parts.huge, parts.unexplained});
+  const std::uint64_t native = parts.unexplained + parts.allocator;
+  const std::uint64_t most = std::max({parts.objects, parts.malloc_live, files, parts.code,
+                                       parts.free(), parts.stacks, parts.huge, native});
   const std::string figure =
       fmt::format("{} ({} of RSS)", format_bytes(most), share(most, parts.rss));
   if (most == parts.objects) {
@@ -183,7 +147,7 @@ std::string dominant(const Snapshot& snapshot, const snapshot::Owners& owners,
         "with GLIBC_TUNABLES=glibc.malloc.hugetlb=0",
         figure);
   }
-  if (most == parts.unexplained) return unexplained(snapshot, parts, figure);
+  if (most == native) return unexplained(snapshot, parts, figure);
   return fmt::format(
       "free memory: {} are free in pymalloc and malloc, to be used again; Python "
       "objects hold {}",
@@ -199,7 +163,7 @@ std::string objects_only(const Snapshot& snapshot, const snapshot::Owners& owner
 }  // namespace
 
 std::string verdict_of(const Snapshot& snapshot, const snapshot::Owners& owners) {
-  const Parts parts = sum_up(snapshot);
+  const LedgerParts parts = sum_up_ledger(snapshot);
   if (parts.rss == 0) return objects_only(snapshot, owners);
   // What is wrong leads, unless it is a side show beside what the objects hold.
   std::string wrong = pinned(snapshot, parts);

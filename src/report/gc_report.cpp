@@ -82,6 +82,9 @@ std::string gc_verdict(const Look& look, const GarbageTotals& garbage) {
   if (off) text += "the collector is off: cycles stay until gc.collect() is called; ";
   if (kept > 0)
     text += fmt::format("gc.garbage keeps {} objects alive: empty it; ", grouped_digits(kept));
+  if (garbage.frozen_count > 0)
+    text += fmt::format("{} of garbage are frozen: gc.unfreeze(), then gc.collect(); ",
+                        format_bytes(garbage.frozen_bytes));
   if (garbage.count == 0) return text + "gc.collect() would free nothing";
   text += fmt::format("gc.collect() would free {} in {} objects", format_bytes(garbage.bytes),
                       grouped_digits(garbage.count));
@@ -114,13 +117,19 @@ std::string gc_text(const Look& look, const GarbageTotals& garbage, std::size_t 
       if (!cycle.empty()) text += fmt::format("a cycle: {}\n", cycle_text(snapshot, cycle));
     if (!garbage.cycles.empty()) text += "\n";
   }
+  if (garbage.frozen_count > 0)
+    text += fmt::format(
+        "{} more objects ({}) are garbage too, but gc.freeze() has put them where gc.collect() "
+        "does "
+        "not look: gc.unfreeze() first\n",
+        grouped_digits(garbage.frozen_count), format_bytes(garbage.frozen_bytes));
   if (garbage.untracked_count > 0)
     text += fmt::format(
         "{} more objects ({}) no known root leads to, but the collector does not "
         "track them\n",
         grouped_digits(garbage.untracked_count), format_bytes(garbage.untracked_bytes));
   text += heap_caveats(snapshot.header);
-  return text + bold(style, gc_verdict(look, garbage)) + "\n";
+  return text + bold(style, escape_text(gc_verdict(look, garbage))) + "\n";
 }
 
 std::string gc_json(const Look& look, const GarbageTotals& garbage) {
@@ -161,6 +170,8 @@ std::string gc_json(const Look& look, const GarbageTotals& garbage) {
                          {"bytes", garbage.bytes},
                          {"types", std::move(types)},
                          {"cycles", std::move(cycles)},
+                         {"frozen_count", garbage.frozen_count},
+                         {"frozen_bytes", garbage.frozen_bytes},
                          {"untracked_count", garbage.untracked_count},
                          {"untracked_bytes", garbage.untracked_bytes}};
   document["verdict"] = gc_verdict(look, garbage);

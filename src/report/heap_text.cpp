@@ -150,7 +150,7 @@ std::string heap_text(const Look& look, const HeapReportOptions& options,
   text += ledger(*look.snapshot, style);
   text += garbage_line(look);
   text += heap_caveats(look.snapshot->header);
-  return text + bold(style, verdict) + "\n";
+  return text + bold(style, recording::escape_text(verdict)) + "\n";
 }
 
 }  // namespace memspy::report

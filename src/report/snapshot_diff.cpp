@@ -21,8 +21,6 @@ using snapshot::GrowthRow;
 using snapshot::Look;
 using snapshot::SnapshotDiff;
 
-constexpr std::int64_t kWorthAWord = 64 << 10;  // bytes; less is noise of any program
-
 std::string letter(std::size_t index) {
   return index < 26 ? std::string(1, static_cast<char>('A' + index))
                     : fmt::format("#{}", index + 1);
@@ -35,15 +33,6 @@ std::string signed_count(std::int64_t count) {
 
 std::string rate(double bytes_per_minute) {
   return format_signed_bytes(std::llround(bytes_per_minute)) + "/min";
-}
-
-const GrowthRow* fastest(const std::vector<GrowthRow>& rows) {
-  const GrowthRow* best = nullptr;
-  for (const GrowthRow& row : rows)
-    if (row.grew_every_time && row.grown_bytes >= kWorthAWord &&
-        (best == nullptr || row.grown_bytes > best->grown_bytes))
-      best = &row;
-  return best;
 }
 
 std::string growth_table(const std::vector<GrowthRow>& rows, std::size_t looks,
@@ -91,28 +80,9 @@ ordered_json rows_json(const std::vector<GrowthRow>& rows, const char* key) {
 
 }  // namespace
 
-std::string snapshot_diff_verdict(const SnapshotDiff& diff) {
-  const GrowthRow* type = fastest(diff.types);
-  const GrowthRow* owner = fastest(diff.owners);
-  if (type == nullptr && owner == nullptr)
-    return "nothing grew in every snapshot by more than 64 KiB";
-  const auto pace = [&](const GrowthRow& row) {
-    return diff.minutes >= 1.0 ? ", " + rate(row.bytes_per_minute) : std::string();
-  };
-  std::string text;
-  if (type != nullptr)
-    text = fmt::format("{} grew by {} ({} objects{})", escape_text(type->name),
-                       format_signed_bytes(type->grown_bytes), signed_count(type->grown_count),
-                       pace(*type));
-  if (owner != nullptr)
-    text += fmt::format("{}{} {} {} more{}", text.empty() ? "" : "; ", escape_text(owner->name),
-                        type != nullptr ? "holds" : "grew by",
-                        format_signed_bytes(owner->grown_bytes), pace(*owner));
-  return text;
-}
-
 std::string snapshot_diff_text(std::span<const Look> looks, std::span<const std::string> names,
-                               const SnapshotDiff& diff, const SnapshotDiffOptions& options) {
+                               const SnapshotDiff& diff, const SnapshotDiffOptions& options,
+                               std::string_view verdict) {
   std::string text;
   for (std::size_t i = 0; i < looks.size(); ++i) {
     const auto& snapshot = *looks[i].snapshot;
@@ -128,19 +98,19 @@ std::string snapshot_diff_text(std::span<const Look> looks, std::span<const std:
                             format_bytes(diff.new_bytes), grouped_digits(diff.gone_count),
                             format_bytes(diff.gone_bytes))
               : "not the same process: its objects are not compared one by one\n";
-  text += bold(options.style, snapshot_diff_verdict(diff)) + "\n\n";
+  text += "\n";
   const bool timed = diff.minutes > 0;
   if (!options.by_owner) text += growth_table(diff.types, looks.size(), options, timed, "type");
   if (options.by_owner == options.by_type) text += "\n";
   if (!options.by_type) text += growth_table(diff.owners, looks.size(), options, timed, "owner");
-  return text;
+  return text + "\n" + bold(options.style, escape_text(verdict)) + "\n";
 }
 
 std::string snapshot_diff_json(std::span<const Look> looks, std::span<const std::string> names,
-                               const SnapshotDiff& diff) {
+                               const SnapshotDiff& diff, std::string_view verdict) {
   ordered_json document;
   document["schema"] = "memspy.snapshot-diff/1";
-  document["verdict"] = snapshot_diff_verdict(diff);
+  document["verdict"] = verdict;
   auto snapshots = ordered_json::array();
   for (std::size_t i = 0; i < looks.size(); ++i) {
     ordered_json entry{{"file", names[i]}};

@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "report/display.h"
@@ -16,15 +17,14 @@ struct SnapshotDiffOptions {
   Style style;
 };
 
-// `names`: of the files, one per look. What grew in every one comes first.
-std::string snapshot_diff_verdict(const snapshot::SnapshotDiff& diff);
+// `names`: of the files, one per look. The verdict ends the text.
 std::string snapshot_diff_text(std::span<const snapshot::Look> looks,
                                std::span<const std::string> names,
                                const snapshot::SnapshotDiff& diff,
-                               const SnapshotDiffOptions& options);
+                               const SnapshotDiffOptions& options, std::string_view verdict);
 // Schema "memspy.snapshot-diff/1".
 std::string snapshot_diff_json(std::span<const snapshot::Look> looks,
                                std::span<const std::string> names,
-                               const snapshot::SnapshotDiff& diff);
+                               const snapshot::SnapshotDiff& diff, std::string_view verdict);
 
 }  // namespace memspy::report

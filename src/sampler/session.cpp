@@ -13,7 +13,10 @@
 #include <future>
 #include <thread>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "attach/access.h"
+#include "attach/process_image.h"
 #include "attach/wait_status.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -98,6 +101,8 @@ class RunningSession final : public Session {
   std::chrono::nanoseconds pause_p99() const override {
     return context_.counters.pauses.quantile(0.99);
   }
+  Result<std::unique_ptr<attach::ProcessImage>> take_image(
+      Pid pid, const attach::ImageOptions& options) override;
 
  private:
   Result<Unit> open_header(Pid pid);
@@ -285,6 +290,28 @@ std::optional<std::string> RunningSession::ended(SteadyTime end) const {
   return std::nullopt;
 }
 
+Result<std::unique_ptr<attach::ProcessImage>> RunningSession::take_image(
+    Pid pid, const attach::ImageOptions& options) {
+  using Taken = Result<std::unique_ptr<attach::ProcessImage>>;
+  if (engine_ == EngineChoice::kRss) return attach::take_image(proc_, pid, options);
+  // Shared with the errand, which may outlive this call's patience.
+  const auto taken = std::make_shared<std::promise<Taken>>();
+  auto answer = taken->get_future();
+  context_.errands.add([this, pid, options, taken](attach::Seizure& seizure) {
+    auto image = attach::take_image(proc_, pid, options, seizure);
+    if (image.has_value()) context_.counters.pauses.add((*image)->facts().pause);
+    taken->set_value(std::move(image));
+  });
+  context_.to_tracer.wake();
+  while (answer.wait_for(kQueuePause) != std::future_status::ready) {
+    if (!tracer_done_) continue;
+    context_.errands.clear();
+    if (answer.wait_for(0s) == std::future_status::ready) break;
+    return make_error(Errc::kTargetGone, fmt::format("process {} has ended", pid.value));
+  }
+  return answer.get();
+}
+
 Result<RunSummary> RunningSession::run() {
   const auto end = context_.start + options_.duration.value_or(std::chrono::hours(24 * 3650));
   auto next_tick = context_.start;
@@ -318,6 +345,11 @@ Result<RunSummary> RunningSession::run() {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<attach::ProcessImage>> Session::take_image(Pid,
+                                                                  const attach::ImageOptions&) {
+  return make_error(Errc::kInternal, "this session has no process to look at");
+}
 
 Result<std::unique_ptr<Session>> Session::start(SessionOptions options, SampleSink& sink) {
   auto session = std::make_unique<RunningSession>(std::move(options), sink);

@@ -16,6 +16,11 @@
 #include "memspy/sample_sink.h"
 #include "unwind/code_map.h"
 
+namespace memspy::attach {  // attach/process_image.h
+class ProcessImage;
+struct ImageOptions;
+}  // namespace memspy::attach
+
 namespace memspy::sampler {
 
 enum class EngineChoice { kAuto, kFaults, kPoll, kRss };
@@ -65,6 +70,10 @@ class Session {
   virtual std::shared_ptr<const unwind::ModuleStore> modules() const { return nullptr; }
   // Of the stops so far; 0 without any. Thread-safe.
   virtual std::chrono::nanoseconds pause_p99() const { return {}; }
+  // A still copy of a process of the run while it is sampled: whoever traces it has to take it.
+  // From any thread but the one in run(); blocks for as long as that takes. kTargetGone: it ended.
+  virtual Result<std::unique_ptr<attach::ProcessImage>> take_image(
+      Pid pid, const attach::ImageOptions& options);
 };
 
 }  // namespace memspy::sampler

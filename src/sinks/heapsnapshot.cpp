@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <map>
+#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,10 +77,21 @@ class DigitWriter {
   bool first_ = true;
 };
 
-// The table that names refer to by number; written last.
+// The table that names refer to by number, each text once: a reader that compares numbers takes two
+// of one text for two names. Written last.
 class StringTable {
  public:
-  std::uint64_t add(std::string text) {
+  StringTable() { add("<dummy>"); }
+  std::uint64_t add(std::string_view text) {
+    std::string escaped = recording::escape_text(text);  // different names may look alike
+    const auto known = numbers_.find(escaped);
+    if (known != numbers_.end()) return known->second;
+    const std::uint64_t number = add_only(std::move(escaped));
+    numbers_.emplace(all_.back(), number);
+    return number;
+  }
+  // A plain text that is the only one of its kind, as the caller knows: made of an address.
+  std::uint64_t add_only(std::string text) {
     all_.push_back(std::move(text));
     return all_.size() - 1;
   }
@@ -89,7 +100,7 @@ class StringTable {
       out.text(i == 0 ? "\"" : ",\n\"");
       // Valid UTF-8 without control characters: what is left is JSON's own.
       std::string text;
-      for (const char c : recording::escape_text(all_[i])) {
+      for (const char c : all_[i]) {
         if (c == '"' || c == '\\') text += '\\';
         text += c;
       }
@@ -99,7 +110,8 @@ class StringTable {
   }
 
  private:
-  std::vector<std::string> all_{"<dummy>"};
+  std::deque<std::string> all_;  // whose texts stay where they are
+  std::unordered_map<std::string_view, std::uint64_t> numbers_;
 };
 
 // `'k'` of a snapshot's texts as the name of a property: k.
@@ -134,11 +146,6 @@ class HeapSnapshotWriter {
   Reference reference(EdgeLabel label);
   std::uint64_t name_string(std::uint32_t name);
   std::uint64_t key_string(std::uint32_t key);
-  std::uint64_t fixed(const std::string& name) {
-    const auto [it, fresh] = fixed_.try_emplace(name, 0);
-    if (fresh) it->second = strings_.add(name);
-    return it->second;
-  }
   std::uint64_t object_name(NodeIndex node);
   std::uint64_t place_of(std::uint64_t node) const { return (kFirstObject + node) * kNodeFields; }
   std::uint64_t edges_of(NodeIndex node) const;
@@ -159,7 +166,6 @@ class HeapSnapshotWriter {
   std::vector<V8Node> type_nodes_;
   std::vector<std::uint64_t> type_names_, name_strings_;
   std::unordered_map<std::uint32_t, std::uint64_t> key_strings_;
-  std::map<std::string, std::uint64_t> fixed_;
   std::uint64_t nodes_ = 0, edges_ = 0, rest_string_ = 0, unknown_key_ = 0;
 };
 
@@ -230,7 +236,7 @@ void HeapSnapshotWriter::write_nodes() {
   };
   synthetic(strings_.add(""), 1, modules_.size() + groups_.size() + 1);
   for (std::size_t i = 0; i < groups_.size(); ++i)
-    synthetic(strings_.add(std::string(kV8Groups[i])), v8_group_id(i), groups_[i].size());
+    synthetic(strings_.add(kV8Groups[i]), v8_group_id(i), groups_[i].size());
   for (std::uint32_t i = 0; i < graph_.node_count(); ++i) write_object(NodeIndex{i});
   write_rest_nodes();
   // VS Code's reader (v8-heap-parser 0.1.0) stops with an index out of bounds where the last node
@@ -247,11 +253,12 @@ std::uint64_t HeapSnapshotWriter::object_name(NodeIndex node) {
   const auto text = snapshot_.texts.find(node.value);
   if (kind == V8Node::kClosure || kind == V8Node::kCode) {
     const std::string_view label = graph_.label(node);
-    return label.empty() ? type_names_[type] : fixed(std::string(label));
+    return label.empty() ? type_names_[type] : strings_.add(label);
   }
   if (text != snapshot_.texts.end()) return strings_.add(unquoted(text->second));
   if (kind == V8Node::kNumber) return type_names_[type];
-  return strings_.add(fmt::format("str#{}#{:x}", graph_.bytes(node), graph_.address(node).value));
+  return strings_.add_only(
+      fmt::format("str#{}#{:x}", graph_.bytes(node), graph_.address(node).value));
 }
 
 void HeapSnapshotWriter::write_object(NodeIndex node) {
@@ -289,8 +296,7 @@ void HeapSnapshotWriter::write_rest_nodes() {
 
 std::uint64_t HeapSnapshotWriter::name_string(std::uint32_t name) {
   if (name >= name_strings_.size()) name_strings_.resize(name + 1, 0);
-  if (name_strings_[name] == 0)
-    name_strings_[name] = strings_.add(std::string(graph_.name(NameIndex{name})));
+  if (name_strings_[name] == 0) name_strings_[name] = strings_.add(graph_.name(NameIndex{name}));
   return name_strings_[name];
 }
 
@@ -321,12 +327,12 @@ HeapSnapshotWriter::Reference HeapSnapshotWriter::reference(EdgeLabel label) {
       break;
   }
   // Few and short: attributes that have no name in the program.
-  if (label.kind() == EdgeKind::kDict) return {V8Edge::kInternal, fixed("__dict__")};
-  if (label.kind() == EdgeKind::kKeyItself) return {V8Edge::kInternal, fixed("key")};
-  if (label.kind() == EdgeKind::kContents) return {V8Edge::kInternal, fixed("contents")};
-  if (label.kind() == EdgeKind::kMember) return {V8Edge::kInternal, fixed("member")};
-  if (label.kind() == EdgeKind::kIndex) return {V8Edge::kInternal, fixed("item")};
-  return {V8Edge::kInternal, fixed(fmt::format("+{:#x}", value))};
+  if (label.kind() == EdgeKind::kDict) return {V8Edge::kInternal, strings_.add("__dict__")};
+  if (label.kind() == EdgeKind::kKeyItself) return {V8Edge::kInternal, strings_.add("key")};
+  if (label.kind() == EdgeKind::kContents) return {V8Edge::kInternal, strings_.add("contents")};
+  if (label.kind() == EdgeKind::kMember) return {V8Edge::kInternal, strings_.add("member")};
+  if (label.kind() == EdgeKind::kIndex) return {V8Edge::kInternal, strings_.add("item")};
+  return {V8Edge::kInternal, strings_.add(fmt::format("+{:#x}", value))};
 }
 
 void HeapSnapshotWriter::write_object_edges(NodeIndex node) {

@@ -57,6 +57,8 @@ struct GarbageTotals {
   // Unreachable too, but unknown to the collector: something that memspy does not see holds it, or
   // leaked it.
   std::uint64_t untracked_count = 0, untracked_bytes = 0;
+  // Unreachable too, but frozen, or hanging on what is: a collection does not look there.
+  std::uint64_t frozen_count = 0, frozen_bytes = 0;
 };
 GarbageTotals find_garbage(const ObjectGraph& graph, const Dominators& dominators);
 

@@ -22,9 +22,18 @@ void for_strong_targets(const ObjectGraph& graph, std::uint32_t n, Visit visit) 
   }
 }
 
-// What the collector would find: tracked objects that nothing alive reaches, and what hangs on
-// them.
-NodeSet collectable(const ObjectGraph& graph, const Dominators& dominators) {
+constexpr std::uint8_t kPermanent = 3;  // of the generation bits: gc.freeze() has put it there
+
+bool tracked(const ObjectGraph& graph, std::uint32_t n) {
+  return (graph.flags({n}) & kNodeGcTracked) != 0;
+}
+bool frozen(const ObjectGraph& graph, std::uint32_t n) {
+  return tracked(graph, n) && (graph.flags({n}) >> kNodeGenerationShift & 3U) == kPermanent;
+}
+
+// Of the garbage, what these lead to, themselves included.
+template <typename Begins>
+NodeSet led_to(const ObjectGraph& graph, const Dominators& dominators, Begins begins) {
   NodeSet found(graph.node_count());
   std::vector<std::uint32_t> todo;
   const auto reach = [&](std::uint32_t n) {
@@ -33,7 +42,7 @@ NodeSet collectable(const ObjectGraph& graph, const Dominators& dominators) {
     todo.push_back(n);
   };
   for (std::uint32_t n = 0; n < graph.node_count(); ++n) {
-    if ((graph.flags({n}) & kNodeGcTracked) != 0) reach(n);
+    if (dominators.garbage[n] != 0 && begins(n)) reach(n);
     while (!todo.empty()) {
       const std::uint32_t at = todo.back();
       todo.pop_back();
@@ -43,8 +52,17 @@ NodeSet collectable(const ObjectGraph& graph, const Dominators& dominators) {
   return found;
 }
 
+// What the collector would find: tracked objects that nothing alive reaches, and what hangs on
+// them. It does not look at frozen ones, so that what they lead to is alive to it.
+struct Reach {
+  NodeSet collectable, kept_by_frozen;
+  bool frees(std::uint32_t n) const {
+    return collectable.contains(n) && !kept_by_frozen.contains(n);
+  }
+};
+
 // The shortest cycle through `start`, which it begins with; empty: none within the limits.
-std::vector<NodeIndex> shortest_cycle(const ObjectGraph& graph, const NodeSet& garbage,
+std::vector<NodeIndex> shortest_cycle(const ObjectGraph& graph, const Reach& garbage,
                                       std::uint32_t start) {
   std::unordered_map<std::uint32_t, std::uint32_t> came_from;
   std::vector<std::uint32_t> queue = {start};
@@ -53,7 +71,7 @@ std::vector<NodeIndex> shortest_cycle(const ObjectGraph& graph, const NodeSet& g
     const auto targets = graph.targets({queue[i]});
     const auto labels = graph.labels({queue[i]});
     for (std::size_t e = 0; e < targets.size() && looked < kMaxEdgesLooked; ++e, ++looked) {
-      if (labels[e].weak() || !garbage.contains(targets[e])) continue;
+      if (labels[e].weak() || !garbage.frees(targets[e])) continue;
       if (targets[e] == start) {
         std::vector<NodeIndex> cycle;
         for (std::uint32_t at = queue[i]; at != start; at = came_from[at]) cycle.push_back({at});
@@ -67,28 +85,38 @@ std::vector<NodeIndex> shortest_cycle(const ObjectGraph& graph, const NodeSet& g
   return {};
 }
 
+// Counts an object that no root leads to. True: a collection would free it.
+bool count_one(const ObjectGraph& graph, const Reach& reach, std::uint32_t n,
+               GarbageTotals& result) {
+  const std::uint64_t bytes = graph.bytes({n});
+  if (reach.frees(n)) {
+    ++result.count;
+    result.bytes += bytes;
+    return true;
+  }
+  const bool kept = reach.kept_by_frozen.contains(n);
+  ++(kept ? result.frozen_count : result.untracked_count);
+  (kept ? result.frozen_bytes : result.untracked_bytes) += bytes;
+  return false;
+}
+
 }  // namespace
 
 GarbageTotals find_garbage(const ObjectGraph& graph, const Dominators& dominators) {
   GarbageTotals result;
   std::vector<TypeTotals> types(graph.types().size());
   std::vector<std::vector<std::uint32_t>> instances(types.size());
-  const NodeSet found = collectable(graph, dominators);
+  const Reach reach{led_to(graph, dominators,
+                           [&](std::uint32_t n) { return tracked(graph, n) && !frozen(graph, n); }),
+                    led_to(graph, dominators, [&](std::uint32_t n) { return frozen(graph, n); })};
   for (std::uint32_t n = 0; n < graph.node_count(); ++n) {
-    if (dominators.garbage[n] == 0) continue;
-    if (!found.contains(n)) {
-      ++result.untracked_count;
-      result.untracked_bytes += graph.bytes({n});
-      continue;
-    }
+    if (dominators.garbage[n] == 0 || !count_one(graph, reach, n, result)) continue;
     const TypeIndex type = graph.type({n});
     TypeTotals& totals = types[type.value];
     totals.type = type;
     ++totals.count;
     totals.bytes += graph.bytes({n});
-    ++result.count;
-    result.bytes += graph.bytes({n});
-    if (instances[type.value].size() < kInstancesTried && (graph.flags({n}) & kNodeGcTracked) != 0)
+    if (instances[type.value].size() < kInstancesTried && tracked(graph, n))
       instances[type.value].push_back(n);
   }
   std::erase_if(types, [](const TypeTotals& t) { return t.count == 0; });
@@ -98,7 +126,7 @@ GarbageTotals find_garbage(const ObjectGraph& graph, const Dominators& dominator
   for (const auto& type : types) {
     if (result.cycles.size() == kMaxExamples) break;
     for (const std::uint32_t n : instances[type.type.value]) {
-      auto cycle = shortest_cycle(graph, found, n);
+      auto cycle = shortest_cycle(graph, reach, n);
       if (cycle.empty()) continue;
       result.cycles.push_back(std::move(cycle));
       break;

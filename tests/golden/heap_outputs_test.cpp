@@ -90,8 +90,8 @@ TEST(HeapGolden, Diff) {
   const std::vector<std::string> names{"a.memsnap", "b.memsnap", "c.memsnap"};
   const auto diff = snapshot::diff_snapshots(looks);
   ASSERT_THAT(diff, IsOk());
-  expect_golden("heap/diff.txt", report::snapshot_diff_text(looks, names, *diff, {}));
-  expect_golden("heap/diff.json", report::snapshot_diff_json(looks, names, *diff));
+  expect_golden("heap/diff.txt", report::snapshot_diff_text(looks, names, *diff, {}, "what grew"));
+  expect_golden("heap/diff.json", report::snapshot_diff_json(looks, names, *diff, "what grew"));
 }
 
 }  // namespace

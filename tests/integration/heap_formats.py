@@ -67,6 +67,8 @@ class HeapSnapshot:
             raise AssertionError("an edge to no node")
         if len(set(self.nodes[2::width])) != self.size:
             raise AssertionError("an id stands twice")
+        if len(set(self.strings)) != len(self.strings):
+            raise AssertionError("a string stands twice")
         if self.types[self.nodes[0]] != "synthetic":
             raise AssertionError("the first node is no root")
 

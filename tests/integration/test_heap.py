@@ -9,14 +9,31 @@ import heap_views
 from heap_views import STATIC, TRACKED
 
 # What the interpreter holds for itself, out of sight of gc.get_referents(): names of descriptors and
-# modules, the interned strings, arguments under way, tables of its start-up.
+# modules, the interned strings, arguments under way, tables of its start-up, caches of C modules, and
+# from 3.15 on the bytes behind a bytearray. Of these memspy may find more than the target knows of; of
+# everything else exactly as many.
 UNSEEN = {"builtins.str", "builtins.int", "builtins.bytes", "builtins.tuple", "builtins.dict", "builtins.float",
-          "builtins.list", "builtins.code", "builtins.type", "datetime.timedelta", "datetime.datetime",
-          "_thread._localdummy"}
-UNSEEN_SHARE = 0.07
-# What may differ of all objects: some come and go between the zoo's account and the look.
-DIFFERENT_SHARE = 0.002
-SIZE_SHARE, EDGE_RECALL, EDGE_PRECISION = 0.999, 0.998, 0.99
+          "builtins.list", "builtins.code", "builtins.type", "builtins.moduledef", "datetime.timedelta",
+          "datetime.datetime", "_thread._localdummy", "builtins._RunningLoopHolder", "builtins.Struct",
+          "_struct.Struct"}
+UNSEEN_SHARE = 0.02
+# Dead ones in a free list, which 3.12's _asyncio tells the collector of all the same.
+DEAD = {"_asyncio.FutureIter"}
+# Types whose sys.getsizeof() has a rule of its own, of memory beside the object, which memspy does not
+# follow. docs/accuracy-and-overhead.md says why of each.
+OWN_SIZES = {"builtins.StgDict", "builtins.code", "_ctypes.PyCSimpleType", "_ctypes.PyCFuncPtrType",
+             "_ctypes.PyCPointerType", "_ctypes.PyCArrayType", "_ctypes.PyCStructType", "_ctypes.UnionType",
+             "ctypes._endian._swapped_union_meta", "ctypes._endian._swapped_struct_meta",
+             "xml.etree.ElementTree.Element", "itertools.combinations", "itertools.permutations",
+             "itertools.combinations_with_replacement", "itertools.product", "_io.BytesIO", "_queue.SimpleQueue"}
+SIZE_SHARE = 0.999
+# Types of which memspy knows no more than a scan of their words finds, or whose tp_traverse tells of
+# what is not in them: a C module's state, tables of ctypes, dicts of thread-locals. Every other type
+# has the references that gc.get_referents() says, and no other.
+LOOSE_EDGES = {"builtins.module", "builtins.StgDict", "_ctypes.PyCPointerType", "_thread._local",
+               "asyncio.events._RunningLoop", "asyncio.events.BaseDefaultEventLoopPolicy._Local",
+               "builtins.PyCapsule", "_queue.SimpleQueue"}
+LOOSE_SHARE = 0.0005  # of all references
 LINK = "functools._lru_list_elem"  # the collector looks through it from the cache, from 3.10 on
 
 
@@ -31,14 +48,18 @@ class HeapCase(harness.PythonCase):
             HeapCase.zoo = heap_views.Zoo(cls.python)
             unittest.addModuleCleanup(HeapCase.zoo.end)
 
-    def assertFew(self, addresses, what):
-        self.assertLess(len(addresses), DIFFERENT_SHARE * len(self.zoo.things), f"{what}: {self.names(addresses)}")
+    def assertNone(self, addresses, what):
+        self.assertFalse(addresses, f"{what}: {self.names(addresses)}")
 
-    def assert_counts(self, ours, truth):
+    def assert_counts(self, ours):
+        """As many of every type as the target says itself."""
+        truth = collections.Counter(thing.type for thing in self.zoo.things.values())
         other = {name: (ours[name], truth[name]) for name in truth
-                 if name not in UNSEEN and ours[name] != truth[name]}
-        print(f"{self.python.name}: other counts: {other}")
-        self.assertLess(sum(abs(a - b) for a, b in other.values()), DIFFERENT_SHARE * len(self.zoo.things), other)
+                 if name not in UNSEEN | DEAD and ours[name] != truth[name]}
+        self.assertEqual(other, {})
+        fewer = {name: (ours[name], truth[name]) for name in UNSEEN if ours[name] < truth[name]}
+        self.assertEqual(fewer, {})
+        self.assertFalse([name for name in DEAD if ours[name] > truth[name]])
 
     def assert_not_grown(self, before, after):
         """No page of its own; of files, what the first look reads of read-only data."""
@@ -65,41 +86,41 @@ class Walk(HeapCase):
                      if address not in cls.zoo.own}
 
     def test_every_object_is_found_with_its_type(self):
-        missing = set(self.zoo.things) - set(self.nodes)
-        self.assertFew(missing, "not found")
+        missing = {address for address, thing in self.zoo.things.items()
+                   if address not in self.nodes and thing.type not in DEAD}
+        self.assertNone(missing, "not found")
         wrong = {address for address, thing in self.zoo.things.items()
                  if address in self.nodes and self.nodes[address].type != thing.type}
-        self.assertFew(wrong, "other types")
+        self.assertNone(wrong, "other types")
 
     def test_nothing_else_is_found_but_what_the_interpreter_keeps_to_itself(self):
         unseen = {address for address, node in self.nodes.items()
                   if address not in self.zoo.things and not node.flags & STATIC and node.size}
         kinds = collections.Counter(self.nodes[address].type for address in unseen)
         print(f"{self.python.name}: {len(self.zoo.things)} objects, {len(unseen)} unseen by the target: {kinds}")
+        self.assertLessEqual(set(kinds), UNSEEN, kinds)
         self.assertLess(len(unseen), UNSEEN_SHARE * len(self.nodes), kinds)
 
     def test_counts_per_type(self):
-        """Of every type but those that the interpreter keeps some of to itself, as many."""
-        ours = collections.Counter(node.type for node in self.nodes.values() if node.size)
-        truth = collections.Counter(thing.type for thing in self.zoo.things.values())
-        self.assert_counts(ours, truth)
+        self.assert_counts(collections.Counter(node.type for node in self.nodes.values() if node.size))
 
     def test_sizes(self):
         wrong = {address for address, thing in self.zoo.things.items()
                  if address in self.nodes and self.nodes[address].size != thing.size}
         kinds = collections.Counter(self.zoo.things[address].type for address in wrong)
         print(f"{self.python.name}: other sizes: {dict(kinds)}")
+        self.assertLessEqual(set(kinds), OWN_SIZES, self.names(wrong))
         self.assertLess(len(wrong), (1 - SIZE_SHARE) * len(self.zoo.things), self.names(wrong))
 
     def test_what_the_collector_tracks(self):
         ours = {address for address, node in self.nodes.items() if node.flags & TRACKED}
         truth = {address for address, thing in self.zoo.things.items() if thing.listed}
-        self.assertFew(truth - ours, "not on a list")
-        self.assertFew(ours - truth, "on a list")
+        self.assertNone(truth - ours, "not on a list")
+        self.assertNone(ours - truth, "on a list")
         frozen = {address for address, node in self.nodes.items()
                   if node.flags & TRACKED and node.flags >> 1 & 3 == 3}
         truth = {address for address, thing in self.zoo.things.items() if thing.listed == 2}
-        self.assertFew(frozen ^ truth, "frozen")
+        self.assertNone(frozen ^ truth, "frozen")
 
     def test_blocks_of_pymalloc(self):
         """The pools' blocks in use are those that the allocator itself counts; the one int that the
@@ -114,7 +135,7 @@ class Walk(HeapCase):
     def test_edges(self):
         """Every reference that the collector would follow, and no other, but for those it need not."""
         recall, precision = collections.Counter(), collections.Counter()
-        total, found = collections.Counter(), collections.Counter()
+        total = collections.Counter()
         examples = {}
         for address, thing in self.zoo.things.items():
             node = self.nodes.get(address)
@@ -127,7 +148,6 @@ class Walk(HeapCase):
             missing = thing.referents - ours - self.zoo.own
             recall[thing.type] += len(missing)
             beyond = {edge.to for edge in node.edges if not edge.weak and not self.is_silent(node, edge)}
-            found[thing.type] += len(beyond)
             extra = beyond - thing.referents if thing.referents or thing.listed else set()
             precision[thing.type] += len(extra)
             if missing or extra:
@@ -139,8 +159,8 @@ class Walk(HeapCase):
         report = "\n".join(f"{name}: {bad[name][0]} of {bad[name][2]} not found, {bad[name][1]} besides; "
                            f"{examples[name]}" for name in sorted(bad, key=lambda name: -sum(bad[name][:2]))[:25])
         print(f"{self.python.name}: edges\n{report}")
-        self.assertLess(sum(recall.values()), (1 - EDGE_RECALL) * sum(total.values()), report)
-        self.assertLess(sum(precision.values()), (1 - EDGE_PRECISION) * sum(found.values()), report)
+        self.assertLessEqual(set(bad), LOOSE_EDGES, report)
+        self.assertLess(sum(recall.values()) + sum(precision.values()), LOOSE_SHARE * sum(total.values()), report)
 
     def is_silent(self, node, edge):
         """A reference that is owned and that no tp_traverse tells of, because no cycle can run
@@ -158,7 +178,7 @@ class Walk(HeapCase):
         return self.zoo.is_type(node.address) and target.type in ("builtins.dict", "builtins.tuple")
 
     def test_nothing_was_rejected(self):
-        self.assertLess(self.probe.stats["rejected"], 0.001 * len(self.nodes), self.probe.stats)
+        self.assertEqual(self.probe.stats["rejected"], 0, self.probe.stats)
         self.assertFalse(self.probe.stats["collecting"])
 
     def test_the_target_is_as_it_was(self):
@@ -208,13 +228,10 @@ class Heap(HeapCase):
         ours = collections.Counter()
         for row in self.seen["types"]:  # classes made anew may share a name
             ours[row["type"]] += row["count"]
-        truth = collections.Counter(thing.type for thing in self.zoo.things.values())
-        self.assert_counts(ours, truth)
-        for name in UNSEEN & set(truth):
-            self.assertGreaterEqual(ours[name] + 2, truth[name], name)
-        self.assertLess(self.seen["objects"]["rejected"], 0.001 * self.seen["objects"]["count"])
+        self.assert_counts(ours)
+        self.assertEqual(self.seen["objects"]["rejected"], 0)
         listed = sum(1 for thing in self.zoo.things.values() if thing.listed)
-        self.assertLess(abs(self.seen["objects"]["gc_tracked"] - listed), 0.005 * listed)
+        self.assertEqual(self.seen["objects"]["gc_tracked"], listed)
 
     def test_sums(self):
         self.assertEqual(sum(row["bytes"] for row in self.seen["types"]), self.seen["objects"]["bytes"])
@@ -250,7 +267,7 @@ class Heap(HeapCase):
         interpreter = seen["interpreters"][0]
         truth = self.zoo.gc
         self.assertEqual(interpreter["enabled"], truth["enabled"])
-        self.assertLess(abs(interpreter["frozen"] - truth["frozen"]), 10)
+        self.assertEqual(interpreter["frozen"], truth["frozen"])
         rows = interpreter["generations"]
         # The zoo makes a few more objects to say so.
         for row, count in zip(rows, truth["count"]):
@@ -260,7 +277,7 @@ class Heap(HeapCase):
             self.assertEqual({name: row[name] for name in ("collections", "collected", "uncollectable")},
                              {name: stats[name] for name in ("collections", "collected", "uncollectable")})
         loops = {row["type"]: row["count"] for row in seen["garbage"]["types"]}
-        self.assertLess(abs(loops["zoo_objects.Loop"] - 310), 31)
+        self.assertEqual(loops["zoo_objects.Loop"], 310)
         text = self.run_memspy("gc", self.zoo.pid).out
         self.assertIn("zoo_objects.Loop", text)
 

@@ -97,6 +97,35 @@ class Top(harness.Case):
         screen.until("grow_steadily")
         self.quit(screen)
 
+    def heap_beside_the_sampling(self, engine):
+        """A copy of a process that memspy traces already, by the one who traces it."""
+        screen = self.screen("-p", self.target.pid, "-i", "200ms", "--engine", engine)
+        sampled = "RSS" if engine == "rss" else "grow_steadily"
+        screen.until(sampled)
+        screen.press("h")
+        text = screen.until(r"RETAINED +GROWN +TYPE")
+        self.assertRegex(text, r"heap: [\d ]+ objects, .* of RSS explained, paused")
+        self.assertIn("builtins.bytearray", text)
+        screen.press("L")
+        screen.until(r"GROWN +OWNER")
+        screen.press("Enter")
+        screen.until(r"\+[\d.]+ [KM]iB  \S")  # what has grown since
+        screen.press("h")
+        screen.until("CUMULATIVE")
+        screen.until(sampled)
+        self.quit(screen)
+        self.target.ask("ping")
+        self.assert_untouched(self.target.pid)
+
+    def test_the_heap_beside_fault_samples(self):
+        self.heap_beside_the_sampling("faults")
+
+    def test_the_heap_beside_polls(self):
+        self.heap_beside_the_sampling("poll")
+
+    def test_the_heap_without_a_tracer(self):
+        self.heap_beside_the_sampling("rss")
+
     def test_the_last_screen_stays_when_the_target_ends(self):
         screen = self.screen("-p", self.target.pid, "-i", "200ms")
         screen.until("grow_steadily")

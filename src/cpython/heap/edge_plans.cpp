@@ -123,13 +123,14 @@ void EdgePlans::Builder::add_rule() {
   if (rule == TypeRule::kLruCache) add_cache_marks();
 }
 
-// 3.10+: a mark between arguments, and the type of the entries, before the cache's own dict.
+// 3.10+: a mark between arguments, and the type of the entries, stand right before the type of
+// cache_info()'s results. Before 3.10 counters do, which are no addresses.
 void EdgePlans::Builder::add_cache_marks() {
-  if (!layout_.has(Field::kLruCacheInfoType) || !layout_.has(Field::kLruCacheDict)) return;
-  const std::uint32_t end = layout_.offset(Field::kLruCacheDict);
-  for (std::uint32_t at = layout_.offset(Field::kLruCacheInfoType) + kWord; at < end; at += kWord) {
-    add(at, 1, "mark", EdgeKind::kInternal);
-  }
+  if (!layout_.has(Field::kLruCacheInfoType)) return;
+  const std::uint32_t end = layout_.offset(Field::kLruCacheInfoType);
+  if (end < 2 * kWord) return;
+  add(end - 2 * kWord, 1, "mark", EdgeKind::kInternal);
+  add(end - kWord, 1, "entry type", EdgeKind::kInternal);
 }
 
 // What a generator saved while it handles an exception.

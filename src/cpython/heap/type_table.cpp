@@ -96,6 +96,10 @@ struct TypeTable::Impl {
     subtype_traverse = find_symbol(symbols, "subtype_traverse");
     subtype_dealloc = find_symbol(symbols, "subtype_dealloc");
     if (!subtype_traverse || !subtype_dealloc) learn_subtype_traverse();
+    for (const ModuleImage* module : symbols.modules()) {
+      const auto segments = module->writable_segments();
+      data.insert(data.end(), segments.begin(), segments.end());
+    }
   }
 
   RemoteAddr pointer(RemoteAddr base, Field field) {
@@ -107,6 +111,7 @@ struct TypeTable::Impl {
 
   void learn_subtype_traverse();
   bool is_metatype(RemoteAddr type);
+  bool is_never_readied(const TypeFacts& facts);
   bool fill(TypeFacts& facts);
   std::string read_c_name(RemoteAddr type);
   std::string full_name(const TypeFacts& facts);
@@ -124,6 +129,7 @@ struct TypeTable::Impl {
   RemoteAddr type_type, subtype_traverse, subtype_dealloc;
   std::unordered_map<RemoteAddr, const KnownType*> by_symbol;
   std::unordered_map<RemoteAddr, bool> metatypes;
+  std::vector<AddressRange> data;  // of files: where static types lie
   AddressTable numbers;
   std::size_t rejected = 0;
   int nesting = 0;  // of bases being found for one another
@@ -255,7 +261,18 @@ void TypeTable::Impl::read_slots(TypeFacts& facts, const TypeFacts* base, TypeTa
   }
 }
 
-// False: these bytes are not a type that was made ready.
+// Some modules' types were never given to PyType_Ready() (array's iterator and the links of an
+// lru_cache up to 3.9): static, without a dict and a base, and used all the same.
+bool TypeTable::Impl::is_never_readied(const TypeFacts& facts) {
+  const bool in_a_file = std::any_of(data.begin(), data.end(), [&](const AddressRange& segment) {
+    return facts.address.value - segment.start.value < segment.size;
+  });
+  return in_a_file && facts.metatype == type_type && !facts.heap_type() && !facts.base &&
+         !pointer(facts.address, Field::kTypeDict) && !pointer(facts.address, Field::kTypeMro) &&
+         is_plausible(pointer(facts.address, Field::kTypeDealloc));
+}
+
+// False: these bytes are not a type that objects may have.
 bool TypeTable::Impl::fill(TypeFacts& facts) {
   const RemoteAddr type = facts.address;
   facts.flags = get(type, Field::kTypeFlags);
@@ -264,7 +281,8 @@ bool TypeTable::Impl::fill(TypeFacts& facts) {
   facts.dict_offset = static_cast<std::int64_t>(get(type, Field::kTypeDictOffset));
   facts.weaklist_offset = static_cast<std::int64_t>(get(type, Field::kTypeWeakListOffset));
   facts.base = pointer(type, Field::kTypeBase);
-  if ((facts.flags & kTypeReady) == 0 || !pointer(type, Field::kTypeMro)) return false;
+  const bool ready = (facts.flags & kTypeReady) != 0 && pointer(type, Field::kTypeMro);
+  if (!ready && !is_never_readied(facts)) return false;
   if (facts.basic_size < kMinBasicSize || facts.basic_size > kMaxBasicSize) return false;
   if (facts.item_size < 0 || facts.item_size > kMaxItemSize) return false;
   facts.c_name = read_c_name(type);

@@ -111,8 +111,8 @@ class TypeTable {
   ~TypeTable();
 
   // The facts of the type at `address`, which stay where they are; nullptr: it is none (checked:
-  // its own type descends from `type`, READY, name readable, sizes sane). Negative answers are
-  // remembered too.
+  // its own type descends from `type`, READY or static, name readable, sizes sane). Negative
+  // answers are remembered too.
   const TypeFacts* find(RemoteAddr address);
   const std::vector<std::unique_ptr<TypeFacts>>& all() const { return types_; }
   // Names are told to `names` as they are met; 0 is the empty name.

@@ -16,6 +16,7 @@
 #include "base/wake_fd.h"
 #include "memspy/result.h"
 #include "procfs/proc_dir.h"
+#include "sampler/errands.h"
 #include "sampler/event_queue.h"
 #include "sampler/pause_stats.h"
 #include "unwind/code_map.h"
@@ -59,6 +60,7 @@ struct EngineContext {
   WakeFd to_tracer;     // the tracer should look at `ending`
   WakeFd to_collector;  // there is news: a process came or went
   std::atomic<bool> ending{false};
+  Errands errands{};              // for the tracer, besides
   // Files of native frames, open until the run's names have been looked up. The tracer thread's.
   std::shared_ptr<unwind::ModuleStore> modules = std::make_shared<unwind::ModuleStore>();
   std::atomic<double> thrift{1};  // of what the budget plans, this much may be spent: CostWatch

@@ -98,6 +98,7 @@ void TracingEngine::run(const std::function<void()>& began) {
   context_.to_collector.wake();
   while (!context_.ending.load(std::memory_order_acquire) && seizure_.thread_count() > 0) {
     wait();
+    context_.errands.run(seizure_);
     work();
   }
   release();

@@ -117,6 +117,16 @@ def how_many_would_be_collected(path):
         return json.load(file)
 
 
+def only_in(things, known, own):
+    """Ids of what is in neither. A function of its own: a comprehension in take() would make cells of
+    take()'s locals, which the other process does not have."""
+    found = set()
+    for thing in things:
+        if id(thing) not in known and id(thing) not in own:
+            found.add(id(thing))
+    return found
+
+
 def take(path, kinds_of, own):
     """Writes the truth. `kinds_of()`: name -> objects that are to be named in failures; `own`: ids of
     objects that are here and not in the process that memspy looks at."""
@@ -128,17 +138,23 @@ def take(path, kinds_of, own):
     if state["frozen"]:
         gc.unfreeze()
         permanent = gc.get_objects()
-    # The interpreter tells a child of fork anew which thread it is.
-    own.update((id(own), id(state), id(permanent), id(sys._getframe()), id(threading.current_thread().ident)))
-    known = {id(thing) for thing in tracked}
+    # Frames from here to the fork; the interpreter tells a child of it anew which thread it is.
+    thread = threading.current_thread()
+    own.update((id(own), id(state), id(permanent), id(sys._getframe()), id(sys._getframe(1)), id(thread.ident)))
+    if hasattr(thread, "native_id"):
+        own.add(id(thread.native_id))
+    known = only_in(tracked, (), ())
     own.add(id(known))
-    frozen = {id(thing) for thing in permanent if id(thing) not in known and id(thing) not in own}
+    frozen = only_in(permanent, known, own)
     own.add(id(frozen))
     for each in state.values():
-        own.add(id(each))
+        if isinstance(each, (list, tuple)):  # numbers and bools are everybody's
+            own.add(id(each))
     for each in state["stats"]:
         own.add(id(each))
-    roots = [thing for thing in permanent or tracked if id(thing) not in own]
+    roots = list(permanent or tracked)  # what is its own is not followed
+    if (3, 7) <= sys.version_info < (3, 11):
+        roots.append(sys._getframe(2))  # which runs in the other process too, and is on no list
     own.add(id(roots))
     walk = Walk(roots + [SMALL_INTS, sys.modules] + ALWAYS + [object, type, (), "", b""], own)
     records, types_seen = [], {}
@@ -149,7 +165,8 @@ def take(path, kinds_of, own):
                         2 if number in frozen else 1 if number in known else 0,
                         sorted({id(each) for each in gc.get_referents(thing)})])
     # What came to be while this was written down: locals of the running frames.
-    own.update(set().union(*[record[4] for record in records]).difference(walk.found))
+    for record in records:
+        own.update(set(record[4]).difference(walk.found))
     document = {"version": list(sys.version_info[:3]), "gc": state, "own": sorted(own),
                 "types": [full_name(kind) for _, kind in types_seen.values()],
                 "metaclasses": [full_name(kind) for _, kind in types_seen.values() if issubclass(kind, type)],

@@ -84,6 +84,7 @@ def tell_truth(truth, still):
 def split(truth, stats):
     stats = os.open(stats, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     error = os.dup(2)
+    os.dup2(error, error)  # a function's first call makes the names of its arguments: in both, then
     still = os.fork()
     if still == 0:
         LIBC.prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: ends with its parent

@@ -68,8 +68,51 @@ TEST_F(HeapVerbs, WatchSaysWhatGrewUntilTheTargetEnds) {
   EXPECT_EQ(world_.run({"heap", "4242", "--watch", "1s"}), 0);
   EXPECT_EQ(world_.heap_looks, 3);
   EXPECT_THAT(world_.out(), HasSubstr("app.SESSIONS"));
-  EXPECT_THAT(world_.out(), HasSubstr("grew by"));
+  EXPECT_THAT(world_.out(), HasSubstr("objects are growing: "));
+  // From the third look on the one before stands between.
+  EXPECT_THAT(world_.out(), HasSubstr("B the look before: "));
+  EXPECT_THAT(world_.out(), HasSubstr("C now: "));
   EXPECT_THAT(world_.err(), HasSubstr("PID 4242 has ended"));
+}
+
+TEST_F(HeapVerbs, TheVerbsThatPrintWriteFilesToo) {
+  const std::string a = taken("a.memsnap"), b = taken("b.memsnap");
+  const std::vector<std::vector<std::string>> verbs{
+      {"heap", "4242"}, {"gc", "4242"}, {"diff", a, b}};
+  for (std::vector<std::string> verb : verbs) {
+    const std::string text = path(verb[0] + ".txt"), document = path(verb[0] + ".json");
+    auto with = [&](std::vector<std::string> more) {
+      std::vector<std::string> all = verb;
+      all.insert(all.end(), more.begin(), more.end());
+      return world_.run(all);
+    };
+    EXPECT_EQ(with({"-o", text}), 0);
+    EXPECT_THAT(world_.err(), HasSubstr("wrote " + text));
+    EXPECT_EQ(world_.out(), "") << verb[0];
+    EXPECT_GT(std::filesystem::file_size(text), 100U);
+    EXPECT_EQ(with({"-o", document}), 0);
+    std::ifstream file(document);
+    EXPECT_TRUE(json::parse(file).contains("schema"));
+    // Known before the process is touched; replaced only when asked.
+    const int looks = world_.heap_looks;
+    EXPECT_EQ(with({"-o", text}), 7);
+    EXPECT_EQ(with({"-o", "/no/such/folder/x"}), 7);
+    EXPECT_EQ(with({"-f", "poem"}), 2);
+    EXPECT_EQ(with({"-f", "text", "--json"}), 2);
+    EXPECT_EQ(world_.heap_looks, looks);
+    EXPECT_EQ(with({"-o", text, "--force", "-f", "json"}), 0);
+    std::ifstream again(text);
+    EXPECT_TRUE(json::parse(again).contains("schema"));
+  }
+}
+
+TEST_F(HeapVerbs, WatchIntoAFileIsOneComparison) {
+  EXPECT_EQ(world_.run({"heap", "4242", "--watch", "1s", "-o", path("watch.txt")}), 0);
+  EXPECT_EQ(world_.heap_looks, 2);
+  std::ifstream file(path("watch.txt"));
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(text, HasSubstr("Partition of "));
+  EXPECT_THAT(text, HasSubstr("objects are growing: "));
 }
 
 TEST_F(HeapVerbs, BadValuesAreUsageErrors) {

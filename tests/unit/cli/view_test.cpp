@@ -6,6 +6,7 @@
 #include "cli/doctor_view.h"
 #include "cli/dump_view.h"
 #include "cli/process_list.h"
+#include "cli/top_census.h"
 #include "cli/top_keys.h"
 #include "cli/top_loop.h"
 #include "cli/top_view.h"
@@ -199,10 +200,46 @@ TEST_F(Top, pause_refresh_leave_write) {
   press('-');
   EXPECT_DOUBLE_EQ(state_.refresh_seconds, 0.5);
   EXPECT_EQ(press('w'), TopAction::kWriteRecording);
-  EXPECT_EQ(press('h'), TopAction::kNone);
-  EXPECT_THAT(state_.message, HasSubstr("not in this version"));
   EXPECT_EQ(press('q'), TopAction::kLeave);
   EXPECT_EQ(press(kKeyEscape), TopAction::kLeave);
+}
+
+TEST_F(Top, the_heap_stands_in_place_of_the_table) {
+  EXPECT_EQ(press('h'), TopAction::kTakeCensus);
+  state_.census_progress = "heap census: dominators";
+  EXPECT_THAT(screen(), HasSubstr("heap census: dominators"));
+  const auto heap = memspy::testing::sample_heap(), later = memspy::testing::sample_heap(60);
+  const auto first = baseline_of(make_census(heap.look(), "what to do", nullptr));
+  state_.heap = std::make_shared<const TopCensus>(
+      make_census(later.look(),
+                  "Python objects hold most of it: look at who owns them, which `memspy heap` says "
+                  "of each, and at what grew since the look before this one",
+                  &first));
+  state_.census_progress.clear();
+  expect_golden("cli/top_census.txt", screen());
+  press('L');
+  EXPECT_THAT(screen(), HasSubstr("app.SESSIONS"));
+  EXPECT_EQ(press(kKeyEnter), TopAction::kTakeCensus);
+  EXPECT_EQ(press(kKeyEscape), TopAction::kNone);
+  EXPECT_FALSE(state_.census);
+  EXPECT_THAT(screen(), HasSubstr("CUMULATIVE"));
+  press('h');
+  EXPECT_EQ(press('h'), TopAction::kNone);
+  press('h');
+  EXPECT_EQ(press('q'), TopAction::kLeave);
+}
+
+TEST_F(Top, the_heap_fits_any_screen) {
+  press('h');
+  const auto heap = memspy::testing::sample_heap(60);
+  state_.heap = std::make_shared<const TopCensus>(
+      make_census(heap.look(), std::string(300, 'v') + " and more words", nullptr));
+  for (const std::size_t height : {3U, 6U, 10U, 24U, 60U}) {
+    state_.scroll = 1000;
+    const auto lines = top_screen(model_, head_, state_, 40, height);
+    EXPECT_EQ(lines.size(), height);
+    for (const ScreenLine& line : lines) EXPECT_LE(report::display_width(line.text), 40U);
+  }
 }
 
 TEST_F(Top, the_last_screen_says_what_ended_the_target) {

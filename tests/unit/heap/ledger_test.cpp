@@ -48,11 +48,12 @@ class LedgerTest : public ::testing::Test {
         resident_.push_back({mapping.start, mapping.size()});
     }
     snapshot_ = builder_.build();
+    const SymbolSource& symbols = other_symbols_ != nullptr ? *other_symbols_ : image_.symbols();
     const auto census =
-        malloc::MallocCensus::take(image_.memory(), image_.map(), image_.symbols(), resident_);
+        malloc::MallocCensus::take(image_.memory(), image_.map(), symbols, resident_);
     const Ledger ledger = build_ledger({.rss_bytes = rss,
                                         .memory = image_.memory(),
-                                        .symbols = image_.symbols(),
+                                        .symbols = symbols,
                                         .pages = pages_,
                                         .resident = resident_,
                                         .malloc = census,
@@ -83,6 +84,7 @@ class LedgerTest : public ::testing::Test {
   std::uint64_t row(std::string_view name) { return rows_[std::string(name)]; }
 
   MallocImage image_{0, 1, true};
+  const SymbolSource* other_symbols_ = nullptr;
   SnapshotBuilder builder_;
   std::vector<attach::MappedPages> pages_;
   std::vector<AddressRange> resident_, arenas_;
@@ -156,8 +158,44 @@ TEST_F(LedgerTest, ChunksOfMallocAreTheirOwnersOrNativeOrFree) {
   EXPECT_EQ(row("live objects: list"), 0x400U);
   EXPECT_EQ(row("buffers of list"), 0x800U);
   EXPECT_EQ(row("buffers of numpy.ndarray"), 0x100000U);
-  EXPECT_EQ(row(kMallocLiveRow), 0x400U);
-  EXPECT_EQ(row(kMallocFreeRow), MallocImage::kHeapBytes - 0x400 - 0x800 - 0x400);
+  EXPECT_EQ(row(kMallocLiveMainRow), 0x400U);
+  EXPECT_EQ(row(kMallocFreeMainRow), MallocImage::kHeapBytes - 0x400 - 0x800 - 0x400);
+}
+
+TEST_F(LedgerTest, ChunksStandInTheRowOfTheirArena) {
+  auto& heap = image_.heap();
+  image_.add_chunk(heap, 0x1000, true);
+  image_.end_with_top(heap);
+  auto arena = image_.add_thread_arena(1);
+  image_.add_chunk(arena, 0x300, true);
+  image_.add_chunk(arena, 0x500, false);
+  image_.add_chunk(arena, 0x200, true);
+  image_.end_with_top(arena);
+  image_.add_mmapped(0x7d0000000000, 0x100000);
+  run();
+  EXPECT_EQ(row(kMallocLiveMainRow), 0x1000U);
+  EXPECT_EQ(row(kMallocFreeMainRow), MallocImage::kHeapBytes - 0x1000);
+  EXPECT_EQ(row(kMallocLiveThreadsRow), 0x500U);
+  EXPECT_EQ(row(kMallocFreeThreadsRow) + row(kMallocHeaderRow),
+            MallocImage::kThreadHeapBytes - 0x500);
+  EXPECT_EQ(row(kMallocLiveMappedRow), 0x100000U);
+  EXPECT_EQ(row(kUnexplainedRow), 0U);
+}
+
+TEST_F(LedgerTest, AnAllocatorThatIsNamedOwnsTheMappingsWherePythonsBlocksLie) {
+  image_.end_with_top(image_.heap());
+  memspy::testing::FakeModule library("/usr/lib/libjemalloc.so.2");
+  memspy::testing::FakeSymbols symbols = image_.symbols();
+  symbols.list.push_back(&library);
+  other_symbols_ = &symbols;
+  map_anonymous(0x7a0000000000, 0x10000);
+  map_anonymous(0x7a0000100000, 0x8000);  // nothing of Python's: nobody can tell whose it is
+  builder_.object_at(0x7a0000001000, "builtins.dict", 0x300);
+  run();
+  EXPECT_EQ(row("live objects: dict"), 0x300U);
+  EXPECT_EQ(row("jemalloc, live and free"), 0x10000U - 0x300);
+  EXPECT_THAT(notes_[std::string(kUnexplainedRow)], HasSubstr("jemalloc serves malloc here"));
+  EXPECT_GE(row(kUnexplainedRow), 0x8000U);
 }
 
 TEST_F(LedgerTest, AnArenaInsideAChunkIsCountedOnce) {
@@ -168,7 +206,7 @@ TEST_F(LedgerTest, AnArenaInsideAChunkIsCountedOnce) {
   arenas_.push_back({chunk, 0x40000});
   run();
   EXPECT_EQ(row(kPoolEmptyRow), 0x40000U);
-  EXPECT_EQ(row(kMallocLiveRow), 0x1000U - 16 + 0x2000);
+  EXPECT_EQ(row(kMallocLiveMainRow), 0x1000U - 16 + 0x2000);
 }
 
 TEST_F(LedgerTest, StacksAreFoundByTheDescriptorsAtTheirTops) {

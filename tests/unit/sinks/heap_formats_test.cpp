@@ -78,6 +78,8 @@ void expect_consistent(const V8File& file) {
     EXPECT_LT(file.field(i, 1), file.document["strings"].size());
   }
   EXPECT_EQ(3 * out_degrees, file.edges.size());
+  const auto strings = file.document["strings"].get<std::vector<std::string>>();
+  EXPECT_EQ(std::set<std::string>(strings.begin(), strings.end()).size(), strings.size());
   for (std::size_t i = 2; i < file.edges.size(); i += 3) {
     EXPECT_EQ(file.edges[i] % 7, 0U);
     EXPECT_LT(file.edges[i], file.nodes.size());
@@ -101,6 +103,27 @@ TEST(HeapSnapshotFile, CountsAndReferencesHoldTogether) {
   const V8File file(written("heapsnapshot", heap));
   expect_consistent(file);
   EXPECT_EQ(file.total(), heap.snapshot.graph.total_bytes());
+}
+
+TEST(HeapSnapshotFile, AStringStandsOnceWhateverItNames) {
+  // A module, a type, an attribute and contents of one name; two that look alike on one line.
+  SnapshotBuilder b;
+  const NodeIndex app = b.module("same");
+  const NodeIndex object = b.object("same", 64);
+  const NodeIndex one = b.object("builtins.str", 56), two = b.object("builtins.str", 56);
+  const NodeIndex newline = b.object("builtins.str", 56), letters = b.object("builtins.str", 56);
+  b.attribute(app, "same", object);
+  for (const NodeIndex to : {one, two, newline, letters}) b.index(object, to.value, to);
+  HeapSample heap(b.build());
+  heap.snapshot.texts = {{one.value, "'same'"},
+                         {two.value, "'same'"},
+                         {newline.value, "'a\nb'"},
+                         {letters.value, "'a\\nb'"}};
+  const V8File file(written("heapsnapshot", heap));
+  expect_consistent(file);
+  std::size_t alike = 0;
+  for (std::size_t i = 0; i < file.size(); ++i) alike += file.name(i) == "same" ? 1 : 0;
+  EXPECT_EQ(alike, 3U);  // the object and the two strings
 }
 
 TEST(HeapSnapshotFile, TheLastNodeHoldsNothing) {

@@ -252,6 +252,32 @@ TEST(Garbage, IsWhatACollectionWouldFree) {
   EXPECT_EQ(graph.find(graph.address(leaked)), leaked);
 }
 
+TEST(Garbage, ACollectionDoesNotLookAtWhatIsFrozen) {
+  GraphScript script;
+  constexpr std::uint8_t kFrozen = kNodeGcTracked | 3U << kNodeGenerationShift;
+  // A frozen cycle that holds a cycle of its own and shares a string with one that is not frozen.
+  const auto a = script.node(1, 104, kFrozen), b = script.node(1, 104, kFrozen);
+  const auto c = script.node(1, 16, kNodeGcTracked), d = script.node(1, 16, kNodeGcTracked);
+  const auto e = script.node(1, 1000, kNodeGcTracked), shared = script.node(0, 8, 0);
+  script.edge(a, b);
+  script.edge(b, a);
+  script.edge(a, c);
+  script.edge(c, d);
+  script.edge(d, c);
+  script.edge(e, e);
+  script.edge(e, shared);
+  script.edge(b, shared);
+  const auto graph = script.build();
+  const auto garbage = find_garbage(graph, compute_dominators(graph));
+  EXPECT_EQ(garbage.count, 1u);
+  EXPECT_EQ(garbage.bytes, 1000u);
+  EXPECT_EQ(garbage.frozen_count, 5u);
+  EXPECT_EQ(garbage.frozen_bytes, 248u);
+  EXPECT_EQ(garbage.untracked_count, 0u);
+  ASSERT_EQ(garbage.cycles.size(), 1u);
+  EXPECT_THAT(garbage.cycles[0], ElementsAre(e));
+}
+
 TEST(Garbage, AnEndlessListHasNoExampleAndEnds) {
   GraphScript script;
   auto last = script.node(0, 16, kNodeGcTracked);
