@@ -4,10 +4,11 @@ import unittest
 import harness
 import profiles
 
-SECONDS = 8
+SECONDS = 10
 CHURN = 0.01  # of the profile, on functions that keep nothing
-# Total variation distance, for some 300 blocks of unequal weight; the benchmark has the figures.
-DISTANCE = 0.15
+# Total variation distance, for 150 to 200 blocks, of which those of bursts weigh ten times as much as the
+# others: chance alone makes 5 to 15 % of that. The benchmark, which takes a minute, has the figures.
+DISTANCE = 0.22
 
 
 class Live(harness.PythonCase):
@@ -44,9 +45,12 @@ class Live(harness.PythonCase):
         self.assertLess(profiles.distance(ours, truth["functions"]), DISTANCE, f"{ours}\n{truth}\n{run}")
         churn = sum(ours.get(name, 0) for name in truth["churners"])
         self.assertLess(churn, CHURN * folded.total(), f"{ours}\n{run}")
-        # The sum is what the sweeps have counted, not what the samples say.
-        grown = sum(truth["functions"].values())
-        self.assertLess(abs(folded.total() - grown), 0.05 * grown, f"{folded.total()} {truth}\n{run}")
+        # The sum is what the sweeps have counted, not what the samples say. (What lies outside of the
+        # arenas is in the profile besides, by its pages; what the interpreter keeps for itself is in
+        # neither's count: 3 % on 3.15.)
+        grown, counters = sum(truth["functions"].values()), run.json()["counters"]
+        heap = counters["pymalloc_growth_bytes"] - counters["pymalloc_shrink_bytes"]
+        self.assertLess(abs(heap - grown), 0.04 * grown, f"{heap} {truth}\n{run}")
         self.check_report(out, run)
 
     def check_report(self, out, run):

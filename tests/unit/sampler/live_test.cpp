@@ -220,10 +220,14 @@ class Rounds : public ::testing::Test, protected WatchPort {
   std::mt19937_64 random_{3};
   PyProcess process_;
   PymallocImage heap_;
+  static cpython::Anchors anchors(PyProcess& process) {
+    cpython::Anchors anchors;
+    anchors.arenas = process.arenas_variable();
+    anchors.max_arenas = process.module().symbols["maxarenas"];
+    return anchors;
+  }
   cpython::Interpreter interpreter_{
-      {},
-      std::make_shared<cpython::Layout>(process_.image().layout()),
-      {.arenas = process_.arenas_variable(), .max_arenas = process_.module().symbols["maxarenas"]}};
+      {}, std::make_shared<cpython::Layout>(process_.image().layout()), anchors(process_)};
   cpython::PoolSweep sweep_;
   cpython::Frontier frontier_;
   BlockContent content_;
