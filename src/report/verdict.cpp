@@ -74,6 +74,7 @@ std::string pace(const RunFigures& f, std::uint64_t growth_bytes) {
   return fmt::format(" ({}/min)", format_bytes(static_cast<std::uint64_t>(rate)));
 }
 
+// Freed memory that is filled again does not show in RSS.
 std::string steady(const RunFigures& f) {
   std::string text = fmt::format("steady: RSS moved by {} in {}",
                                  format_signed_bytes(f.rss_change()), format_duration(f.duration));
@@ -81,7 +82,7 @@ std::string steady(const RunFigures& f) {
     text += fmt::format("; {} grew while {} was given back", format_bytes(f.growth_bytes),
                         format_bytes(f.shrink_bytes));
   }
-  return text;
+  return text + "; whether the heap fills what was freed, --mode live tells";
 }
 
 // What is to be known besides of a growth of which so many bytes were inherited.

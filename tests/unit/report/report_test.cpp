@@ -135,9 +135,12 @@ TEST(Verdict, SaysWhatCameWithForksAndWhatWasGivenBack) {
               HasSubstr("; 20.0 MiB was given back meanwhile"));
 }
 TEST(Verdict, KnowsSteadyShrinkingAndUnexplainedRuns) {
-  EXPECT_EQ(verdict(run_of({})), "steady: RSS moved by 0 B in 1 min 0 s");
+  EXPECT_EQ(verdict(run_of({})),
+            "steady: RSS moved by 0 B in 1 min 0 s; whether the heap fills what was freed, --mode "
+            "live tells");
   EXPECT_EQ(verdict(run_of({{{py("f", 1)}, 200 * kMiB}}, -200 * static_cast<std::int64_t>(kMiB))),
-            "steady: RSS moved by 0 B in 1 min 0 s; 200 MiB grew while 200 MiB was given back");
+            "steady: RSS moved by 0 B in 1 min 0 s; 200 MiB grew while 200 MiB was given back; "
+            "whether the heap fills what was freed, --mode live tells");
   EXPECT_THAT(verdict(run_of({{{py("f", 1)}, kMiB}}, -50 * static_cast<std::int64_t>(kMiB))),
               StartsWith("shrank: RSS fell by 49.0 MiB"));
   EXPECT_THAT(verdict(run_of({{{py("f", 1)}, 10 * kMiB}}, 90 * kMiB)),
