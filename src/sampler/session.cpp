@@ -346,11 +346,6 @@ Result<RunSummary> RunningSession::run() {
 
 }  // namespace
 
-Result<std::unique_ptr<attach::ProcessImage>> Session::take_image(Pid,
-                                                                  const attach::ImageOptions&) {
-  return make_error(Errc::kInternal, "this session has no process to look at");
-}
-
 Result<std::unique_ptr<Session>> Session::start(SessionOptions options, SampleSink& sink) {
   auto session = std::make_unique<RunningSession>(std::move(options), sink);
   MEMSPY_CHECK(session->open());

@@ -11,15 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "attach/process_image.h"
 #include "cpython/interpreter.h"
 #include "memspy/result.h"
 #include "memspy/sample_sink.h"
 #include "unwind/code_map.h"
-
-namespace memspy::attach {  // attach/process_image.h
-class ProcessImage;
-struct ImageOptions;
-}  // namespace memspy::attach
 
 namespace memspy::sampler {
 
@@ -73,7 +69,9 @@ class Session {
   // A still copy of a process of the run while it is sampled: whoever traces it has to take it.
   // From any thread but the one in run(); blocks for as long as that takes. kTargetGone: it ended.
   virtual Result<std::unique_ptr<attach::ProcessImage>> take_image(
-      Pid pid, const attach::ImageOptions& options);
+      Pid /*pid*/, const attach::ImageOptions& /*options*/) {
+    return make_error(Errc::kInternal, "this session has no process to look at");
+  }
 };
 
 }  // namespace memspy::sampler
