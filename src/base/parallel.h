@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -26,8 +27,9 @@ inline std::uint64_t share_begin(std::uint64_t items, unsigned worker, unsigned 
   return items / workers * worker + items % workers * worker / workers;
 }
 
-// Calls work(0) to work(workers - 1) at the same time, the first here. What one of them throws is
-// thrown here when all have ended.
+// Calls work(0) to work(workers - 1) at the same time, the first here, and with it those for which
+// there is no thread to be had (a limit on processes). What one of them throws is thrown here when
+// all have ended.
 template <typename Work>
 void in_parallel(unsigned workers, const Work& work) {
   std::vector<std::exception_ptr> thrown(workers);
@@ -40,8 +42,14 @@ void in_parallel(unsigned workers, const Work& work) {
   };
   {
     std::vector<std::jthread> others;
-    for (unsigned worker = 1; worker < workers; ++worker) others.emplace_back(guarded, worker);
+    unsigned started = 1;
+    try {
+      others.reserve(workers);
+      for (; started < workers; ++started) others.emplace_back(guarded, started);
+    } catch (const std::system_error&) {
+    }
     guarded(0);
+    for (unsigned worker = started; worker < workers; ++worker) guarded(worker);
   }
   for (const auto& error : thrown) {
     if (error) std::rethrow_exception(error);

@@ -55,6 +55,7 @@ Json summary_document(const LiveResult& result, const std::string& path,
 }
 
 Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
+  MEMSPY_CHECK(check_sampling(options.live.sampling));
   MEMSPY_CHECK(settle_target(options, env));
   options.output.facts.wall_time = env.wall_now();
   options.output.facts.host = host_name();

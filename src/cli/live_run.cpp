@@ -120,6 +120,7 @@ Result<Unit> wait_for(const Condition& condition, Pid pid, bool subprocesses, En
 
 Result<LiveResult> run_live(const LiveRequest& request, SampleSink& sink, const WatchSink& watch,
                             Env& env, const Started& started) {
+  MEMSPY_CHECK(check_sampling(request.sampling));
   SignalScope signals;
   if (request.sampling.when && request.pid)
     MEMSPY_CHECK(

@@ -5,6 +5,16 @@
 #include "cli/process_facts.h"
 
 namespace memspy::cli {
+namespace {
+
+Frame address_frame(const Frame& frame) {
+  Frame plain = frame;
+  plain.function = fmt::format("{:#x}", frame.code.address);
+  plain.file = frame.code.module;
+  return plain;
+}
+
+}  // namespace
 
 std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symbolizer) {
   if (frame.kind != FrameKind::kNative || frame.code.module.empty()) return {frame};
@@ -19,10 +29,7 @@ std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symboli
     named.push_back(std::move(one));
   }
   if (!named.empty()) return named;
-  Frame plain = frame;
-  plain.function = fmt::format("{:#x}", frame.code.address);
-  plain.file = frame.code.module;
-  return {plain};
+  return {address_frame(frame)};
 }
 
 void find_native_names(recording::Profile& profile, const unwind::ModuleStore* modules,
@@ -42,6 +49,13 @@ void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& 
                 Env& env) {
   if (!recording::has_native_frames(profile.stacks)) return;
   if (anew || profile.names.empty()) find_native_names(profile, nullptr, options, env);
+  recording::expand_names(profile);
+}
+
+void show_addresses(recording::Profile& profile) {
+  recording::find_names(profile, recording::NamesWanted::kAll, [](const Frame& frame) {
+    return std::vector<Frame>{address_frame(frame)};
+  });
   recording::expand_names(profile);
 }
 

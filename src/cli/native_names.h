@@ -27,6 +27,9 @@ void find_native_names(recording::Profile& profile, const unwind::ModuleStore* m
 void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& options, bool anew,
                 Env& env);
 
+// Addresses as they are: what a run that goes on has time for.
+void show_addresses(recording::Profile& profile);
+
 // The files that a live look, or a run, has open: they may be gone from where they were.
 void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& symbolizer);
 

@@ -5,6 +5,7 @@
 #include <climits>
 
 #include "base/duration.h"
+#include "cli/hints.h"
 
 namespace memspy::cli {
 namespace {
@@ -199,6 +200,16 @@ void add_shape(CLI::App& app, ShapeOptions& options) {
   app.add_flag("--full-filenames", options.shape.full_filenames, "Whole paths");
   app.add_flag("--nolineno", options.shape.no_lines, "Leave the line numbers out");
   app.add_flag("--gross", options.gross, "Touched bytes, without what was given back since");
+}
+
+Result<Unit> check_sampling(const SamplingOptions& options) {
+  const bool live = options.mode == sampler::SamplingMode::kLive;
+  if (live && options.native)
+    return usage_error("-n is of mode growth", "mode live reads Python stacks alone");
+  if (!live && options.least_age)
+    return usage_error("--min-age is of mode live", "mode growth counts pages, which have no age",
+                       "add --mode live");
+  return Unit{};
 }
 
 sampler::SessionOptions to_session_options(const SamplingOptions& options) {

@@ -82,6 +82,9 @@ void add_percent(CLI::App& app, const std::string& names, double& target,
 
 Result<Pid> parse_pid(const std::string& text);
 
+// What does not go together: kUsage.
+Result<Unit> check_sampling(const SamplingOptions& options);
+
 sampler::SessionOptions to_session_options(const SamplingOptions& options);
 
 }  // namespace memspy::cli

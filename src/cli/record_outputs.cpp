@@ -177,9 +177,13 @@ Result<Unit> RecordOutputs::derive(Names names) {
     return recording::Profile::load(reader);
   }());
   if (recording::has_native_frames(profile.stacks)) {
-    find_native_names(profile, modules_.get(), {}, *env_);
-    if (names == Names::kKeep) MEMSPY_CHECK(recording::store_names(recording_path_, profile));
-    recording::expand_names(profile);
+    if (names == Names::kFind) {
+      find_native_names(profile, modules_.get(), {}, *env_);
+      MEMSPY_CHECK(recording::store_names(recording_path_, profile));
+      recording::expand_names(profile);
+    } else {
+      show_addresses(profile);
+    }
   }
   if (main_) {
     MEMSPY_CHECK(format_->write(profile, request_.shape, main_->stream()));
@@ -196,7 +200,7 @@ Result<Unit> RecordOutputs::derive(Names names) {
 Result<Unit> RecordOutputs::checkpoint() {
   if (to_standard_output()) return Unit{};  // what was printed cannot be taken back
   writer_->fold();
-  MEMSPY_CHECK(derive(Names::kPass));
+  MEMSPY_CHECK(derive(Names::kNone));
   // The next one replaces what this one wrote.
   request_.force = true;
   return open_files();
@@ -226,7 +230,7 @@ Error RecordOutputs::name_what_is_kept(Error error) const {
 Result<std::string> RecordOutputs::finish() {
   worth_keeping_ = true;
   writer_.reset();
-  auto derived = derive(Names::kKeep);
+  auto derived = derive(Names::kFind);
   Result<std::string> result = written_;
   if (!derived.has_value() && to_standard_output() && reader_went_away(env_->out)) {
     result = std::string("-");  // it has read what it wanted

@@ -35,7 +35,7 @@ class RecordOutputs {
   SampleSink& sink() { return *writer_; }
   // Who the target is, for %p and %n of a launched command.
   void set_target(Pid pid, const std::string& name);
-  // Files of native frames, for their names; null: none.
+  // Files of native frames, looked into by finish(): the run must be over then. Null: none.
   void set_modules(std::shared_ptr<const unwind::ModuleStore> modules) {
     modules_ = std::move(modules);
   }
@@ -60,7 +60,8 @@ class RecordOutputs {
   Result<Unit> open_files();
   Result<Unit> open_recording();
   Result<Unit> displace(const std::string& path);
-  enum class Names { kKeep, kPass };  // those of native frames: into the recording, or not
+  // Of native frames. While the run goes on the files are the tracer's, and DWARF takes too long.
+  enum class Names { kFind, kNone };
   Result<Unit> derive(Names names);
   Result<std::string> finish_recording();
   std::string hidden_path() const;

@@ -81,7 +81,11 @@ void CensusTaker::start() {
   phase_ = "begins";
   share_ = 0;
   thread_ = std::thread([this] {
-    result_.emplace(take());
+    try {
+      result_.emplace(take());
+    } catch (const std::exception& error) {  // no memory, no thread: the screen goes on
+      result_.emplace(make_error(Errc::kInternal, std::string("heap census: ") + error.what()));
+    }
     done_ = true;
   });
 }

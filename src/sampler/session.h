@@ -62,7 +62,7 @@ class Session {
   virtual const ProcessRecord& target() const = 0;
   // The pid of a launched command; the caller decides whether to end it after the run.
   virtual std::optional<Pid> launched() const = 0;
-  // The files that native frames are from; null before run() has returned, or without -n.
+  // The files that native frames are from, to be looked into once run() has returned; null: none.
   virtual std::shared_ptr<const unwind::ModuleStore> modules() const { return nullptr; }
   // Of the stops so far; 0 without any. Thread-safe.
   virtual std::chrono::nanoseconds pause_p99() const { return {}; }

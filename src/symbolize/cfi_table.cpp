@@ -176,6 +176,7 @@ Result<std::unique_ptr<CfiTable>> CfiTable::from_bytes(std::vector<std::byte> by
 
 const CfiRow* CfiTable::find(std::uint64_t address) {
   if (const auto it = known_.find(address); it != known_.end()) return it->second;
+  if (known_.size() >= kMaxKnown) known_.clear();
   const auto above = rows_.upper_bound(address);
   const CfiRow* row = nullptr;
   if (above != rows_.begin() && address < std::prev(above)->second.end) {
@@ -188,7 +189,7 @@ const CfiRow* CfiTable::find(std::uint64_t address) {
 }
 
 const CfiRow* CfiTable::load(std::uint64_t address) {
-  if (rows_.size() >= kMaxRows || known_.size() >= kMaxKnown) {
+  if (rows_.size() >= kMaxRows) {
     known_.clear();
     rows_.clear();
   }

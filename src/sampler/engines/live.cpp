@@ -29,6 +29,7 @@ constexpr auto kSearchPause = 500ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxWatchedThreads = 64;
 constexpr std::size_t kMaxRetired = 16;
+constexpr auto kLastSweepTime = 5s;  // then what the sweep before has seen stands
 
 }  // namespace
 
@@ -45,29 +46,29 @@ struct LiveEngine::Heap final : WatchPort {
         watcher(heap->frontier(), content, odds, book, purse, *this) {}
 
   bool arm(std::size_t slot, RemoteAddr address) override {
-    bool any = false;
-    each_watch(slot, true, [&](PerfWatch& watch) {
-      (void)watch.take_count();
-      any = watch.arm(address) || any;
-    });
-    return any;
+    std::size_t armed = 0;
+    for (auto& [tid, thread] : engine.threads_) {
+      if (thread->target != &target) continue;
+      if (armed == kMaxWatchedThreads) break;
+      if (!engine.open_watches(*thread) || slot >= thread->watches.size()) continue;
+      (void)thread->watches[slot].take_count();
+      if (thread->watches[slot].arm(address)) ++armed;
+    }
+    return armed > 0;
   }
   void disarm(std::size_t slot) override {
-    each_watch(slot, false, [](PerfWatch& watch) { watch.disarm(); });
+    each_watch(slot, [](PerfWatch& watch) { watch.disarm(); });
   }
   std::uint64_t take_untold(std::size_t slot) override {
     std::uint64_t count = 0;
-    each_watch(slot, false, [&](PerfWatch& watch) { count += watch.take_count(); });
+    each_watch(slot, [&](PerfWatch& watch) { count += watch.take_count(); });
     return count;
   }
+  // Of all threads: which of them were armed depends on who was there then.
   template <typename Visit>
-  void each_watch(std::size_t slot, bool open, Visit&& visit) {
-    std::size_t watched = 0;
+  void each_watch(std::size_t slot, Visit&& visit) {
     for (auto& [tid, thread] : engine.threads_) {
-      if (thread->target != &target || watched >= kMaxWatchedThreads) continue;
-      if (open && !engine.open_watches(*thread)) continue;
-      ++watched;
-      if (slot < thread->watches.size()) visit(thread->watches[slot]);
+      if (thread->target == &target && slot < thread->watches.size()) visit(thread->watches[slot]);
     }
   }
 
@@ -167,7 +168,8 @@ bool LiveEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
          });
 }
 
-// One signal may stand for several events, those of the engine below included: all are asked.
+// One signal may stand for several events: all watches are asked, and where the signal is of none
+// of them, the engine below.
 bool LiveEngine::on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) {
   const auto begin = std::chrono::steady_clock::now();
   pending_ = {};
@@ -250,7 +252,7 @@ void LiveEngine::look_for_heap(Target& target) {
   if (found.has_value()) {
     heaps_[target.index().value] =
         std::make_unique<Heap>(*this, target, std::move(found).value(), random_(), now);
-  } else if (!first && next_search_.size() > 0) {
+  } else if (!first) {
     note_gap(target, found.error());
     next = now + 60s;
   }
@@ -329,7 +331,9 @@ void LiveEngine::cease() {
   for (const std::uint32_t index : indexes) {
     const auto there = [&] { return heaps_.contains(index); };
     if (there()) heaps_.at(index)->heap->sweep_anew();
-    while (there() && heaps_.at(index)->heap->sweeping()) {
+    const auto deadline = std::chrono::steady_clock::now() + kLastSweepTime;
+    while (there() && heaps_.at(index)->heap->sweeping() &&
+           std::chrono::steady_clock::now() < deadline) {
       (void)heaps_.at(index)->heap->advance(std::chrono::steady_clock::now(), 1);
       seizure_.dispatch();  // nobody waits for the end of a sweep
     }
