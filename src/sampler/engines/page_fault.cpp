@@ -21,6 +21,7 @@ constexpr auto kTimer = 50ms;  // budgets are looked at; also a net under lost w
 // Between stacks read beside a thread: ever longer while they lead to nothing.
 constexpr std::chrono::nanoseconds kBesidePause = 10ms, kLongestBesidePause = 640ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
+constexpr auto kCommandTime = 4ms;
 constexpr std::size_t kMaxRetired = 8;
 constexpr int kPassingBlocks = 60;
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
@@ -309,10 +310,11 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   charge(thread, pending_.faults, Moment::kStop);
   // These may read stacks beside the thread, into the place of the one that was stopped at.
   fit_depth(*thread.target);
-  // A program that is no Python, or none yet, has no stacks to tell: megabytes of ring for it would
-  // cost each command that a service runs milliseconds.
-  if (thread.trail.small && thread.target->has_interpreter())
-    reopen(thread, thread.trail.stack_bytes);
+  // Most commands that a service runs are over by then, and megabytes of ring would cost each of them
+  // milliseconds.
+  const bool stays = thread.target->has_interpreter() ||
+                     std::chrono::steady_clock::now() - thread.seen > kCommandTime;
+  if (thread.trail.small && stays) reopen(thread, thread.trail.stack_bytes);
 }
 
 // What was counted since the last time; the trail, where there is one, says where.
