@@ -171,9 +171,7 @@ constexpr std::array kHelp{
     "L          by line, or by function",
     "+ -        refresh less often, more often",
     "↑ ↓        scroll the table",
-    "h          the heap in place of the table: types and owners now; Enter looks again, L types "
-    "or "
-    "owners",
+    "h          the heap in place of the table;  Enter looks again,  L by type, by owner",
     "w          write a recording of what was seen",
     "?          this help",
 };
