@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,6 +19,8 @@
 #include "procfs/proc_dir.h"
 
 namespace memspy::attach {
+
+class Seizure;
 
 class Seizure;
 
@@ -43,7 +46,7 @@ struct ImageFacts {
   std::uint32_t threads = 0, held = 0, left_alone = 0;
   std::uint32_t moved = 0;  // left alone, and ran during the copy all the same
   std::uint32_t attempts = 1;
-  std::uint32_t cut_calls = 0;  // returned EINTR because of the stop: HoldReport
+  std::uint32_t cut_calls = 0;       // returned EINTR because of the stop: HoldReport
   std::string name, command;         // of a core file's process, as far as it says
   std::vector<std::string> remarks;  // for a person, with -v
 };
@@ -76,9 +79,14 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
                                      const ImageOptions& options);
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
                                                  const ImageOptions& options);
-// The same of a process that is traced already, by the one who traces it and on that thread.
+// Has the stop done by the thread that traces the process, and returns when that is over: an error
+// where it was not done. What is made ready for the copy, and of it, is done by the caller: sampled
+// threads wait for their tracer meanwhile.
+using OnTracer = std::function<Result<Unit>(const std::function<void(Seizure&)>& stop)>;
+// The same of a process that is traced already.
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
-                                                 const ImageOptions& options, Seizure& seizure);
+                                                 const ImageOptions& options,
+                                                 const OnTracer& on_tracer);
 // A core file (ELF, as the kernel or gcore writes it); `executable` and the files named in NT_FILE
 // supply what the core leaves out.
 Result<std::unique_ptr<ProcessImage>> open_core(const std::string& core,

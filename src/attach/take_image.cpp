@@ -77,13 +77,13 @@ class Taker {
  public:
   Taker(const procfs::ProcDir& proc, Pid pid, const ImageOptions& options)
       : proc_(proc), pid_(pid), options_(options) {}
+  Result<Unit> prepare();
   // On the thread that `seizure` belongs to.
   Result<HoldReport> take(Seizure& seizure);
   // Afterwards: while the target is traced, signals that it ignores reach it.
   std::unique_ptr<ProcessImage> finish(const HoldReport& held);
 
  private:
-  Result<Unit> prepare();
   Result<Unit> copy_held(Seizure& seizure);
   Result<bool> copy_once(Seizure& seizure, bool last);
   bool between_pieces(Seizure& seizure, std::uint64_t done, bool last);
@@ -228,7 +228,6 @@ std::unique_ptr<ProcessImage> Taker::finish(const HoldReport& held) {
 }
 
 Result<HoldReport> Taker::take(Seizure& seizure) {
-  MEMSPY_CHECK(prepare());
   auto copied = Result<Unit>(make_error(Errc::kInternal, "nothing was copied"));
   // The threads are seized before the clock starts: nothing stops for that.
   if (auto seized = seizure.seize(pid_); !seized.has_value()) {
@@ -266,6 +265,7 @@ Result<ImageEstimate> estimate_image(const procfs::ProcDir& proc, Pid pid,
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
                                                  const ImageOptions& options) {
   Taker taker(proc, pid, options);
+  MEMSPY_CHECK(taker.prepare());
   auto held = Result<HoldReport>(make_error(Errc::kInternal, "the image was not taken"));
   // On a thread of its own, whose end lets go of everything whatever happens.
   on_tracer_thread([&] {
@@ -281,10 +281,14 @@ Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pi
 }
 
 Result<std::unique_ptr<ProcessImage>> take_image(const procfs::ProcDir& proc, Pid pid,
-                                                 const ImageOptions& options, Seizure& seizure) {
+                                                 const ImageOptions& options,
+                                                 const OnTracer& on_tracer) {
   Taker taker(proc, pid, options);
-  MEMSPY_TRY(held, taker.take(seizure));
-  return taker.finish(held);
+  MEMSPY_CHECK(taker.prepare());
+  auto held = Result<HoldReport>(make_error(Errc::kInternal, "the image was not taken"));
+  MEMSPY_CHECK(on_tracer([&](Seizure& seizure) { held = taker.take(seizure); }));
+  MEMSPY_CHECK(held);
+  return taker.finish(*held);
 }
 
 }  // namespace memspy::attach

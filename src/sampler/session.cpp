@@ -105,6 +105,7 @@ class RunningSession final : public Session {
       Pid pid, const attach::ImageOptions& options) override;
 
  private:
+  Result<Unit> on_tracer(Pid pid, const std::function<void(attach::Seizure&)>& stop);
   Result<Unit> open_header(Pid pid);
   Result<Unit> open_untraced(Pid pid);
   Result<Unit> open_traced(Pid pid);
@@ -292,24 +293,34 @@ std::optional<std::string> RunningSession::ended(SteadyTime end) const {
 
 Result<std::unique_ptr<attach::ProcessImage>> RunningSession::take_image(
     Pid pid, const attach::ImageOptions& options) {
-  using Taken = Result<std::unique_ptr<attach::ProcessImage>>;
   if (engine_ == EngineChoice::kRss) return attach::take_image(proc_, pid, options);
-  // Shared with the errand, which may outlive this call's patience.
-  const auto taken = std::make_shared<std::promise<Taken>>();
-  auto answer = taken->get_future();
-  context_.errands.add([this, pid, options, taken](attach::Seizure& seizure) {
-    auto image = attach::take_image(proc_, pid, options, seizure);
-    if (image.has_value()) context_.counters.pauses.add((*image)->facts().pause);
-    taken->set_value(std::move(image));
+  return attach::take_image(proc_, pid, options,
+                            [&](const auto& stop) -> Result<Unit> { return on_tracer(pid, stop); });
+}
+
+// What is thrown there comes out here.
+Result<Unit> RunningSession::on_tracer(Pid pid, const std::function<void(attach::Seizure&)>& stop) {
+  const auto ran = std::make_shared<std::promise<void>>();
+  auto answer = ran->get_future();
+  context_.errands.add([this, &stop, ran](attach::Seizure& seizure) {
+    try {
+      const auto begin = std::chrono::steady_clock::now();
+      stop(seizure);
+      context_.counters.pauses.add(std::chrono::steady_clock::now() - begin);
+      ran->set_value();
+    } catch (...) {
+      ran->set_exception(std::current_exception());
+    }
   });
   context_.to_tracer.wake();
   while (answer.wait_for(kQueuePause) != std::future_status::ready) {
     if (!tracer_done_) continue;
-    context_.errands.clear();
+    context_.errands.clear();  // which the tracer has not begun, and will not
     if (answer.wait_for(0s) == std::future_status::ready) break;
     return make_error(Errc::kTargetGone, fmt::format("process {} has ended", pid.value));
   }
-  return answer.get();
+  answer.get();
+  return Unit{};
 }
 
 Result<RunSummary> RunningSession::run() {
