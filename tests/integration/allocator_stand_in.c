@@ -1,5 +1,5 @@
-// An allocator that memspy knows by its name alone, for tests: blocks one behind the other in large
-// mappings, never used again. CMake calls the library libjemalloc.so.
+// An allocator that memspy knows by its name alone, for tests: blocks one behind the other in a
+// large mapping, never used again. CMake calls the library libjemalloc.so.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { kExtent = 4 << 20, kAlign = 16 };
+enum { kExtent = 1 << 30, kAlign = 16 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *next, *end;
@@ -21,7 +21,8 @@ static void* take(size_t align, size_t size) {
   pthread_mutex_lock(&lock);
   if ((size_t)(end - next) < need) {
     size_t extent = need > kExtent ? (need + 4095) & ~(size_t)4095 : kExtent;
-    char* fresh = mmap(NULL, extent, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char* fresh = mmap(NULL, extent, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (fresh == MAP_FAILED) {
       pthread_mutex_unlock(&lock);
       errno = ENOMEM;
