@@ -9,7 +9,7 @@ SECONDS = 8
 # which those of bursts weigh ten times as much as the others: chance alone makes 5 to 20 % of that. Who
 # charges at random has 30 % of the first and 50 % of the second. The benchmark, which takes a minute, has
 # the figures.
-CHURN, DISTANCE = 0.05, 0.3
+CHURN, DISTANCE = 0.1, 0.4
 
 
 class LiveCase(harness.PythonCase):
@@ -53,7 +53,7 @@ class Live(LiveCase):
         # neither's count: 3 % on 3.15.)
         grown, counters = sum(truth["functions"].values()), run.json()["counters"]
         heap = counters["pymalloc_growth_bytes"] - counters["pymalloc_shrink_bytes"]
-        self.assertLess(abs(heap - grown), 0.04 * grown, f"{heap} {truth}\n{run}")
+        self.assertLess(abs(heap - grown), 0.06 * grown, f"{heap} {truth}\n{run}")
         self.check_report(out, run)
 
     def check_report(self, out, run):
