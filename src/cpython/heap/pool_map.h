@@ -7,6 +7,7 @@
 #include "cpython/heap/heap_bytes.h"
 #include "cpython/heap/heap_walker.h"
 #include "cpython/interpreter.h"
+#include "cpython/pools/arena.h"
 
 namespace memspy::cpython {
 
@@ -53,7 +54,7 @@ class PoolMap {
 
  private:
   void add_pool(HeapBytes& bytes, const Layout& layout, RemoteAddr address);
-  bool add_arenas(const HeapInput& input, HeapBytes& bytes, RemoteAddr table, std::uint64_t count);
+  bool add_arenas(const HeapInput& input, HeapBytes& bytes, const ArenaTable& table);
   void scan(const HeapInput& input, HeapBytes& bytes);
   void use_lost_table(const HeapInput& input, HeapBytes& bytes);
   void finish();

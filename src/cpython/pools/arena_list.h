@@ -3,27 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <vector>
 
 #include "cpython/interpreter.h"
+#include "cpython/pools/arena.h"
 
 namespace memspy::cpython {
-
-struct Arena {
-  RemoteAddr entry;  // in its array
-  RemoteAddr start;
-  std::uint64_t bytes = 0;
-  RemoteAddr first_pool;     // aligned
-  RemoteAddr uncut;          // pools from here on were never handed out
-  RemoteAddr pool_list;      // of pools that were given back whole; 0: none
-  bool next_in_use = false;  // the next pool that is needed comes from this one
-};
-
-// One entry of an array, as it is read; nullopt: of no arena.
-std::optional<Arena> decode_arena(const Layout& layout, RemoteAddr entry,
-                                  std::span<const std::byte> bytes);
 
 class ArenaList {
  public:
@@ -40,14 +25,10 @@ class ArenaList {
   std::vector<Arena> read(const MemoryReader& memory, const MemoryMap& map) const;
 
  private:
-  struct Table {
-    RemoteAddr first;
-    std::uint64_t count = 0;
+  struct Table : ArenaTable {
     bool count_is_guess = false;
   };
   std::vector<Table> tables(const MemoryReader& memory) const;
-  void read_table(const MemoryReader& memory, const MemoryMap& map, const Table& table,
-                  std::vector<Arena>& out) const;
   bool search(const MemoryReader& memory, const MemoryReader& resident, const MemoryMap& map,
               const SymbolSource& symbols);
 

@@ -6,7 +6,6 @@ namespace memspy::cpython {
 namespace {
 
 constexpr int kMaxHops = 512;  // pools of one list that are looked at
-constexpr std::uint64_t kListStride = 16;
 
 }  // namespace
 

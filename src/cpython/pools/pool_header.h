@@ -12,6 +12,10 @@ namespace memspy::cpython {
 
 inline constexpr std::size_t kSizeClasses = 64;  // 32 in builds that align to 16 bytes
 
+// From the list of one size class in usedpools to the next: two pointers, named as if they were the
+// header of a pool.
+inline constexpr std::uint64_t kListStride = 16;
+
 struct PoolHeader {
   std::uint32_t used = 0;  // blocks
   std::uint32_t size_class = 0, block_bytes = 0;

@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::uint64_t kMaxPools = 1U << 24;  // of one pass: 64 GiB of pools of 4 KiB
 constexpr std::size_t kMaxVotes = 4096;        // different addresses
-// Two pointers for each class, named as if they were the header of a pool.
-constexpr std::uint64_t kListStride = 16;
 
 }  // namespace
 
@@ -27,11 +25,9 @@ void PoolSweep::begin(std::vector<Arena> arenas) {
   current_ = {};
   votes_.clear();
   under_way_ = true;
-  headers_.resize(kBatch * layout_.size(Struct::kPool));
 }
 
 bool PoolSweep::step(const MemoryReader& memory, std::size_t headers) {
-  const std::size_t head = layout_.size(Struct::kPool);
   const std::uint64_t pool_bytes = layout_.strategies.pool_bytes;
   while (headers > 0 && arena_ < arenas_.size()) {
     // Pools from `uncut` on nobody has touched: reading them would map them.
@@ -39,10 +35,9 @@ bool PoolSweep::step(const MemoryReader& memory, std::size_t headers) {
       if (++arena_ < arenas_.size()) next_ = arenas_[arena_].first_pool;
       continue;
     }
-    requests_.push_back({next_, std::span(headers_).subspan(requests_.size() * head, head)});
+    if (batch_.add(next_)) flush(memory);
     next_ = next_ + pool_bytes;
     --headers;
-    if (requests_.size() == kBatch) flush(memory);
   }
   flush(memory);
   if (arena_ < arenas_.size()) return false;
@@ -51,23 +46,14 @@ bool PoolSweep::step(const MemoryReader& memory, std::size_t headers) {
 }
 
 void PoolSweep::flush(const MemoryReader& memory) {
-  if (requests_.empty()) return;
-  memory.read_many(requests_);
-  for (const ReadRequest& request : requests_) {
-    if (!request.complete()) {
-      ++current_.unread;
-      continue;
-    }
-    const auto header = decode_pool(layout_, request.addr, request.out);
-    if (!header) continue;
+  current_.unread += batch_.flush(memory, [&](RemoteAddr, const PoolHeader& header) {
     ++current_.pools;
-    current_.used[header->size_class] += header->used;
-    current_.block_bytes[header->size_class] = header->block_bytes;
-    if (header->full()) continue;  // in no list
-    vote(header->next, *header);
-    vote(header->previous, *header);
-  }
-  requests_.clear();
+    current_.used[header.size_class] += header.used;
+    current_.block_bytes[header.size_class] = header.block_bytes;
+    if (header.full()) return;  // in no list
+    vote(header.next, header);
+    vote(header.previous, header);
+  });
 }
 
 // The ends of a list point to where it is headed, which is no pool: it is not aligned like one.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpython/pools/arena_list.h"
+#include "cpython/pools/pool_batch.h"
 #include "cpython/pools/pool_header.h"
 
 namespace memspy::cpython {
@@ -23,7 +24,7 @@ struct PoolCounts {
 
 class PoolSweep {
  public:
-  explicit PoolSweep(const Layout& layout) : layout_(layout) {}
+  explicit PoolSweep(const Layout& layout) : layout_(layout), batch_(layout) {}
 
   // The next step() begins a new pass over these arenas.
   void begin(std::vector<Arena> arenas);
@@ -37,7 +38,6 @@ class PoolSweep {
   RemoteAddr used_pools() const { return used_pools_; }
 
  private:
-  static constexpr std::size_t kBatch = 1024;  // IOV_MAX: one system call
   void flush(const MemoryReader& memory);
   void finish();
   void vote(RemoteAddr link, const PoolHeader& header);
@@ -47,8 +47,7 @@ class PoolSweep {
   std::size_t arena_ = 0;  // where the pass is
   RemoteAddr next_;
   bool under_way_ = false;
-  std::vector<ReadRequest> requests_;
-  std::vector<std::byte> headers_;
+  PoolBatch batch_;
   PoolCounts current_, counts_;
   std::unordered_map<std::uint64_t, std::uint32_t> votes_;
   RemoteAddr used_pools_;
