@@ -2,10 +2,9 @@
 import contextlib
 import pathlib
 import signal
-import tempfile
 
-import harness
 import profiles
+import window
 
 THP = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # khugepaged makes a huge page of small ones at any time, and fills its holes: RSS that no line asks
@@ -42,23 +41,8 @@ def huge_pages(setting):
 
 def run_once(python, workload, seed, duration, rate, memspy_options=()):
     """One window of one workload under memspy; a dict of figures."""
-    script = harness.WORKLOADS / f"{workload}.py"
-    with contextlib.ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="memspy-bench-"))
-        target = harness.Target(python.command(script, "--duration", duration, "--seed", seed,
-                                               "--rate", rate))
-        stack.callback(target.end)
-        target.hear("ready")
-        out = pathlib.Path(folder) / "out.folded"
-        memspy = harness.Memspy("record", "-p", target.pid, "--json", "-o", out, *memspy_options)
-        stack.callback(memspy.end)
-        memspy.until_attached(target.pid)
-        target.ask("go", "done", deadline=duration + 120)
-        run = memspy.stop()
-        truth = target.ask("truth")
-        if run.code != 0:
-            raise SystemExit(f"memspy failed:\n{run}")
-        return figures(profiles.Folded(out), truth, run.json(), f"{workload}.py")
+    file = f"{workload}.py"
+    return figures(*window.record(python, file, ("--seed", seed, "--rate", rate), duration, memspy_options), file)
 
 
 def figures(folded, truth, summary, file):

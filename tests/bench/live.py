@@ -1,10 +1,6 @@
 """How true mode live is: bytes kept by function, against the program's own count, while RSS is flat."""
-import contextlib
-import pathlib
-import tempfile
-
-import harness
 import profiles
+import window
 
 CASES = {
     "refill": (),
@@ -13,26 +9,8 @@ CASES = {
 }
 
 
-def run_once(python, arguments, seed, duration, mode="live"):
-    script = harness.WORKLOADS / "refill.py"
-    with contextlib.ExitStack() as stack:
-        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="memspy-bench-")))
-        target = harness.Target(python.command(script, "--duration", duration, "--seed", seed, *arguments))
-        stack.callback(target.end)
-        target.hear("ready")
-        out = folder / "out.folded"
-        if mode is None:
-            target.ask("go", "done", deadline=duration + 120)
-            return target.ask("truth")
-        memspy = harness.Memspy("record", "-p", target.pid, "--json", "-o", out, "--mode", mode)
-        stack.callback(memspy.end)
-        memspy.until_attached(target.pid)
-        target.ask("go", "done", deadline=duration + 120)
-        run = memspy.stop()
-        truth = target.ask("truth")
-        if run.code != 0:
-            raise SystemExit(f"memspy failed:\n{run}")
-        return figures(profiles.Folded(out), truth, run.json())
+def run_once(python, arguments, seed, duration):
+    return figures(*window.record(python, "refill.py", ("--seed", seed, *arguments), duration, ("--mode", "live")))
 
 
 def figures(folded, truth, summary):

@@ -271,6 +271,18 @@ class PythonCase(Case):
         if cls.python is None:
             raise unittest.SkipTest(pythons.why_missing(name))
 
+    def record_growth(self, out, *arguments, megabytes=60):
+        """Records one `grow` of growing.py into `out`; returns (ready, grown, run)."""
+        target = self.script(self.python, "growing.py", "--mb", megabytes, "--mbps", 30)
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", *arguments)
+        memspy.until_attached(target.pid)
+        grown = target.ask("grow")["grown"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        target.ask("ping")
+        self.assert_untouched(target.pid)
+        return target.ready, grown, run
+
 
 def need(name):
     """An interpreter that a test cannot do without."""

@@ -97,16 +97,9 @@ class Recorded(harness.PythonCase):
 
     def record(self, megabytes=60):
         """A recording of one `grow` of growing.py; returns (ready, grown, its path, run)."""
-        target = self.script(self.python, "growing.py", "--mb", megabytes, "--mbps", 30)
         out = self.folder / "run.memspy"
-        memspy = self.memspy("record", "-n", "-p", target.pid, "-o", out, "--json")
-        memspy.until_attached(target.pid)
-        grown = target.ask("grow")["grown"]
-        run = memspy.stop()
-        self.assertEqual(run.code, 0, str(run))
-        target.ask("ping")
-        self.assert_untouched(target.pid)
-        return target.ready, grown, out, run
+        ready, grown, run = self.record_growth(out, "-n", megabytes=megabytes)
+        return ready, grown, out, run
 
     def report(self, recording, *arguments):
         out = self.folder / "again.folded"

@@ -17,17 +17,9 @@ SUMMARY_KEYS = {"schema", "engine", "duration_seconds", "samples", "rejected", "
 
 class Record(harness.PythonCase):
     def record(self, *arguments, megabytes=60):
-        """Records one `grow` of growing.py; returns (ready, grown, folded, run)."""
-        target = self.script(self.python, "growing.py", "--mb", megabytes, "--mbps", 30)
         out = self.folder / "out.folded"
-        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", *arguments)
-        memspy.until_attached(target.pid)
-        grown = target.ask("grow")["grown"]
-        run = memspy.stop()
-        self.assertEqual(run.code, 0, str(run))
-        target.ask("ping")
-        self.assert_untouched(target.pid)
-        return target.ready, grown, profiles.Folded(out), run
+        ready, grown, run = self.record_growth(out, *arguments, megabytes=megabytes)
+        return ready, grown, profiles.Folded(out), run
 
     def assert_top_line(self, ready, folded, run):
         self.assertEqual(folded.top(), (ready["function"], ready["file"], ready["line"]),
