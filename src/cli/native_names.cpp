@@ -7,6 +7,8 @@
 namespace memspy::cli {
 namespace {
 
+using SourceFrames = std::vector<symbolize::SourceFrame>;
+
 Frame address_frame(const Frame& frame) {
   Frame plain = frame;
   plain.function = fmt::format("{:#x}", frame.code.address);
@@ -14,12 +16,9 @@ Frame address_frame(const Frame& frame) {
   return plain;
 }
 
-}  // namespace
-
-std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symbolizer) {
-  if (frame.kind != FrameKind::kNative || frame.code.module.empty()) return {frame};
+std::vector<Frame> named_frames(const Frame& frame, const SourceFrames& sources) {
   std::vector<Frame> named;
-  for (const symbolize::SourceFrame& source : symbolizer.resolve(frame.code)) {
+  for (const symbolize::SourceFrame& source : sources) {
     Frame one = frame;
     one.function =
         source.function.empty() ? fmt::format("{:#x}", frame.code.address) : source.function;
@@ -28,8 +27,20 @@ std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symboli
     one.line = source.file.empty() ? 0 : source.line;
     named.push_back(std::move(one));
   }
-  if (!named.empty()) return named;
-  return {address_frame(frame)};
+  return named;
+}
+
+void name_by_address(recording::Profile& profile, recording::NamesWanted wanted) {
+  recording::find_names(
+      profile, wanted, [](const Frame& frame) { return std::vector<Frame>{address_frame(frame)}; });
+}
+
+}  // namespace
+
+std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symbolizer) {
+  if (frame.kind != FrameKind::kNative || frame.code.module.empty()) return {frame};
+  auto named = named_frames(frame, symbolizer.resolve(frame.code));
+  return named.empty() ? std::vector<Frame>{address_frame(frame)} : named;
 }
 
 void find_native_names(recording::Profile& profile, const unwind::ModuleStore* modules,
@@ -37,11 +48,9 @@ void find_native_names(recording::Profile& profile, const unwind::ModuleStore* m
   symbolize::Symbolizer symbolizer(options);
   if (modules != nullptr) offer_modules(*modules, symbolizer);
   recording::find_names(profile, recording::NamesWanted::kAll, [&](const Frame& frame) {
-    return symbolizer.resolve(frame.code).empty() ? std::vector<Frame>()
-                                                  : name_frame(frame, symbolizer);
+    return named_frames(frame, symbolizer.resolve(frame.code));
   });
-  recording::find_names(profile, recording::NamesWanted::kMissing,
-                        [&](const Frame& frame) { return name_frame(frame, symbolizer); });
+  name_by_address(profile, recording::NamesWanted::kMissing);
   tell_missing(symbolizer, env);
 }
 
@@ -53,9 +62,7 @@ void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& 
 }
 
 void show_addresses(recording::Profile& profile) {
-  recording::find_names(profile, recording::NamesWanted::kAll, [](const Frame& frame) {
-    return std::vector<Frame>{address_frame(frame)};
-  });
+  name_by_address(profile, recording::NamesWanted::kAll);
   recording::expand_names(profile);
 }
 

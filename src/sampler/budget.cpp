@@ -23,21 +23,21 @@ constexpr std::uint64_t kFirstPeriod = 8, kFirstPoorPeriod = 64;
 
 }  // namespace
 
-double StartSavings::take(SteadyTime now) {
+bool StartSavings::take(SteadyTime now) {
   starts_ = std::min(starts_ + kStartsPerSecond * to_seconds(now - last_), kMostStarts);
   last_ = now;
-  if (starts_ < 1) return 0;
+  if (starts_ < 1) return false;
   starts_ -= 1;
-  return 1;
+  return true;
 }
 
-Budget::Budget(double percent, SteadyTime now, double savings)
+Budget::Budget(double percent, SteadyTime now, bool savings)
     : planned_rate_(std::max(percent, kSmallestBudget) / 100 * kShareForStops),
       rate_(planned_rate_),
-      balance_(savings * rate_ * kSavings / 2),
+      balance_(savings ? rate_ * kSavings / 2 : 0),
       window_start_(now),
       last_(now),
-      period_(savings > 0 ? kFirstPeriod : kFirstPoorPeriod),
+      period_(savings ? kFirstPeriod : kFirstPoorPeriod),
       trail_(percent, now) {}
 
 void Budget::set_thrift(double thrift) {

@@ -19,8 +19,8 @@ namespace memspy::sampler {
 class StartSavings {
  public:
   explicit StartSavings(SteadyTime now) : last_(now) {}
-  // The share of its savings that a process which begins now gets: 0 or 1.
-  double take(SteadyTime now);
+  // Does a process that begins now get its savings?
+  bool take(SteadyTime now);
 
  private:
   double starts_ = kMostStarts;
@@ -31,8 +31,8 @@ class StartSavings {
 class Budget {
  public:
   // `percent`: of the target's time that stops may take, together with what they cost memspy
-  // itself. `savings`: of what can be saved, as a share of the usual beginning.
-  explicit Budget(double percent, SteadyTime now, double savings = 1);
+  // itself. `savings`: some of it may be spent at the beginning.
+  explicit Budget(double percent, SteadyTime now, bool savings = true);
 
   // Of what was planned, the part that may be spent now: CostWatch.
   void set_thrift(double thrift);

@@ -1,7 +1,5 @@
 #include "symbolize/elf_memo.h"
 
-#include <sys/stat.h>
-
 #include <functional>
 #include <optional>
 #include <utility>
@@ -92,22 +90,15 @@ ElfMemo::ElfMemo() = default;
 ElfMemo::~ElfMemo() = default;
 
 Result<std::unique_ptr<ElfImage>> ElfMemo::open(UniqueFd fd, std::string name) {
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) {
-    MEMSPY_TRY(file, ElfFile::open(std::move(fd), std::move(name)));
-    return std::unique_ptr<ElfImage>(std::move(file));
-  }
-  const FileKey key{info.st_dev,         info.st_ino,          info.st_size,
-                    info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
-                    info.st_ctim.tv_nsec};
-  if (const auto it = files_.find(key); it != files_.end()) {
+  const auto key = FileKey::of(fd.get());
+  if (const auto it = key ? files_.find(*key) : files_.end(); it != files_.end()) {
     return std::unique_ptr<ElfImage>(
         std::make_unique<RememberedElf>(it->second, std::move(fd), std::move(name)));
   }
   MEMSPY_TRY(file, ElfFile::open(std::move(fd), std::move(name)));
   auto answers = header_of(*file);
   if (files_.size() >= kMaxFiles) files_.clear();
-  files_.emplace(key, answers);
+  if (key) files_.emplace(*key, answers);
   return std::unique_ptr<ElfImage>(
       std::make_unique<RememberedElf>(std::move(answers), std::move(file)));
 }

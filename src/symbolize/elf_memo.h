@@ -4,8 +4,6 @@
 // One thread at a time.
 #pragma once
 
-#include <compare>
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "memspy/result.h"
 #include "symbolize/elf_image.h"
+#include "symbolize/file_key.h"
 
 namespace memspy::symbolize {
 
@@ -29,11 +28,6 @@ class ElfMemo {
   std::size_t known_files() const { return files_.size(); }
 
  private:
-  struct FileKey {
-    std::uint64_t device, inode;
-    std::int64_t size, modified_seconds, modified_nanos, changed_seconds, changed_nanos;
-    auto operator<=>(const FileKey&) const = default;
-  };
   std::map<FileKey, std::shared_ptr<ElfAnswers>> files_;
 };
 

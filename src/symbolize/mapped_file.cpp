@@ -48,6 +48,22 @@ bool is_file_of(int fd, const Mapping& mapping, const MemoryReader& memory) {
 
 }  // namespace
 
+ExecutableTest::ExecutableTest(const procfs::ProcDir& proc, Pid pid) {
+  struct stat info {};
+  if (::stat(proc.path(pid, "exe").c_str(), &info) == 0) {
+    device_ = info.st_dev;
+    inode_ = info.st_ino;
+  }
+  constexpr std::string_view kDeleted = " (deleted)";
+  path_ = proc.executable(pid).value_or("");
+  if (path_.ends_with(kDeleted)) path_.resize(path_.size() - kDeleted.size());
+}
+
+bool ExecutableTest::operator()(const Mapping& mapping) const {
+  return (inode_ != 0 && mapping.inode == inode_ && mapping.device == device_) ||
+         (!path_.empty() && mapping.path == path_);
+}
+
 Result<OpenedFile> open_mapped_file(const procfs::ProcDir& proc, Pid pid, const Mapping& mapping,
                                     bool is_executable, const MemoryReader& memory) {
   auto opened = open_regular(fmt::format("{}/{:x}-{:x}", proc.path(pid, "map_files"),

@@ -2,6 +2,7 @@
 // container. What is opened is what the target runs, or nothing.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -11,6 +12,18 @@
 #include "procfs/proc_dir.h"
 
 namespace memspy::symbolize {
+
+// Is a mapping of the program that a process runs? By device and inode of /proc/PID/exe, or by its
+// path: file systems may give the kernel and stat() different numbers.
+class ExecutableTest {
+ public:
+  ExecutableTest(const procfs::ProcDir& proc, Pid pid);
+  bool operator()(const Mapping& mapping) const;
+
+ private:
+  std::uint64_t device_ = 0, inode_ = 0;
+  std::string path_;
+};
 
 struct OpenedFile {
   UniqueFd fd;

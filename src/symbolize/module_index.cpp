@@ -1,7 +1,5 @@
 #include "symbolize/module_index.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -9,6 +7,7 @@
 #include <tuple>
 
 #include "procfs/pagemap.h"
+#include "symbolize/mapped_file.h"
 #include "symbolize/module.h"
 
 namespace memspy::symbolize {
@@ -44,28 +43,6 @@ std::vector<Load> loads_of_files(const MemoryMap& map) {
   }
   return loads;
 }
-
-class ExecutableTest {
- public:
-  ExecutableTest(const procfs::ProcDir& proc, Pid pid) {
-    struct stat info {};
-    if (::stat(proc.path(pid, "exe").c_str(), &info) == 0) {
-      device_ = info.st_dev;
-      inode_ = info.st_ino;
-    }
-    constexpr std::string_view kDeleted = " (deleted)";
-    path_ = proc.executable(pid).value_or("");
-    if (path_.ends_with(kDeleted)) path_.resize(path_.size() - kDeleted.size());
-  }
-  bool operator()(const Mapping& m) const {
-    return (inode_ != 0 && m.inode == inode_ && m.device == device_) ||
-           (!path_.empty() && m.path == path_);
-  }
-
- private:
-  std::uint64_t device_ = 0, inode_ = 0;
-  std::string path_;
-};
 
 // Reading a page that is not there would make the target map it, and its neighbours with it.
 bool is_resident(const Result<procfs::Pagemap>& pagemap, RemoteAddr address) {

@@ -17,6 +17,7 @@
 #include "procfs/proc_dir.h"
 #include "symbolize/cfi_table.h"
 #include "symbolize/elf_image.h"
+#include "symbolize/file_key.h"
 
 namespace memspy::unwind {
 
@@ -50,14 +51,13 @@ class ModuleStore {
   const std::vector<std::unique_ptr<CodeModule>>& modules() const { return modules_; }
 
  private:
-  using FileKey = std::tuple<std::uint64_t, std::uint64_t, std::int64_t, std::int64_t>;
   const CodeModule* add(std::unique_ptr<CodeModule> module);
   const CodeModule* open_file(const procfs::ProcDir& proc, Pid pid, const Mapping& mapping,
                               const MemoryReader& memory);
   const CodeModule* open_vdso(const Mapping& mapping, const MemoryReader& memory);
 
   std::vector<std::unique_ptr<CodeModule>> modules_;
-  std::map<FileKey, const CodeModule*> files_;
+  std::map<symbolize::FileKey, const CodeModule*> files_;
   std::map<std::string, const CodeModule*> unreadable_;
   const CodeModule* vdso_ = nullptr;
 };

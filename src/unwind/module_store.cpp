@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -13,13 +12,6 @@ namespace memspy::unwind {
 namespace {
 
 constexpr std::size_t kMaxVdso = 64 << 10;  // two pages today
-
-bool is_executable_of(const procfs::ProcDir& proc, Pid pid, const Mapping& mapping) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  std::string path = proc.executable(pid).value_or("");
-  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
-  return !path.empty() && path == mapping.path;
-}
 
 // What the whole image says besides its rows. It is read once; only the rows stay open.
 void describe(CodeModule& module, UniqueFd fd) {
@@ -55,16 +47,14 @@ const CodeModule* ModuleStore::open_file(const procfs::ProcDir& proc, Pid pid,
                                          const Mapping& mapping, const MemoryReader& memory) {
   auto module = std::make_unique<CodeModule>();
   module->path = mapping.path;
-  auto file =
-      symbolize::open_mapped_file(proc, pid, mapping, is_executable_of(proc, pid, mapping), memory);
-  struct stat info {};
-  if (!file.has_value() || ::fstat(file->fd.get(), &info) != 0) {
+  const symbolize::ExecutableTest is_executable(proc, pid);
+  auto file = symbolize::open_mapped_file(proc, pid, mapping, is_executable(mapping), memory);
+  const auto key = file.has_value() ? symbolize::FileKey::of(file->fd.get()) : std::nullopt;
+  if (!key) {
     const CodeModule*& known = unreadable_[mapping.path];
     return known != nullptr ? known : known = add(std::move(module));
   }
-  const FileKey key{info.st_dev, info.st_ino, info.st_size,
-                    info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
-  const CodeModule*& known = files_[key];
+  const CodeModule*& known = files_[*key];
   if (known != nullptr) return known;
   describe(*module, std::move(file->fd));
   return known = add(std::move(module));

@@ -60,7 +60,7 @@ struct EngineContext {
   WakeFd to_tracer;     // the tracer should look at `ending`
   WakeFd to_collector;  // there is news: a process came or went
   std::atomic<bool> ending{false};
-  Errands errands{};              // for the tracer, besides
+  Errands errands{};  // for the tracer, besides
   // Files of native frames, open until the run's names have been looked up. The tracer thread's.
   std::shared_ptr<unwind::ModuleStore> modules = std::make_shared<unwind::ModuleStore>();
   std::atomic<double> thrift{1};  // of what the budget plans, this much may be spent: CostWatch

@@ -201,13 +201,12 @@ void LiveEngine::take_writes(Thread& thread, Heap& heap) {
 
 void LiveEngine::read_stack(Thread& thread) {
   auto* reader = thread.target->reader();
-  const auto thread_id = seizure_.fs_base(thread.tid);
-  const RemoteAddr state =
-      reader != nullptr && thread_id ? reader->find_thread_state(*thread_id) : RemoteAddr{};
-  pending_.python = static_cast<bool>(state);
-  if (!state) return;
+  const auto python = find_stopped(*thread.target, thread.tid);
+  pending_.python = python.has_value();
+  if (!python) return;
   pending_.readable =
-      reader->capture(state, stack_, pending_.begin + context_.options.max_pause).has_value();
+      reader->capture(python->state, stack_, pending_.begin + context_.options.max_pause)
+          .has_value();
 }
 
 void LiveEngine::on_resumed(Pid pid, Tid tid) {

@@ -265,15 +265,12 @@ void PageFaultEngine::read_stopped(Thread& thread) {
   auto* reader = thread.target->reader();
   pending_.outside = reader == nullptr;
   if (reader == nullptr) return;
-  // Kept only once it has led to a Python state: a program that is starting has no thread pointer
-  // yet.
-  const auto thread_id = thread.thread_id ? thread.thread_id : seizure_.fs_base(thread.tid);
-  const RemoteAddr state = thread_id ? reader->find_thread_state(*thread_id) : RemoteAddr{};
-  pending_.python = static_cast<bool>(state);
-  if (!state) return;
-  recognise(thread, *thread_id);
+  const auto python = find_stopped(*thread.target, thread.tid, thread.thread_id);
+  pending_.python = python.has_value();
+  if (!python) return;
+  recognise(thread, python->thread_id);
   const auto deadline = pending_.begin + context_.options.max_pause;
-  const auto captured = reader->capture(state, thread.stack, deadline);
+  const auto captured = reader->capture(python->state, thread.stack, deadline);
   pending_.readable = captured.has_value();
   pending_.partial = !captured.has_value() && captured.error().code == Errc::kTimeout;
 }
@@ -310,8 +307,8 @@ void PageFaultEngine::on_resumed(Pid, Tid tid) {
   charge(thread, pending_.faults, Moment::kStop);
   // These may read stacks beside the thread, into the place of the one that was stopped at.
   fit_depth(*thread.target);
-  // Most commands that a service runs are over by then, and megabytes of ring would cost each of them
-  // milliseconds.
+  // Most commands that a service runs are over by then, and megabytes of ring would cost each of
+  // them milliseconds.
   const bool stays = thread.target->has_interpreter() ||
                      std::chrono::steady_clock::now() - thread.seen > kCommandTime;
   if (thread.trail.small && stays) reopen(thread, thread.trail.stack_bytes);

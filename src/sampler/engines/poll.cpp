@@ -116,21 +116,16 @@ void PollEngine::look_at_thread(Thread& thread) {
   const auto held = seizure_.with_stopped(tid, context_.options.max_pause, [&] {
     const auto it = threads_.find(tid);
     if (it == threads_.end()) return;
-    identify_stopped(it->second);
-    read_stack(it->second, std::chrono::steady_clock::now() + context_.options.max_pause);
+    Thread& stopped = it->second;
+    if (!stopped.thread_id) {
+      if (const auto python = find_stopped(*stopped.target, tid))
+        stopped.thread_id = python->thread_id;
+    }
+    read_stack(stopped, std::chrono::steady_clock::now() + context_.options.max_pause);
   });
   if (!held.has_value()) return;
   if (*held) return context_.counters.pauses.add(**held);
   if (const auto it = threads_.find(tid); it != threads_.end()) read_stack(it->second, no_hurry);
-}
-
-// Kept only once it has led to a Python state: a program that is starting has no thread pointer
-// yet, or another than its interpreter will know it by.
-void PollEngine::identify_stopped(Thread& thread) {
-  auto* reader = thread.target->reader();
-  if (reader == nullptr || thread.thread_id) return;
-  const auto base = seizure_.fs_base(thread.tid);
-  if (base && reader->find_thread_state(*base)) thread.thread_id = base;
 }
 
 void PollEngine::read_stack(Thread& thread, SteadyTime deadline) {

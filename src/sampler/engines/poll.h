@@ -44,7 +44,6 @@ class PollEngine final : public TracingEngine {
 
   void look(Target& target);
   void look_at_thread(Thread& thread);
-  void identify_stopped(Thread& thread);
   void read_stack(Thread& thread, SteadyTime deadline);
   void charge(Target& target, std::uint64_t pages);
   StackId common_stack(Thread& thread);

@@ -86,6 +86,16 @@ void TracingEngine::look_for_interpreter(Target& target) {
   if (target.has_interpreter()) roster_.announce(target);
 }
 
+std::optional<TracingEngine::PythonThread> TracingEngine::find_stopped(
+    Target& target, Tid tid, std::optional<std::uint64_t> known) {
+  auto* reader = target.reader();
+  if (reader == nullptr) return std::nullopt;
+  const auto thread_id = known ? known : seizure_.fs_base(tid);
+  if (!thread_id) return std::nullopt;
+  const RemoteAddr state = reader->find_thread_state(*thread_id);
+  return state ? std::optional(PythonThread{*thread_id, state}) : std::nullopt;
+}
+
 // --- the loop ---
 
 void TracingEngine::run(const std::function<void()>& began) {

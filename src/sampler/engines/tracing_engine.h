@@ -41,6 +41,15 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
   // Of a process that may be starting up; once it is known for Python, everybody is told.
   void look_for_interpreter(Target& target);
+  struct PythonThread {
+    std::uint64_t thread_id = 0;  // pthread_self()
+    RemoteAddr state;
+  };
+  // Of a stopped thread; `known`: its pthread_self(). A thread pointer counts only once it has led
+  // to a Python state: a program that is starting has none yet, or another than its interpreter
+  // will know it by.
+  std::optional<PythonThread> find_stopped(Target& target, Tid tid,
+                                           std::optional<std::uint64_t> known = std::nullopt);
   void watch(int fd, std::uint64_t key);
   bool sampling() const { return sampling_; }
 
