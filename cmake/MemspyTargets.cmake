@@ -1,8 +1,8 @@
-# memspy_add_module(NAME SOURCES… [LINKS targets…] [PRIVATE_LINKS targets…])
+# memspy_add_module(NAME [UNITY] SOURCES… [LINKS targets…] [PRIVATE_LINKS targets…])
 #   one src/ folder = one static library memspy_NAME. LINKS are other modules or libraries whose
-#   headers appear in this module's headers.
-# memspy_add_test(NAME SOURCES… LINKS… [LABELS…])
-#   one GoogleTest program, registered with ctest test by test.
+#   headers appear in this module's headers. UNITY: MEMSPY_UNITY applies.
+# memspy_add_test(NAME [NO_UNITY] SOURCES… LINKS… [LABELS…])
+#   one GoogleTest program, registered with ctest test by test. MEMSPY_UNITY applies unless NO_UNITY.
 
 add_library(memspy_options INTERFACE)
 target_compile_options(memspy_options INTERFACE
@@ -45,14 +45,33 @@ function(memspy_reuse_precompiled target from)
   endif()
 endfunction()
 
+# Several files (CMAKE_UNITY_BUILD_BATCH_SIZE, by default 8; 0: all of a target) compiled as one, where
+# most of the time goes to headers and to templates that each file instantiates anew. It is on where
+# continuous integration builds. Off in the preset dev and what follows it: there each file has to
+# include what it needs, and clang-tidy sees it alone. cpython and sampler stay out: many of their
+# files have constants of one name.
+option(MEMSPY_UNITY "Compile several files of a module as one (unity build)" OFF)
+
+function(memspy_unite target)
+  if(MEMSPY_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON)
+    # g++ takes the .cpp files for headers, in which a type of an anonymous namespace would be wrong.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+endfunction()
+
 function(memspy_add_module name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "UNITY" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
   add_library(memspy_${name} STATIC ${ARG_SOURCES})
+  set_property(GLOBAL APPEND PROPERTY MEMSPY_MODULES memspy_${name})
   target_link_libraries(memspy_${name} PUBLIC memspy_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
   if(name STREQUAL "base")
     memspy_precompile(memspy_base)
   else()
     memspy_reuse_precompiled(memspy_${name} memspy_base)
+  endif()
+  if(ARG_UNITY)
+    memspy_unite(memspy_${name})
   endif()
 endfunction()
 
@@ -68,11 +87,14 @@ elseif(MEMSPY_SANITIZE MATCHES "thread")
 endif()
 
 function(memspy_add_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "NO_UNITY" "" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE memspy_options memspy_test_support ${ARG_LINKS}
                                         GTest::gmock GTest::gtest_main)
   memspy_reuse_precompiled(${name} memspy_test_support)
+  if(NOT ARG_NO_UNITY)
+    memspy_unite(${name})
+  endif()
   # One process a test is handy at work; a sanitizer needs longer to start than most tests to run.
   if(MEMSPY_SANITIZE)
     add_test(NAME ${memspy_test_prefix}${name} COMMAND ${name} --gtest_brief=1)

@@ -22,12 +22,14 @@ ALLOWED = {  # besides include/memspy, base and the folder itself
     "report": {"recording", "snapshot"},
     "sampler": {"procfs", "attach", "symbolize", "unwind", "cpython"},
     "heap": {"procfs", "attach", "symbolize", "cpython", "malloc", "snapshot"},
+    "daemon": {"procfs", "sampler", "recording", "sinks"},
     "cli": {"procfs", "attach", "symbolize", "unwind", "cpython", "malloc", "snapshot", "sampler", "heap", "recording",
-            "sinks", "report"},
+            "sinks", "report", "daemon"},
 }
 # Each of these headers may be seen by the named folders only (and never by include/memspy).
 PRIVATE = {
     "sys/ptrace.h": {"attach"},
+    "bpf/libbpf.h": {"attach"}, "bpf/bpf.h": {"attach"},
     "CLI/CLI.hpp": {"cli"},
     "sqlite3.h": {"recording"},
     "elfutils/": {"symbolize"}, "libelf.h": {"symbolize"}, "gelf.h": {"symbolize"},
@@ -36,7 +38,7 @@ PRIVATE = {
     "zlib.h": {"sinks", "snapshot", "symbolize"},
     "protozero/": {"sinks"},
     "xxhash.h": {"snapshot"},
-    "toml++": {"cli"},
+    "toml++": {"cli", "daemon"},
 }
 
 

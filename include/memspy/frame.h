@@ -20,6 +20,8 @@ enum class FrameKind : std::uint8_t {
 // What a forked child shares with its parent, which is no growth of anybody's: the reports tell it
 // apart.
 inline constexpr const char* kInheritedByFork = "[inherited by fork]";
+// Between a function that is known and the outermost of its callers: what lies between is not.
+inline constexpr const char* kCallersUnknown = "[callers unknown]";
 
 // Where native code is, whoever runs it: names and lines are found by this, on any machine.
 struct CodeAddress {

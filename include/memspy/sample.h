@@ -18,8 +18,8 @@ namespace memspy {
 // The first record of a run.
 struct RunHeader {
   std::string memspy_version;
-  std::string mode;           // "growth", "live"
-  std::string engine;         // "faults", "poll", "rss"
+  std::string mode;           // "growth", "live", "alloc"
+  std::string engine;         // "faults", "poll", "rss", "clock"
   std::string engine_reason;  // why this engine, and why not a better one
   std::string host;
   std::string kernel;
@@ -70,6 +70,16 @@ struct LiveRecord {
   std::uint64_t standard_error_bytes = 0;  // of these bytes
   std::uint32_t blocks = 0;                // that were watched, and are still there
   std::chrono::nanoseconds survived{};     // the youngest of them
+};
+
+// Of a run in mode alloc: CPU time in user mode within one tick, by the clock of each thread.
+struct AllocationRecord {
+  std::chrono::nanoseconds time{};  // of the tick that closed it, since the start of the run
+  ProcessIndex process;
+  ThreadIndex thread;
+  StackId stack;  // that was allocating; kNoStack: time in which nothing was allocated
+  std::chrono::nanoseconds cpu_time{};
+  std::uint32_t samples = 0;  // ticks of the clock
 };
 
 // Growth of RSS that no stack explains, reconciled at a tick. May be negative within a tick.

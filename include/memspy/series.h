@@ -47,6 +47,7 @@ enum class SeriesColumn : std::uint8_t {
   kSamples,
   kRejected,
   kStoppedSeconds,  // since the start of the run
+  kPymallocUsedBlocks,
   kCount
 };
 inline constexpr std::size_t kSeriesColumnCount = static_cast<std::size_t>(SeriesColumn::kCount);

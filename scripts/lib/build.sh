@@ -6,7 +6,7 @@
 memspy_is_fresh() {
   local stamp=$root/build/$1/.built
   [[ -e $stamp ]] || return 1
-  [[ -z $(cd "$root" && find CMakeLists.txt CMakePresets.json cmake include src "${@:2}" \
+  [[ -z $(cd "$root" && find CMakeLists.txt CMakePresets.json cmake include src web/dist "${@:2}" \
     -newer "$stamp" -print -quit) ]]
 }
 
@@ -20,7 +20,7 @@ memspy_build() {
     flock 9
     : >"$folder/.building"
     cd "$root"
-    if [[ ! -e $folder/build.ninja ]]; then
+    if [[ ! -e $folder/build.ninja || CMakePresets.json -nt $folder/build.ninja ]]; then
       echo "memspy: configuring build/$preset" >&2
       cmake --preset "$preset" "$@" </dev/null >"$folder/configure.log" 2>&1 || {
         cat "$folder/configure.log" >&2

@@ -7,7 +7,9 @@ memspy_packages_build=(
   g++ cmake ninja-build pkg-config
   libiberty-dev libelf-dev libdw-dev libspdlog-dev libcli11-dev
   libsqlite3-dev nlohmann-json3-dev libncurses-dev libxxhash-dev
+  libbz2-dev liblzma-dev  # the static program: what libdw needs
   zlib1g-dev libprotozero-dev libtomlplusplus-dev
+  clang libbpf-dev  # engine bpf; without them there is none
   python3  # not for the build: the first command of the README profiles a Python program
 )
 memspy_packages_test=(
@@ -18,11 +20,14 @@ memspy_packages_test=(
   debootstrap      # interpreters newer than Debian 12's, in a root of their own
   gdb              # gcore: a core file of a process that goes on
   golang-go        # go tool pprof: another reader of what memspy writes
+  prometheus       # promtool: the rules of metrics; and a real one that scrapes the daemon
   elfutils         # eu-addr2line: names and lines to compare with
+  python3-numpy    # arrays, and memory that native code takes
+  chromium         # its DevTools: a reader of heap snapshots
 )
 memspy_packages_bench=(
   libunwind-dev  # another unwinder, for comparison
-  python3-numpy
+  libfaketime    # a daemon whose wall clock jumps
   python3-pandas python3-django gunicorn  # real programs: how much of their RSS is explained
 )
 

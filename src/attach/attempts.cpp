@@ -10,6 +10,7 @@
 
 #include <cerrno>
 
+#include "attach/bpf_faults.h"
 #include "base/unique_fd.h"
 
 namespace memspy::attach {
@@ -29,8 +30,8 @@ int try_read_memory(const procfs::ProcDir& proc, Pid pid) {
   const auto map = proc.maps(pid);
   if (!map) return map.error().sys != 0 ? map.error().sys : EIO;
   if (map->empty()) return ENODATA;  // no memory at all: it has just ended
-  // The rights are checked before the address is looked at: EFAULT says "may read". An address where
-  // something is could map a page into the target.
+  // The rights are checked before the address is looked at: EFAULT says "may read". An address
+  // where something is could map a page into the target.
   constexpr RemoteAddr kNowhere{1};
   const int err = read_byte(pid, kNowhere);
   return err == EFAULT ? 0 : err;
@@ -63,16 +64,25 @@ int try_trace() {
   return errno == ESRCH ? 0 : errno;
 }
 
+std::string try_bpf() {
+  const auto loaded = BpfFaults::load();
+  return loaded.has_value() ? std::string() : describe(loaded.error());
+}
+
 }  // namespace
 
 Attempts Attempts::real() {
-  return {try_signal_zero, try_read_memory, try_read_pagemap, try_page_fault_event, try_trace};
+  return {try_signal_zero,      try_read_memory, try_read_pagemap,
+          try_page_fault_event, try_trace,       try_bpf};
 }
 
 Attempts Attempts::none() {
-  return {[](Pid) { return kNotTried; }, [](const procfs::ProcDir&, Pid) { return kNotTried; },
+  return {[](Pid) { return kNotTried; },
           [](const procfs::ProcDir&, Pid) { return kNotTried; },
-          [](Tid, bool) { return kNotTried; }, [] { return kNotTried; }};
+          [](const procfs::ProcDir&, Pid) { return kNotTried; },
+          [](Tid, bool) { return kNotTried; },
+          [] { return kNotTried; },
+          [] { return std::string("not tried: this /proc is a copy"); }};
 }
 
 }  // namespace memspy::attach

@@ -1,6 +1,8 @@
-// What only trying can tell. Each attempt is harmless: it reads, or opens and closes. Each returns
-// 0 or the errno of its failure.
+// What only trying can tell. Each attempt is harmless: it reads, or opens (or loads) and closes. Each returns
+// 0 or the errno of its failure, where it does not say otherwise.
 #pragma once
+
+#include <string>
 
 #include "memspy/address.h"
 #include "procfs/proc_dir.h"
@@ -15,7 +17,8 @@ struct Attempts {
   int (*read_memory)(const procfs::ProcDir& proc, Pid pid);  // process_vm_readv of one byte
   int (*read_pagemap)(const procfs::ProcDir& proc, Pid pid);
   int (*page_fault_event)(Tid tid, bool with_kernel);  // perf_event_open
-  int (*trace)();  // ptrace of nobody: 0 when the call is there, whoever it may trace
+  int (*trace)();        // ptrace of nobody: 0 when the call is there, whoever it may trace
+  std::string (*bpf)();  // BpfFaults::load: empty when it works, else why not
 
   static Attempts real();
   static Attempts none();  // each gives kNotTried

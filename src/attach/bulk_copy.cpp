@@ -17,8 +17,8 @@ namespace {
 // Larger ones were not faster, and a piece is what is done between two looks at the clock.
 constexpr std::uint64_t kPieceBytes = std::uint64_t{4} << 20;
 // A second thread costs its start (0.1 ms).
-constexpr std::uint64_t kWorthAThread = std::uint64_t{16} << 20;
-constexpr unsigned kMaxThreads = 4;  // memory is the limit behind that
+constexpr std::uint64_t kBytesWorthAThread = std::uint64_t{16} << 20;
+constexpr unsigned kMaxCopyThreads = 4;  // memory is the limit behind that
 
 // The rest of `pieces` from byte `done` on.
 std::vector<iovec> rest_of(std::span<const iovec> pieces, std::uint64_t done) {
@@ -66,8 +66,9 @@ BulkCopy::BulkCopy(Pid pid, const std::vector<CopyRange>& ranges, std::byte* to)
 
 Result<bool> BulkCopy::run(const std::function<bool(std::uint64_t)>& between) {
   const std::uint64_t total = pieces_.empty() ? 0 : pieces_.back().offset + pieces_.back().size;
-  const std::uint64_t useful = std::min<std::uint64_t>(
-      {1 + total / kWorthAThread, std::max(1U, std::thread::hardware_concurrency()), kMaxThreads});
+  const std::uint64_t useful =
+      std::min<std::uint64_t>({1 + total / kBytesWorthAThread,
+                               std::max(1U, std::thread::hardware_concurrency()), kMaxCopyThreads});
   std::vector<std::thread> helpers;
   for (std::uint64_t i = 1; i < useful; ++i) helpers.emplace_back([this] { work(nullptr); });
   work(&between);
@@ -98,8 +99,7 @@ ssize_t BulkCopy::read(const Piece& piece, std::uint64_t done) const {
   std::byte* const to = to_ + piece.offset + done;
   if (piece.shared && memory_.valid()) {
     const auto from = reinterpret_cast<std::uintptr_t>(rest.front().iov_base);
-    const ssize_t got =
-        ::pread(memory_.get(), to, rest.front().iov_len, static_cast<off_t>(from));
+    const ssize_t got = ::pread(memory_.get(), to, rest.front().iov_len, static_cast<off_t>(from));
     if (got < 0 && errno == EIO) errno = EFAULT;  // the same, said by a file
     if (got == 0) errno = ESRCH;                  // the memory is gone, and its process
     return got == 0 ? -1 : got;

@@ -30,7 +30,7 @@ constexpr std::uint64_t kSpare = std::uint64_t{4} << 20;
 constexpr std::uint64_t kGrowth = std::uint64_t{256} << 20;
 // Memory that is left to the host whatever happens.
 constexpr std::uint64_t kHostReserve = std::uint64_t{64} << 20;
-constexpr std::uint64_t kWorthAThread = 8;  // huge pages to be cleared
+constexpr std::uint64_t kHugePagesWorthAThread = 8;  // huge pages to be cleared
 
 std::uint64_t round_up(std::uint64_t bytes) { return (bytes + kHugePage - 1) & ~(kHugePage - 1); }
 
@@ -93,7 +93,7 @@ std::byte* map_memory(std::uint64_t bytes, int fd) {
 bool populate(std::byte* start, std::uint64_t bytes) {
   std::atomic<bool> done = true;
   const std::uint64_t pages = bytes / kHugePage;
-  const unsigned workers = workers_for(pages * kWorthAWorker / kWorthAThread);
+  const unsigned workers = workers_for(pages * kWorthAWorker / kHugePagesWorthAThread);
   in_parallel(workers, [&](unsigned worker) {
     const std::uint64_t begin = share_begin(pages, worker, workers) * kHugePage;
     const std::uint64_t end = share_begin(pages, worker + 1, workers) * kHugePage;

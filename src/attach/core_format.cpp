@@ -16,11 +16,11 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 constexpr std::size_t kMaxSegments = std::size_t{1} << 20;  // the kernel allows 65530 mappings
-constexpr std::uint64_t kMaxFiles = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMaxCoreFiles = std::uint64_t{1} << 20;
 constexpr std::size_t kMaxPath = 4096;
 constexpr std::size_t kMaxAuxv = 256;
 constexpr std::size_t kMaxNotes = std::size_t{1} << 20;  // a thread has about six
-constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kCorePage = 4096;
 
 // The `length` bytes at `offset`, or what there is of them.
 Bytes part_of(Bytes bytes, std::uint64_t offset, std::uint64_t length) {
@@ -173,7 +173,7 @@ void Parser::add_note(std::uint32_t type, const std::string& name, Bytes body) {
 void Parser::add_files(Bytes body) {
   const auto count = load<std::uint64_t>(body, 0);
   const auto page = load<std::uint64_t>(body, 8);
-  if (!count || !page || *count > kMaxFiles) return;
+  if (!count || !page || *count > kMaxCoreFiles) return;
   constexpr std::uint64_t kEntry = 24;
   Bytes names = part_of(body, 16 + *count * kEntry, body.size());
   for (std::uint64_t i = 0; i < *count; ++i) {

@@ -45,7 +45,9 @@ ImageParts CoreImageMaker::make() {
   }
   ImageParts parts;
   for (const CoreSegment& segment : core_.segments)
-    if (!segment.bytes.empty()) parts.pieces.push_back({segment.start, segment.bytes});
+    // Reserved address space, which gcore writes out although nothing was ever there.
+    if (!segment.bytes.empty() && segment.readable)
+      parts.pieces.push_back({segment.start, segment.bytes});
   parts.files = std::make_unique<FilePages>(
       map_, [this](const Mapping& mapping) { return open_file(mapping); });
   parts.holes_are_zeros = false;
@@ -61,7 +63,7 @@ ImageParts CoreImageMaker::make() {
   return parts;
 }
 
-// A core does not tell what was resident: what was dumped stands for it.
+// A core does not tell what was resident: what was dumped and could be read stands for it.
 void CoreImageMaker::add_pages(ImageParts& parts) const {
   std::size_t next = 0;
   for (const Mapping& mapping : map_) {

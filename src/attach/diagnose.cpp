@@ -74,6 +74,20 @@ Finding check_user(const Subject& s, bool readable) {
                   f.users.label(f.self.uid.effective)));
 }
 
+// Which of the places of docs/guides/containers.md this is, as far as it can be told.
+std::string place_of(const Subject& s) {
+  constexpr std::size_t kShortId = 12;                        // as docker prints ids
+  constexpr std::string_view kHostPids = "pid:[4026531836]";  // the kernel's PROC_PID_INIT_INO
+  std::string text;
+  const auto container = procfs::container_id(s.proc.cgroup_path(s.pid).value_or(""));
+  if (!container.empty())
+    text += fmt::format("; the process is in container {}", container.substr(0, kShortId));
+  const auto ours = self_namespace(s.proc, "pid");
+  if (!ours.empty() && ours != kHostPids)
+    text += "; memspy is in a PID namespace, as of a container, and sees the processes there alone";
+  return text;
+}
+
 Finding check_namespaces(const Subject& s, bool readable) {
   std::string others;
   for (const auto* name : {"pid", "mnt"}) {
@@ -81,9 +95,10 @@ Finding check_namespaces(const Subject& s, bool readable) {
     const auto ours = self_namespace(s.proc, name);
     if (theirs && !ours.empty() && *theirs != ours) others += fmt::format(" {}", name);
   }
-  auto evidence = others.empty() ? std::string("the same as memspy's")
-                                 : fmt::format("of its own:{} (memspy copes with that)", others);
-  return from_obstacle("namespaces", namespace_obstacle(s.facts), readable, std::move(evidence));
+  const auto evidence = others.empty()
+                            ? std::string("the same as memspy's")
+                            : fmt::format("of its own:{} (memspy copes with that)", others);
+  return from_obstacle("namespaces", namespace_obstacle(s.facts), readable, evidence + place_of(s));
 }
 
 Finding check_yama(const Subject& s, bool readable) {
@@ -182,6 +197,13 @@ Finding check_fault_event(const Subject& s, bool with_kernel, bool readable) {
   return {check, kWarn, evidence + ": memspy falls back to polling, which is approximate",
           "give memspy CAP_PERFMON (in containers also: --security-opt seccomp=unconfined), or: "
           "sudo sysctl kernel.perf_event_paranoid=2"};
+}
+
+// Nothing is lost without it but speed: engine faults sees as much.
+Finding check_bpf(const Subject& s) {
+  const std::string why = s.attempts.bpf();
+  if (why.empty()) return {"bpf", kOk, "its program loads: nothing has to be stopped", ""};
+  return {"bpf", kOk, "not used: " + why, ""};
 }
 
 // Handlers are the process', masks each thread's own.
@@ -303,6 +325,7 @@ std::vector<Finding> diagnose(const ProcDir& proc, Pid pid, const Attempts& atte
           check_paranoid(s),
           check_fault_event(s, false, readable),
           check_fault_event(s, true, readable),
+          check_bpf(s),
           check_signals(s),
           check_huge_pages(s),
           check_cgroup(s),

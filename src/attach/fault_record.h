@@ -2,7 +2,7 @@
 //
 // A record that is read out of a ring is a view of it, valid while it is visited: the lines of a
 // ring lie in another core's cache, 0.1 µs each, and most records are asked for two or three of
-// their thousand words. A copy has words of its own.
+// their thousand words, or a dozen. A copy has words of its own.
 #pragma once
 
 #include <array>

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kBlockPages = 64;
 constexpr std::uint64_t kMaxLoadedBytes = std::uint64_t{1} << 30;  // in memspy, of all files
 constexpr std::uint64_t kMaxAreaBytes = std::uint64_t{64} << 30;   // of one mapping
-constexpr std::size_t kMaxFiles = 512;
+constexpr std::size_t kMaxOpenFiles = 512;
 
 bool regular(const char* path, std::uint64_t inode) {
   struct stat info {};
@@ -79,7 +79,7 @@ void FilePages::open_files(const MemoryMap& map, const Opener& open) {
     if (mapping.anonymous() || !readable_memory(mapping) || files_.contains(key_of(mapping)))
       continue;
     UniqueFd fd;
-    if (files_.size() < kMaxFiles) fd = open(mapping);
+    if (files_.size() < kMaxOpenFiles) fd = open(mapping);
     if (!fd.valid()) ++unreachable_;
     files_.emplace(key_of(mapping), std::move(fd));
   }

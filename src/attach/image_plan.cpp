@@ -13,7 +13,7 @@ constexpr std::uint64_t kTold =
 
 // Without PAGEMAP_SCAN every page of a mapping costs an entry, resident or not.
 constexpr std::uint64_t kMaxEntries = std::uint64_t{1} << 28;  // 1 TiB of addresses
-constexpr std::size_t kEntriesAtOnce = 8192;
+constexpr std::size_t kPlanEntriesAtOnce = 8192;
 
 std::uint64_t categories_of(std::uint64_t entry) {
   return (procfs::page_present(entry) ? std::uint64_t{procfs::kPageIsPresent} : 0) |
@@ -25,7 +25,7 @@ std::uint64_t categories_of(std::uint64_t entry) {
 Result<std::vector<PageRange>> read_ranges(const procfs::Pagemap& pagemap, const Mapping& mapping) {
   std::vector<PageRange> ranges;
   if (mapping.size() / procfs::page_size() > kMaxEntries) return ranges;
-  std::vector<std::uint64_t> entries(kEntriesAtOnce);
+  std::vector<std::uint64_t> entries(kPlanEntriesAtOnce);
   for (RemoteAddr at = mapping.start; at < mapping.end;) {
     const std::uint64_t left = (mapping.end.value - at.value) / procfs::page_size();
     const auto wanted = std::min<std::uint64_t>(left, entries.size());
@@ -107,15 +107,14 @@ void Planner::add(const Mapping& mapping, const PageRange& range) {
 
 // Split into what this process has alone and what it shares with a relative.
 void Planner::add_private(const PageRange& range) {
-  entries_.resize(kEntriesAtOnce);
+  entries_.resize(kPlanEntriesAtOnce);
   for (RemoteAddr at = range.start; at < range.end;) {
     const std::uint64_t left = (range.end.value - at.value) / procfs::page_size();
     const auto count = std::min<std::uint64_t>(left, entries_.size());
     const auto got = pagemap_.read(at, std::span(entries_).first(count));
     if (!got.has_value() || *got == 0) return add_range({at, range.end});
     for (std::size_t i = 0; i < *got; ++i, at = at + procfs::page_size()) {
-      const bool shared =
-          procfs::page_present(entries_[i]) && !procfs::page_exclusive(entries_[i]);
+      const bool shared = procfs::page_present(entries_[i]) && !procfs::page_exclusive(entries_[i]);
       add_range({at, at + procfs::page_size(), shared});
     }
   }

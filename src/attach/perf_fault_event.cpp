@@ -17,7 +17,7 @@
 namespace memspy::attach {
 namespace {
 
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kRingPage = 4096;
 
 // <asm/perf_regs.h>: bits of sample_regs_user. A record has them in the order of the bits.
 constexpr unsigned kBx = 1, kDi = 5, kBp = 6, kSp = 7, kIp = 8, kR12 = 20, kR13 = 21, kR14 = 22,
@@ -64,7 +64,8 @@ Result<PerfFaultEvent> PerfFaultEvent::open(Tid tid, FaultKind kind, std::uint64
   MEMSPY_TRY(fd,
              open_perf_event(fault_attr(kind, period, ring_bytes, stack_bytes), tid, "page-fault"));
   if (kind == FaultKind::kSignalled) MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
-  void* ring = ::mmap(nullptr, kPage + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  void* ring =
+      ::mmap(nullptr, kRingPage + ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   return PerfFaultEvent(std::move(fd), ring == MAP_FAILED ? nullptr : ring, ring_bytes);
 }
 
@@ -88,7 +89,7 @@ PerfFaultEvent& PerfFaultEvent::operator=(PerfFaultEvent&& other) noexcept {
 PerfFaultEvent::~PerfFaultEvent() { unmap(); }
 
 void PerfFaultEvent::unmap() {
-  if (ring_ != nullptr) ::munmap(ring_, kPage + data_bytes_);
+  if (ring_ != nullptr) ::munmap(ring_, kRingPage + data_bytes_);
 }
 
 void PerfFaultEvent::enable() { ::ioctl(fd_.get(), PERF_EVENT_IOC_ENABLE, 0); }
@@ -158,7 +159,7 @@ FaultRecord decode(const RingBody& body) {
 void PerfFaultEvent::take_records(const std::function<void(const FaultRecord&)>& visit) {
   if (ring_ == nullptr) return;
   auto* control = static_cast<perf_event_mmap_page*>(ring_);
-  const auto* data = static_cast<const std::byte*>(ring_) + kPage;
+  const auto* data = static_cast<const std::byte*>(ring_) + kRingPage;
   const std::span words(reinterpret_cast<const std::uint64_t*>(data),
                         data_bytes_ / sizeof(std::uint64_t));
   const std::uint64_t head = std::atomic_ref(control->data_head).load(std::memory_order_acquire);

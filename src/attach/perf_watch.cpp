@@ -9,7 +9,7 @@
 namespace memspy::attach {
 namespace {
 
-constexpr std::uint64_t kNowhere = 0x1000;  // a disarmed event has an address too
+constexpr std::uint64_t kDisarmedAddress = 0x1000;  // a disarmed event has an address too
 
 perf_event_attr watch_attr(RemoteAddr address, bool disabled) {
   perf_event_attr attr{};
@@ -30,7 +30,7 @@ perf_event_attr watch_attr(RemoteAddr address, bool disabled) {
 }  // namespace
 
 Result<PerfWatch> PerfWatch::open(Tid tid, int signal) {
-  MEMSPY_TRY(fd, open_perf_event(watch_attr({kNowhere}, true), tid, "watchpoint"));
+  MEMSPY_TRY(fd, open_perf_event(watch_attr({kDisarmedAddress}, true), tid, "watchpoint"));
   MEMSPY_CHECK(route_signal(fd.get(), tid, signal));
   return PerfWatch(std::move(fd));
 }

@@ -5,7 +5,7 @@
 namespace memspy::attach {
 namespace {
 
-constexpr std::size_t kEntriesAtOnce = 4096;  // 16 MiB of addresses, 32 KiB of page table
+constexpr std::size_t kResidentEntriesAtOnce = 4096;  // 16 MiB of addresses, 32 KiB of page table
 
 }  // namespace
 
@@ -17,7 +17,7 @@ Result<ResidentMemory> ResidentMemory::open(const procfs::ProcDir& proc, Pid pid
 
 bool ResidentMemory::is_resident(std::uint64_t page) const {
   if (page - first_page_ >= known_) {
-    entries_.resize(kEntriesAtOnce);
+    entries_.resize(kResidentEntriesAtOnce);
     const auto got = pagemap_.read(RemoteAddr{page * procfs::page_size()}, entries_);
     first_page_ = page;
     known_ = got.has_value() ? *got : 0;

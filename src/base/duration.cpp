@@ -53,4 +53,17 @@ std::string format_duration(std::chrono::nanoseconds duration) {
   return fmt::format("{} d {} h", seconds / 86400, seconds / 3600 % 24);
 }
 
+std::optional<double> rate_seconds(std::string_view unit) {
+  struct RateUnit {
+    std::string_view name;
+    double seconds;
+  };
+  constexpr std::array kUnits{RateUnit{"s", 1},     RateUnit{"sec", 1},    RateUnit{"m", 60},
+                              RateUnit{"min", 60},  RateUnit{"h", 3600},   RateUnit{"hour", 3600},
+                              RateUnit{"d", 86400}, RateUnit{"day", 86400}};
+  for (const RateUnit& known : kUnits)
+    if (known.name == unit) return known.seconds;
+  return std::nullopt;
+}
+
 }  // namespace memspy

@@ -35,6 +35,7 @@ constexpr std::array<SeriesColumnInfo, kSeriesColumnCount> kColumns = {{
     {C::kSamples, "samples", true},
     {C::kRejected, "rejected", true},
     {C::kStoppedSeconds, "stopped_seconds", false},
+    {C::kPymallocUsedBlocks, "pymalloc_used_blocks", true},
 }};
 
 constexpr bool in_order() {

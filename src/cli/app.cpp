@@ -65,7 +65,7 @@ Result<Prepared> prepare(const App& app, std::vector<std::string>& args) {
   MEMSPY_TRY(name, complete_verb(args[*at], names));
   args[*at] = name;
   prepared.verb = find(app, name);
-  if (const auto path = find_config(args)) {
+  if (const auto path = find_config(args); path && !prepared.verb->own_config) {
     MEMSPY_TRY(config, read_config(*path, *app.root, *prepared.verb->app, args,
                                    [&](const auto& given) { return refusal_of(name, given); }));
     args.insert(args.begin() + static_cast<std::ptrdiff_t>(*at) + 1, config.args.begin(),
@@ -175,7 +175,7 @@ std::unique_ptr<App> make_app() {
   root.require_subcommand(0, 1);
   for (const auto add :
        {add_attach, add_record, add_report, add_top, add_dump, add_heap, add_snapshot, add_why,
-        add_gc, add_traces, add_diff, add_doctor, add_completions})
+        add_gc, add_traces, add_diff, add_doctor, add_daemon, add_completions})
     app->verbs.push_back(add(root));
   return app;
 }

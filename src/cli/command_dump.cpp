@@ -37,7 +37,7 @@ void name_native_frames(sampler::ProcessLook& look, Env& env) {
     thread.frames = std::move(frames);
     if (!thread.locals.empty()) thread.locals = std::move(locals);
   }
-  tell_missing(symbolizer, env);
+  tell_missing(symbolizer, env, Addresses::kGone);
 }
 
 Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {

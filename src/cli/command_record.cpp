@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/duration.h"
+#include "base/path.h"
 #include "cli/checkpoint.h"
 #include "cli/commands.h"
 #include "cli/hints.h"
@@ -11,6 +12,7 @@
 #include "cli/process_list.h"
 #include "cli/progress.h"
 #include "cli/record_outputs.h"
+#include "cli/report_options.h"
 #include "cli/signals.h"
 #include "recording/summary_json.h"
 #include "report/figures.h"
@@ -40,7 +42,7 @@ Result<Unit> settle_target(RecordOptions& options, Env& env) {
   if (options.live.sampling.when)
     return usage_error("--when waits for a running process, not for a command to launch");
   const std::string& program = options.live.command.front();
-  options.output.facts.name = program.substr(program.rfind('/') + 1);
+  options.output.facts.name = base_name(program);
   return Unit{};
 }
 
@@ -59,7 +61,7 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
   MEMSPY_CHECK(settle_target(options, env));
   options.output.facts.wall_time = env.wall_now();
   options.output.facts.host = host_name();
-  options.output.shape = {options.shape.shape, options.shape.gross};
+  options.output.shape = format_options(options.shape);
   options.output.shape.shape.processes = options.live.sampling.subprocesses;
   if (options.output.output == "-" && options.checkpoint)
     return usage_error("--checkpoint needs a file: what was printed cannot be taken back");

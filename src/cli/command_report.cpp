@@ -2,18 +2,16 @@
 // snapshot in the formats of heaps.
 #include <CLI/CLI.hpp>
 
-#include <filesystem>
-
 #include "base/duration.h"
 #include "cli/commands.h"
 #include "cli/heap_source.h"
 #include "cli/hints.h"
 #include "cli/native_names.h"
+#include "cli/page_request.h"
 #include "cli/report_options.h"
+#include "cli/snapshot_report.h"
 #include "recording/recording.h"
-#include "recording/summary_json.h"
 #include "report/annotate.h"
-#include "report/heap_text.h"
 #include "sinks/output_file.h"
 #include "sinks/sink_registry.h"
 #include "sinks/snapshot_formats.h"
@@ -24,12 +22,15 @@ namespace {
 using recording::Profile;
 
 struct ReportVerbOptions {
-  std::string recording;
+  std::vector<std::string> files;
+  std::string recording;  // the first of them
   ReportChoices choices;
   report::AnnotateOptions annotate;
   std::string format;  // "": text, or by the suffix of the output
   std::string output = "-";
   bool force = false;
+  bool sources = false;
+  std::string alerts;
   bool symbolize = false;
   symbolize::SymbolizeOptions symbols;
   std::optional<std::chrono::nanoseconds> from, to;
@@ -47,12 +48,6 @@ std::string format_type() {
   return names;
 }
 
-std::string snapshot_format_names() {
-  std::string names = "text, json";
-  for (const auto& format : sinks::snapshot_formats()) names += ", " + std::string(format.name);
-  return names;
-}
-
 Result<std::string> text_of(const std::string& format, const Profile& profile,
                             const ReportVerbOptions& options, bool json, const Env& env) {
   const report::ReportOptions shape = report_options(options.choices, options.output == "-", env);
@@ -67,15 +62,6 @@ Result<std::string> text_of(const std::string& format, const Profile& profile,
   return usage_error("there is no format \"" + format + "\"", "formats are " + format_type());
 }
 
-// A suffix that means something to people, and nothing to memspy, is not filled with a text.
-Result<Unit> check_suffix(const std::string& path, const std::string& formats) {
-  const std::string suffix = std::filesystem::path(path).extension();
-  for (const char* text : {"", ".txt", ".text", ".log", ".md"})
-    if (suffix == text) return Unit{};
-  return usage_error("the suffix of \"" + path + "\" names no format", "formats are " + formats,
-                     "say which with -f");
-}
-
 const sinks::Format* derived_format(const ReportVerbOptions& options) {
   if (!options.format.empty()) return sinks::find_format(options.format);
   return options.output == "-" ? nullptr : sinks::find_format_for(options.output);
@@ -87,63 +73,17 @@ Result<Unit> write(const Profile& profile, const ReportVerbOptions& options, boo
   if (format != nullptr && format->write == nullptr)
     return usage_error("report does not copy recordings", "", "cp " + options.recording);
   if (format != nullptr) {
-    const sinks::FormatOptions shape{options.choices.shape.shape, options.choices.shape.gross};
-    return format->write(profile, shape, file.stream());
+    return format->write(profile, format_options(options.choices.shape), file.stream());
   }
   MEMSPY_TRY(text, text_of(options.format, profile, options, json, env));
   file.stream() << text;
   return Unit{};
 }
 
-// A format knows only that its stream has failed. The file knows its name, why, and what is kept of
-// it, and says so at its commit().
-Result<Unit> left_to_commit(Result<Unit> written) {
-  if (!written.has_value() && written.error().code == Errc::kOutput) return Unit{};
-  return written;
-}
-
-// "text", "json", or a format of the table.
-Result<std::string> snapshot_format(const ReportVerbOptions& options, bool json) {
-  if (json) return std::string("json");
-  const std::string& asked = options.format;
-  if (asked == "text" || asked == "json") return asked;
-  if (!asked.empty()) {
-    if (sinks::find_snapshot_format(asked) != nullptr) return asked;
-    return usage_error("a snapshot has no format \"" + asked + "\"",
-                       "formats are " + snapshot_format_names());
-  }
-  const auto* by_suffix = sinks::find_snapshot_format_for(options.output);
-  if (by_suffix != nullptr) return std::string(by_suffix->name);
-  if (options.output.ends_with(".json")) return std::string("json");
-  MEMSPY_CHECK(check_suffix(options.output, snapshot_format_names()));
-  return std::string("text");
-}
-
-Result<ExitCode> report_snapshot(const ReportVerbOptions& options, bool json, Env& env) {
-  MEMSPY_TRY(format, snapshot_format(options, json));
-  MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
-  MEMSPY_TRY(heap, open_snapshot_file(options.recording, env));
-  report::HeapReportOptions shape;
-  shape.limit = options.choices.limit;
-  shape.style = report_style(options.output == "-", env);
-  if (format == "json") {
-    file.stream() << recording::json_text(report::heap_json(heap.look(), shape, heap.verdict()));
-  } else if (format == "text") {
-    file.stream() << report::heap_text(heap.look(), shape, heap.verdict());
-  } else {
-    MEMSPY_CHECK(
-        left_to_commit(sinks::find_snapshot_format(format)->write(heap.look(), file.stream())));
-  }
-  MEMSPY_TRY(path, file.commit({}));
-  if (path != "-") say(env, "wrote " + path);
-  return ExitCode::kOk;
-}
-
-Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& env) {
-  if (is_snapshot_file(options.recording)) return report_snapshot(options, json, env);
-  if (options.format.empty() && !json && derived_format(options) == nullptr)
-    MEMSPY_CHECK(check_suffix(options.output, format_type()));
-  MEMSPY_TRY(reader, recording::Reader::open(options.recording));
+// The window of the recording that was asked for, with the names of its native frames.
+Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& options,
+                             recording::Timeline timeline, Env& env) {
+  MEMSPY_TRY(reader, recording::Reader::open(path));
   recording::TimeWindow window;
   // A tick comes a little after its time; --from 3 means the one of second 3.
   const auto late = reader.header().interval / 20;
@@ -151,13 +91,53 @@ Result<ExitCode> run_report(const ReportVerbOptions& options, bool json, Env& en
   if (options.to) window.to = *options.to + late;
   if (options.from && options.to && *options.from >= *options.to)
     return usage_error("--from is not before --to");
-  MEMSPY_TRY(profile, Profile::load(reader, window));
+  MEMSPY_TRY(profile, Profile::load(reader, window, timeline));
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
                        ": the recording has no tick in that time");
   const bool anew =
       options.symbolize || !options.symbols.sysroot.empty() || !options.symbols.debug_dirs.empty();
   show_names(profile, options.symbols, anew, env);
+  return profile;
+}
+
+bool wants_page(const ReportVerbOptions& options) {
+  if (!options.format.empty()) return options.format == "html";
+  const auto* format = sinks::find_format_for(options.output);
+  return format != nullptr && format->name == "html";
+}
+
+Result<ExitCode> report_page(const ReportVerbOptions& options, Env& env) {
+  MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
+  PageFiles page;
+  page.paths = options.files;
+  page.load = [&](const std::string& path) {
+    return load_profile(path, options, recording::Timeline::kKeep, env);
+  };
+  page.shape = options.choices.shape;
+  if (options.sources) page.sources = options.annotate;
+  page.alerts = options.alerts;
+  MEMSPY_CHECK(left_to_commit(write_page(page, file.stream(), env)));
+  MEMSPY_TRY(path, file.commit({}));
+  if (path != "-") say(env, "wrote " + path);
+  return ExitCode::kOk;
+}
+
+Result<ExitCode> run_report(ReportVerbOptions options, bool json, Env& env) {
+  options.recording = options.files.front();
+  if (!json && wants_page(options)) return report_page(options, env);
+  if (options.files.size() > 1)
+    return usage_error("only the page shows several files at once", "",
+                       "-f html; memspy diff compares them");
+  if (options.sources) return usage_error("--sources is for the page", "", "-f html, or -f source");
+  if (!options.alerts.empty()) return usage_error("--alerts is for the page", "", "-f html");
+  if (is_snapshot_file(options.recording))
+    return report_snapshot(
+        {options.recording, options.format, options.output, options.force, options.choices.limit},
+        json, env);
+  if (options.format.empty() && !json && derived_format(options) == nullptr)
+    MEMSPY_CHECK(check_suffix(options.output, format_type()));
+  MEMSPY_TRY(profile, load_profile(options.recording, options, recording::Timeline::kNone, env));
   MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
   MEMSPY_CHECK(left_to_commit(write(profile, options, json, file, env)));
   MEMSPY_TRY(path, file.commit({}));
@@ -172,7 +152,9 @@ Verb add_report(CLI::App& root) {
       add_verb(root, "report", "A recording or a snapshot as text, tree, source or another format");
   const auto options = std::make_shared<ReportVerbOptions>();
   CLI::App& app = *verb.app;
-  app.add_option("FILE", options->recording, "A recording (.memspy) or a snapshot (.memsnap)")
+  app.add_option("FILE", options->files,
+                 "A recording (.memspy) or a snapshot (.memsnap); html: both, and what to compare "
+                 "the recording with before it")
       ->type_name("FILE")
       ->required();
   app.add_option("-f,--format", options->format, "What; else by the suffix of -o, else text")
@@ -186,13 +168,18 @@ Verb add_report(CLI::App& root) {
   add_duration(app, "--from", options->from, /*bare_seconds=*/true,
                "Only from this time of the run on", std::chrono::nanoseconds::zero());
   add_duration(app, "--to", options->to, /*bare_seconds=*/true, "Only up to this time of the run");
+  app.add_flag("--sources", options->sources,
+               "html: with the source of the lines that grew, from files of this machine");
+  app.add_option("--alerts", options->alerts,
+                 "html: mark the alerts of this log (memspy.alert/1, a line each) in the series")
+      ->type_name("FILE")
+      ->take_last();
   app.add_option("--file", options->annotate.only_file, "source: only this file (or its tail)")
       ->type_name("FILE");
   app.add_option("--source-root", options->annotate.source_roots, "source: look for files here too")
       ->type_name("FILE");
-  app.add_option("--context", options->annotate.context,
-                 "source: lines around one that grew (5); 0: all")
-      ->type_name("N");
+  add_count(app, "--context", options->annotate.context,
+            "source: lines around one that grew (5); 0: all");
   app.add_flag("--symbolize", options->symbolize,
                "Look for names and lines of native frames again, on this machine");
   app.add_option("--debug-dir", options->symbols.debug_dirs,

@@ -82,6 +82,10 @@ void tell(const OpenedHeap& heap, const std::string& path, bool json, Env& env) 
   if (snapshot.header.pause.count() > 0)
     text += ", paused " + format_duration(snapshot.header.pause);
   say(env, text);
+  if (std::string torn = report::moved_threads_text(snapshot.header); !torn.empty()) {
+    torn.pop_back();  // say() ends the line
+    say(env, torn);
+  }
 }
 
 Result<ExitCode> run_snapshot(const SnapshotVerbOptions& options, bool json, Env& env) {
@@ -122,6 +126,7 @@ Verb add_snapshot(CLI::App& root) {
       ->take_last();
   app.add_flag("--force", options->force, "Replace a file that exists");
   add_image_choices(app, options->image);
+  options->image.marks = true;
   add_json(app, *verb.common);
   verb.run = [options, common = verb.common](Env& env) {
     return run_snapshot(*options, common->json, env);

@@ -19,7 +19,7 @@
 namespace memspy::cli {
 namespace {
 
-constexpr const char* kFormats = "text|json|folded";
+constexpr const char* kTraceFormats = "text|json|folded";
 
 struct TracesOptions {
   TargetOptions target;
@@ -157,7 +157,7 @@ Verb add_traces(CLI::App& root) {
   add_filters(app, options->report.filter);
   add_duration(app, "--watch", options->watch, /*bare_seconds=*/true,
                "Look again after this time, and say what grew");
-  add_choice(app, "-f,--format", kFormats, "What; else by the suffix of -o, else text",
+  add_choice(app, "-f,--format", kTraceFormats, "What; else by the suffix of -o, else text",
              [&format = options->format](const std::string& text) {
                format = text;
                return text == "text" || text == "json" || text == "folded";

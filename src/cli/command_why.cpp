@@ -1,5 +1,6 @@
 // memspy why: why an object, or all instances of a type, are alive.
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 
 #include <charconv>
@@ -9,6 +10,7 @@
 #include "cli/heap_source.h"
 #include "cli/hints.h"
 #include "cli/report_options.h"
+#include "heap/phase_times.h"
 #include "report/heap_census.h"
 #include "report/heap_text.h"
 #include "report/why.h"
@@ -17,7 +19,7 @@
 namespace memspy::cli {
 namespace {
 
-constexpr std::string_view kFormats = "text|json|dot|svg";
+constexpr std::string_view kWhyFormats = "text|json|dot|svg";
 
 struct WhyOptions {
   HeapSourceOptions source;
@@ -47,7 +49,9 @@ std::string format_of(const WhyOptions& options, bool json) {
   return "text";
 }
 
-Result<report::Why> explain(OpenedHeap& heap, const WhyOptions& options) {
+// `largest`: the objects that --largest asks for, which is a walk over all.
+Result<report::Why> explain(OpenedHeap& heap, const WhyOptions& options,
+                            std::vector<NodeIndex>& largest) {
   const snapshot::Look look = heap.look();
   const auto read_texts = [&heap](std::span<const NodeIndex> keys) {
     if (heap.read_texts) heap.read_texts(heap.snapshot, keys);
@@ -64,9 +68,9 @@ Result<report::Why> explain(OpenedHeap& heap, const WhyOptions& options) {
     return report::explain_object(look, node, options.paths, read_texts);
   }
   if (options.largest > 0) {
-    const auto nodes = report::largest_objects(look, options.largest);
-    if (nodes.empty()) return make_error(Errc::kInternal, "the heap is empty");
-    return report::explain_objects(look, nodes, "largest objects", options.paths, read_texts);
+    largest = report::largest_objects(look, options.largest);
+    if (largest.empty()) return make_error(Errc::kInternal, "the heap is empty");
+    return report::explain_objects(look, largest, "largest objects", options.paths, read_texts);
   }
   MEMSPY_TRY(types, report::find_types(graph, options.type));
   const auto nodes = report::instances_of(graph, types);
@@ -79,7 +83,8 @@ Result<report::Why> explain(OpenedHeap& heap, const WhyOptions& options) {
   return report::explain_objects(look, nodes, name, options.paths, read_texts);
 }
 
-std::string render(const OpenedHeap& heap, const report::Why& why, const WhyOptions& options,
+std::string render(const OpenedHeap& heap, const report::Why& why,
+                   std::span<const NodeIndex> largest, const WhyOptions& options,
                    const std::string& format, const Env& env) {
   report::WhyStyle style;
   style.style = report_style(options.output == "-", env);
@@ -88,18 +93,22 @@ std::string render(const OpenedHeap& heap, const report::Why& why, const WhyOpti
   if (format == "svg") return report::why_svg(why, style);
   std::string text = report::why_text(heap.look(), why, style);
   if (options.largest > 1)
-    text += "\nEach of them:\n" +
-            report::object_table(heap.look(), report::largest_objects(heap.look(), options.largest),
-                                 style.style);
+    text += "\nEach of them:\n" + report::object_table(heap.look(), largest, style.style);
   return text;
 }
 
 Result<ExitCode> run_why(const WhyOptions& options, bool json, Env& env) {
   MEMSPY_CHECK(check(options));
   MEMSPY_TRY(file, sinks::OutputFile::open(options.output, options.force, env.out));
-  MEMSPY_TRY(heap, open_heap(options.source, env));
-  MEMSPY_TRY(why, explain(heap, options));
-  file.stream() << render(heap, why, options, format_of(options, json), env);
+  heap::PhaseTimes times;
+  times.begin("loading");
+  MEMSPY_TRY(heap, open_heap(options.source, env, HeapIndex::kPaths));
+  times.begin("finding paths");
+  std::vector<NodeIndex> largest;
+  MEMSPY_TRY(why, explain(heap, options, largest));
+  times.begin("writing");
+  file.stream() << render(heap, why, largest, options, format_of(options, json), env);
+  spdlog::debug("steps: {}", times.text());
   MEMSPY_TRY(path, file.commit(output_facts(heap)));
   if (path != "-") say(env, "wrote " + path);
   return ExitCode::kOk;
@@ -143,13 +152,13 @@ Verb add_why(CLI::App& root) {
   app.add_option_function<std::string>(
          "-f,--format",
          [options](const std::string& text) {
-           if (fmt::format("|{}|", kFormats).find("|" + text + "|") == std::string::npos)
+           if (fmt::format("|{}|", kWhyFormats).find("|" + text + "|") == std::string::npos)
              throw CLI::ValidationError("--format",
                                         "\"" + text + "\" is not text, json, dot or svg");
            options->format = text;
          },
          "What; else by the suffix of -o, else text")
-      ->type_name(std::string(kFormats))
+      ->type_name(std::string(kWhyFormats))
       ->take_last();
   app.add_option("-o,--output", options->output, "Where to; - is stdout")
       ->type_name("FILE")

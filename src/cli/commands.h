@@ -17,6 +17,7 @@ Verb add_gc(CLI::App& root);
 Verb add_traces(CLI::App& root);
 Verb add_diff(CLI::App& root);
 Verb add_doctor(CLI::App& root);
+Verb add_daemon(CLI::App& root);
 Verb add_completions(CLI::App& root);
 
 // A verb with the options that every verb has.

@@ -1,4 +1,6 @@
-// The expressions of --when and --fail-on: `rss>2GiB`, `growth>50MiB/min`, `growth>100MiB`.
+// The expressions of --when and --fail-on: `rss>2GiB`, `growth>50MiB/min`, `growth>100MiB`; where
+// snapshots are compared `heap.bytes>1GiB` and `heap.objects>5e6` too, and where recordings of mode
+// alloc are `allocating>30%` and `allocating.change>5%`.
 #pragma once
 
 #include <chrono>
@@ -14,19 +16,25 @@
 namespace memspy::cli {
 
 struct Condition {
-  enum class Metric { kRss, kGrowth };
+  enum class Metric { kRss, kGrowth, kHeapBytes, kHeapObjects, kAllocating, kAllocatingChange };
   Metric metric = Metric::kRss;
   bool above = true;  // > and >=; else < and <=
   bool or_equal = false;
-  double bytes = 0;
+  double limit = 0;  // bytes; of kHeapObjects objects; of time a share, from 0 to 1
   std::optional<double> per_seconds;  // growth per this time; absent: growth since the start
   std::string text;                   // as typed
 };
 
-Result<Condition> parse_condition(std::string_view text);
+// What a condition is asked of. A process that is being sampled does not show its heap.
+enum class ConditionUse { kProcess, kComparison };
+
+Result<Condition> parse_condition(std::string_view text, ConditionUse use = ConditionUse::kProcess);
+bool holds_for(const Condition& condition, double value);
 
 // A rate over less than this says nothing.
 inline constexpr std::chrono::seconds kShortestRate{10};
+// What a rate is taken over, here and on the screen of top.
+inline constexpr std::chrono::seconds kRateWindow{60};
 
 // Watches one process' RSS for a condition. A rate is taken over the last minute; the first ten
 // seconds say nothing about a rate yet.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
+#include "base/path.h"
 
 namespace memspy::cli {
 namespace {
@@ -21,7 +22,7 @@ bool idle(const DumpModel& model, Tid tid) {
 }
 
 std::string file_name(const std::string& path, bool full) {
-  return printable(full ? path : path.substr(path.rfind('/') + 1));
+  return printable(full ? path : base_name(path));
 }
 
 std::string frame_text(const Frame& frame, bool full_filenames) {

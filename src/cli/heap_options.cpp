@@ -1,8 +1,8 @@
 #include "cli/heap_options.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 
+#include "cli/options.h"
 #include "cli/report_options.h"
 
 namespace memspy::cli {
@@ -13,18 +13,7 @@ constexpr std::size_t kMost = 10000;  // objects in a list for people
 }  // namespace
 
 void add_largest(CLI::App& app, std::size_t& largest, const std::string& description) {
-  app.add_option_function<std::string>(
-         "--largest",
-         [&largest](const std::string& text) {
-           const char* end = text.data() + text.size();
-           const auto parsed = std::from_chars(text.data(), end, largest);
-           if (parsed.ec != std::errc{} || parsed.ptr != end || largest == 0 || largest > kMost)
-             throw CLI::ValidationError("--largest", "\"" + text + "\" is not a number from 1 to " +
-                                                         std::to_string(kMost));
-         },
-         description)
-      ->type_name("N")
-      ->take_last();
+  add_count(app, "--largest", largest, description, 1, kMost);
 }
 
 void add_heap_report(CLI::App& app, report::HeapReportOptions& options) {

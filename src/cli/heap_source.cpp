@@ -29,6 +29,7 @@ heap::LookOptions look_options(const ImageChoices& choices, PhaseProgress& progr
   options.image.spool = choices.spool;
   options.assume_minor = choices.assume_minor;
   options.values = choices.values;
+  options.marks = choices.marks;
   options.progress = [&progress](const char* phase, double share) { progress.show(phase, share); };
   return options;
 }
@@ -124,20 +125,24 @@ Result<OpenedHeap> look_at_core(const std::string& core, const std::string& exec
   return opened(std::move(*look));
 }
 
-Result<OpenedHeap> open_snapshot_file(const std::string& path, Env& env) {
+Result<OpenedHeap> open_snapshot_file(const std::string& path, Env& env, HeapIndex index) {
   MEMSPY_TRY(file, snapshot::open_snapshot(path));
   for (const std::string& damage : file.damage) say(env, path + ": " + damage);
   OpenedHeap heap;
   heap.snapshot = std::move(file.snapshot);
   heap.dominators = std::move(file.dominators);
-  heap.owners = snapshot::find_owners(heap.snapshot.graph, heap.dominators);
+  if (index == HeapIndex::kPaths) {
+    heap.snapshot.path_cache->tree(heap.snapshot.graph);
+  } else {
+    heap.owners = snapshot::find_owners(heap.snapshot.graph, heap.dominators);
+  }
   return heap;
 }
 
-Result<OpenedHeap> open_heap(const HeapSourceOptions& options, Env& env) {
+Result<OpenedHeap> open_heap(const HeapSourceOptions& options, Env& env, HeapIndex index) {
   if (!options.file.empty()) {
     if (options.target.pid) return usage_error("a process and a file: one of them, please");
-    return open_snapshot_file(options.file, env);
+    return open_snapshot_file(options.file, env, index);
   }
   MEMSPY_TRY(pid, resolve_target(options.target, env));
   return look_at_heap(pid, options.image, env);

@@ -21,6 +21,7 @@ struct ImageChoices {
   std::string spool;
   std::optional<int> assume_minor;
   bool values = false;
+  bool marks = false;  // no flag: what only a file needs
 };
 
 struct HeapSourceOptions {
@@ -49,13 +50,19 @@ struct OpenedHeap {
 // What stands for %p %t %h %n in the name of an output.
 sinks::OutputFacts output_facts(const OpenedHeap& heap);
 
-Result<OpenedHeap> open_heap(const HeapSourceOptions& options, Env& env);
+// What is computed of a snapshot when it is opened, so that questions are answered at once. A look
+// at a process knows the owners anyway.
+enum class HeapIndex : std::uint8_t { kOwners, kPaths };
+
+Result<OpenedHeap> open_heap(const HeapSourceOptions& options, Env& env,
+                             HeapIndex index = HeapIndex::kOwners);
 // A look, with a progress bar on a terminal; -v tells what was tried and found.
 Result<OpenedHeap> look_at_heap(Pid pid, const ImageChoices& choices, Env& env);
 Result<OpenedHeap> look_at_core(const std::string& core, const std::string& executable,
                                 const ImageChoices& choices, Env& env);
 // What is damaged is said on stderr.
-Result<OpenedHeap> open_snapshot_file(const std::string& path, Env& env);
+Result<OpenedHeap> open_snapshot_file(const std::string& path, Env& env,
+                                      HeapIndex index = HeapIndex::kOwners);
 
 // By its first bytes, else by its suffix: a snapshot rather than a recording.
 bool is_snapshot_file(const std::string& path);

@@ -47,11 +47,18 @@ void find_native_names(recording::Profile& profile, const unwind::ModuleStore* m
                        const symbolize::SymbolizeOptions& options, Env& env) {
   symbolize::Symbolizer symbolizer(options);
   if (modules != nullptr) offer_modules(*modules, symbolizer);
+  symbolizer.prepare(recording::native_addresses(profile.stacks));
   recording::find_names(profile, recording::NamesWanted::kAll, [&](const Frame& frame) {
     return named_frames(frame, symbolizer.resolve(frame.code));
   });
   name_by_address(profile, recording::NamesWanted::kMissing);
-  tell_missing(symbolizer, env);
+  tell_missing(symbolizer, env, Addresses::kRecorded);
+}
+
+symbolize::SymbolizeOptions files_of(const procfs::ProcDir& proc, Pid pid) {
+  symbolize::SymbolizeOptions options;
+  options.sysroot = proc.path(pid, "root");
+  return options;
 }
 
 void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& options, bool anew,
@@ -73,7 +80,7 @@ void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& sy
   }
 }
 
-void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env) {
+void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env, Addresses addresses) {
   std::string text;
   std::size_t count = 0;
   constexpr std::size_t kShown = 4;
@@ -87,7 +94,8 @@ void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env) {
   if (text.empty()) return;
   if (count > kShown) text += fmt::format(" and {} more", count - kShown);
   say(env, "no debug information, and so no native lines, for " + text +
-               ": install their -dbgsym packages, or say --debug-dir");
+               ": install their -dbgsym packages" +
+               (addresses == Addresses::kRecorded ? ", or say --debug-dir to memspy report" : ""));
 }
 
 }  // namespace memspy::cli

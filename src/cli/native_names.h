@@ -22,6 +22,10 @@ std::vector<Frame> name_frame(const Frame& frame, symbolize::Symbolizer& symboli
 void find_native_names(recording::Profile& profile, const unwind::ModuleStore* modules,
                        const symbolize::SymbolizeOptions& options, Env& env);
 
+// Where the files of a running process are: as it sees them itself, in a container too. Nothing of
+// the session's own is used, which belongs to the tracer's thread.
+symbolize::SymbolizeOptions files_of(const procfs::ProcDir& proc, Pid pid);
+
 // Names in the place of addresses: those that the recording has, or, `anew` and where it has none
 // because the run was cut short, those that are found now.
 void show_names(recording::Profile& profile, const symbolize::SymbolizeOptions& options, bool anew,
@@ -33,7 +37,9 @@ void show_addresses(recording::Profile& profile);
 // The files that a live look, or a run, has open: they may be gone from where they were.
 void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& symbolizer);
 
-// On stderr: whose names or lines are missing, and which package has them. One line.
-void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env);
+// On stderr: whose names or lines are missing, and what would bring them. One line. What was
+// recorded can be named again.
+enum class Addresses { kRecorded, kGone };
+void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env, Addresses addresses);
 
 }  // namespace memspy::cli

@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include <spdlog/fmt/fmt.h>
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <climits>
@@ -30,19 +31,12 @@ void add_text(CLI::App& app, const std::string& names, const std::string& type,
       ->take_last();
 }
 
-void add_condition(CLI::App& app, const std::string& name, std::optional<Condition>& target,
-                   const std::string& description) {
-  add_text(app, name, "EXPR", description, [&target, name](const std::string& text) {
-    auto condition = parse_condition(text);
-    if (!condition) refuse(name, condition.error().message + ": " + condition.error().why);
-    target = std::move(*condition);
-  });
-}
-
 void set_engine(sampler::EngineChoice& target, const std::string& text) {
   using sampler::EngineChoice;
   if (text == "auto") {
     target = EngineChoice::kAuto;
+  } else if (text == "bpf") {
+    target = EngineChoice::kBpf;
   } else if (text == "faults") {
     target = EngineChoice::kFaults;
   } else if (text == "poll") {
@@ -50,12 +44,13 @@ void set_engine(sampler::EngineChoice& target, const std::string& text) {
   } else if (text == "rss") {
     target = EngineChoice::kRss;
   } else {
-    refuse("--engine", "\"" + text + "\" is not one of auto, faults, poll, rss");
+    refuse("--engine", "\"" + text + "\" is not one of auto, faults, bpf, poll, rss");
   }
 }
 
 // What --budget is when nobody says: watching blocks takes more stops than counting faults.
 constexpr double kLiveBudget = 5;
+constexpr double kAllocBudget = 5;  // so do ticks of a clock
 
 void set_mode(SamplingOptions& options, const std::string& text) {
   using sampler::SamplingMode;
@@ -66,9 +61,10 @@ void set_mode(SamplingOptions& options, const std::string& text) {
     target = SamplingMode::kLive;
     options.budget_percent = kLiveBudget;  // before --budget is looked at, which stands behind
   } else if (text == "alloc") {
-    refuse("--mode", "\"alloc\" is not available in this version; growth and live are");
+    target = SamplingMode::kAlloc;
+    options.budget_percent = kAllocBudget;
   } else {
-    refuse("--mode", "\"" + text + "\" is not a mode; growth and live are");
+    refuse("--mode", "\"" + text + "\" is not a mode; growth, live and alloc are");
   }
 }
 
@@ -118,6 +114,29 @@ void add_duration(CLI::App& app, const std::string& names,
   add_text(app, names, "DUR", description, parse);
 }
 
+void add_count(CLI::App& app, const std::string& names, std::size_t& target,
+               const std::string& description, std::size_t least, std::size_t most) {
+  add_text(app, names, "N", description, [&target, names, least, most](const std::string& text) {
+    const char* end = text.data() + text.size();
+    std::size_t value = 0;
+    const auto parsed = std::from_chars(text.data(), end, value);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || value < least || value > most)
+      refuse(names.substr(names.rfind(',') + 1),
+             fmt::format("\"{}\" is not a number from {} {}", text, least,
+                         most == kMostCounted ? "on" : fmt::format("to {}", most)));
+    target = value;
+  });
+}
+
+void add_condition(CLI::App& app, const std::string& name, std::optional<Condition>& target,
+                   const std::string& description, ConditionUse use) {
+  add_text(app, name, "EXPR", description, [&target, name, use](const std::string& text) {
+    auto condition = parse_condition(text, use);
+    if (!condition) refuse(name, condition.error().message + ": " + condition.error().why);
+    target = std::move(*condition);
+  });
+}
+
 void add_percent(CLI::App& app, const std::string& names, double& target,
                  const std::string& description) {
   add_text(app, names, "PCT", description, [&target, names](const std::string& text) {
@@ -142,13 +161,26 @@ void add_json(CLI::App& app, CommonOptions& options) {
   app.add_flag("-j,--json", options.json, "JSON on stdout, for scripts");
 }
 
+// Two of them are more likely two processes than a change of mind.
 void add_target(CLI::App& app, TargetOptions& options) {
-  add_text(app, "-p,--pid,PID", "PID", "The process; without one, choose from a list",
-           [&options](const std::string& text) {
+  app.add_option_function<std::vector<std::string>>(
+         "-p,--pid,PID",
+         [&options](const std::vector<std::string>& texts) {
+           for (const std::string& text : texts) {
              const auto pid = parse_pid(text);
              if (!pid) refuse("--pid", pid.error().message);
+             if (options.pid && *options.pid != *pid)
+               refuse("--pid",
+                      fmt::format("one process at a time, and here are {} and {}; -s takes "
+                                  "a process' children too",
+                                  options.pid->value, pid->value));
              options.pid = *pid;
-           });
+           }
+         },
+         "The process; without one, choose from a list")
+      ->type_name("PID")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 void add_assume_layout(CLI::App& app, std::optional<int>& minor) {
@@ -169,11 +201,12 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
   add_interval(app, options);
   add_duration(app, "-d,--duration", options.duration, /*bare_seconds=*/true,
                "How long; a bare number is seconds; default: until stopped");
-  add_text(app, "--mode", "growth|live", "What is sampled: growth of RSS, or of the Python heap",
+  add_text(app, "--mode", "growth|live|alloc",
+           "What is sampled: growth of RSS, of the Python heap, or time spent allocating",
            [&options](const std::string& text) { set_mode(options, text); });
   add_duration(app, "--min-age", options.least_age, /*bare_seconds=*/false,
                "Mode live: only what has lived for so long (20ms)");
-  add_text(app, "--engine", "auto|faults|poll|rss",
+  add_text(app, "--engine", "auto|faults|bpf|poll|rss",
            "How growth is seen; auto takes the best allowed",
            [&options](const std::string& text) { set_engine(options.engine, text); });
   app.add_flag_callback(
@@ -182,8 +215,9 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
       ->excludes("--engine");
   add_duration(app, "--max-pause", options.max_pause, /*bare_seconds=*/false,
                "Never stop a thread for longer than this");
-  add_percent(app, "--budget", options.budget_percent,
-              "Cap of the stopped time plus memspy's own CPU, in percent (2; mode live: 5)");
+  add_percent(
+      app, "--budget", options.budget_percent,
+      "Cap of the stopped time plus memspy's own CPU, in percent (2; modes live and alloc: 5)");
   add_assume_layout(app, options.assume_minor);
 }
 
@@ -204,10 +238,8 @@ void add_shape(CLI::App& app, ShapeOptions& options) {
 
 Result<Unit> check_sampling(const SamplingOptions& options) {
   const bool live = options.mode == sampler::SamplingMode::kLive;
-  if (live && options.native)
-    return usage_error("-n is of mode growth", "mode live reads Python stacks alone");
   if (!live && options.least_age)
-    return usage_error("--min-age is of mode live", "mode growth counts pages, which have no age",
+    return usage_error("--min-age is of mode live", "pages and ticks of a clock have no age",
                        "add --mode live");
   return Unit{};
 }

@@ -62,6 +62,8 @@ struct Verb {
   std::function<Result<ExitCode>(Env&)> run;
   // Set when the verb takes a command after `--`.
   std::function<void(std::vector<std::string>)> set_command;
+  // --config is a file of the verb's own kind, not of options.
+  bool own_config = false;
 };
 
 void add_common(CLI::App& app, CommonOptions& options);
@@ -77,6 +79,14 @@ void add_duration(CLI::App& app, const std::string& names,
                   std::optional<std::chrono::nanoseconds>& target, bool bare_seconds,
                   const std::string& description,
                   std::chrono::nanoseconds least = std::chrono::nanoseconds(1));
+inline constexpr std::size_t kMostCounted = 1'000'000'000;
+// A whole number from `least` to `most`.
+void add_count(CLI::App& app, const std::string& names, std::size_t& target,
+               const std::string& description, std::size_t least = 0,
+               std::size_t most = kMostCounted);
+// Of --when and --fail-on.
+void add_condition(CLI::App& app, const std::string& name, std::optional<Condition>& target,
+                   const std::string& description, ConditionUse use = ConditionUse::kProcess);
 void add_percent(CLI::App& app, const std::string& names, double& target,
                  const std::string& description);
 

@@ -89,6 +89,7 @@ Result<Unit> RecordOutputs::choose_formats() {
                                                    : sinks::find_format(request_.format);
     output = "memspy-%n-%p-%t" + std::string(format ? format->suffixes.front() : "");
   }
+  MEMSPY_CHECK(sinks::check_output_name(output));
   MEMSPY_TRY(format, format_of(request_.format, output));
   format_ = format;
   if (format_->kind == FormatKind::kRecording && output == "-")
@@ -174,7 +175,7 @@ void RecordOutputs::set_target(Pid pid, const std::string& name) {
 Result<Unit> RecordOutputs::derive(Names names) {
   MEMSPY_TRY(profile, [&]() -> Result<recording::Profile> {
     MEMSPY_TRY(reader, recording::Reader::open(recording_path_));
-    return recording::Profile::load(reader);
+    return recording::Profile::load(reader, {}, format_->timeline);
   }());
   if (recording::has_native_frames(profile.stacks)) {
     if (names == Names::kFind) {

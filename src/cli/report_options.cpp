@@ -1,8 +1,21 @@
 #include "cli/report_options.h"
 
+#include <spdlog/fmt/fmt.h>
 #include <CLI/CLI.hpp>
 
+#include "cli/hints.h"
+#include "cli/options.h"
+#include "recording/text.h"
+
 namespace memspy::cli {
+namespace {
+
+const char* what_is_told(const std::string& mode) {
+  if (mode == "alloc") return "CPU time spent allocating";
+  return mode == "live" ? "blocks that are held" : "pages first touched";
+}
+
+}  // namespace
 
 void add_by(CLI::App& app, report::GroupBy& by, const std::string& description) {
   app.add_option_function<std::string>(
@@ -19,7 +32,7 @@ void add_by(CLI::App& app, report::GroupBy& by, const std::string& description) 
 }
 
 void add_limit(CLI::App& app, std::size_t& limit) {
-  app.add_option("-n,--rows", limit, "Rows of a text; 0: all")->type_name("N")->take_last();
+  add_count(app, "-n,--rows", limit, "Rows of a text; 0: all");
 }
 
 void add_report_choices(CLI::App& app, ReportChoices& choices) {
@@ -62,6 +75,27 @@ report::ReportOptions report_options(const ReportChoices& choices, bool to_termi
   options.gross = choices.shape.gross;
   options.limit = choices.limit;
   options.style = report_style(to_terminal, env);
+  return options;
+}
+
+Result<Unit> check_same_mode(const report::DiffInput& first, const report::DiffInput& other) {
+  const std::string one = recording::escape_text(first.profile->header.mode);
+  const std::string two = recording::escape_text(other.profile->header.mode);
+  if (one == two) return Unit{};
+  return usage_error(
+      "a recording of mode " + one + " and one of mode " + two + " cannot be compared",
+      fmt::format("{} tells of {}, {} of {}", first.name, what_is_told(one), other.name,
+                  what_is_told(two)),
+      "record both with the same --mode");
+}
+
+sinks::FormatOptions format_options(const ShapeOptions& shape) {
+  sinks::FormatOptions options{shape.shape, shape.gross, {}};
+  options.words = [](const recording::Profile& profile, const recording::StackShape& stacks) {
+    return sinks::RunWords{report::run_title(profile), report::verdict(profile, stacks),
+                           report::evidence_line(report::run_figures(profile)),
+                           report::loss_line(profile)};
+  };
   return options;
 }
 

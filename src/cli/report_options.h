@@ -2,7 +2,9 @@
 #pragma once
 
 #include "cli/options.h"
+#include "report/diff.h"
 #include "report/report.h"
+#include "sinks/sink_registry.h"
 
 namespace memspy::cli {
 
@@ -21,5 +23,11 @@ void add_report_choices(CLI::App& app, ReportChoices& choices);
 report::Style report_style(bool to_terminal, const Env& env);
 report::ReportOptions report_options(const ReportChoices& choices, bool to_terminal,
                                      const Env& env);
+
+// kUsage when what the two measure does not compare: both modes are named.
+Result<Unit> check_same_mode(const report::DiffInput& first, const report::DiffInput& other);
+
+// What every output format is given, with the way to the run's sentences.
+sinks::FormatOptions format_options(const ShapeOptions& shape);
 
 }  // namespace memspy::cli

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/path.h"
 #include "procfs/processes.h"
 
 namespace memspy::cli {
@@ -42,6 +43,9 @@ Result<Unit> TeeSink::on_unattributed(const UnattributedRecord& record) {
 }
 Result<Unit> TeeSink::on_live(const LiveRecord& record) {
   return for_each(sinks_, [&](SampleSink& sink) { return sink.on_live(record); });
+}
+Result<Unit> TeeSink::on_allocation(const AllocationRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_allocation(record); });
 }
 Result<Unit> TeeSink::on_gap(const Gap& record) {
   return for_each(sinks_, [&](SampleSink& sink) { return sink.on_gap(record); });
@@ -95,6 +99,10 @@ Result<Unit> LockedSink::on_live(const LiveRecord& record) {
   const std::lock_guard lock(*mutex_);
   return sink_->on_live(record);
 }
+Result<Unit> LockedSink::on_allocation(const AllocationRecord& record) {
+  const std::lock_guard lock(*mutex_);
+  return sink_->on_allocation(record);
+}
 Result<Unit> LockedSink::on_gap(const Gap& record) {
   const std::lock_guard lock(*mutex_);
   return sink_->on_gap(record);
@@ -118,7 +126,7 @@ Result<Unit> WatchSink::on_process(const ProcessRecord& record) {
   const std::string& path = record.executable;
   if (!record.python_version.empty()) {
     python_ = Python::kFound;
-  } else if (procfs::is_python_name(path.substr(path.rfind('/') + 1))) {
+  } else if (procfs::is_python_name(base_name(path))) {
     python_ = std::max(python_, Python::kNamed);
   }
   return Unit{};
@@ -132,6 +140,11 @@ Result<Unit> WatchSink::on_point(const SeriesPoint& point) {
 
 Result<Unit> WatchSink::on_growth(const GrowthRecord& growth) {
   growth_ = growth_ || growth.samples > 0;
+  return Unit{};
+}
+
+Result<Unit> WatchSink::on_allocation(const AllocationRecord& record) {
+  growth_ = growth_ || record.samples > 0;
   return Unit{};
 }
 

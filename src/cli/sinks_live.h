@@ -28,6 +28,7 @@ class TeeSink : public SampleSink {
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_live(const LiveRecord&) override;
+  Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override;
@@ -49,6 +50,7 @@ class LockedSink final : public SampleSink {
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_live(const LiveRecord&) override;
+  Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override;
@@ -72,6 +74,7 @@ class WatchSink final : public SampleSink {
   Result<Unit> on_point(const SeriesPoint&) override;
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override { return Unit{}; }
+  Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override { return Unit{}; }

@@ -114,7 +114,7 @@ TopAction handle_key(int key, TopState& state, const std::vector<ThreadRecord>& 
       state.paused = !state.paused;
       break;
     case 'r':
-      state.message = "growth counts from now";
+      state.message = "figures count from now";
       return TopAction::kResetBaseline;
     case '/':
       state.editing_filter = true;

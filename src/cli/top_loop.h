@@ -16,7 +16,7 @@ struct TopOptions {
   bool functions = false;
   bool batch = false;
   bool json = false;
-  std::uint64_t repeats = 0;  // of a batch; 0: until stopped
+  std::size_t repeats = 0;  // of a batch; 0: until stopped
   std::size_t rows = 20;      // of a batch
 };
 

@@ -6,28 +6,27 @@
 #include <set>
 
 #include "base/duration.h"
+#include "cli/condition.h"
 #include "recording/shaped.h"
 
 namespace memspy::cli {
 namespace {
 
+using C = SeriesColumn;
+
 constexpr std::chrono::seconds kNowWindow{5};  // smooths a rate that a person reads
-constexpr std::chrono::seconds kRateWindow{60};
 
 // Figures that processes have each for themselves, and that add up.
-bool adds_up(SeriesColumn column) {
-  using C = SeriesColumn;
-  return column == C::kRssBytes || column == C::kPssBytes;
-}
+bool adds_up(SeriesColumn column) { return column == C::kRssBytes || column == C::kPssBytes; }
 
 bool before(const TopRow& a, const TopRow& b, TopSort sort) {
   switch (sort) {
     case TopSort::kNow:
-      return a.now_bytes_per_second > b.now_bytes_per_second;
+      return a.now_per_second > b.now_per_second;
     case TopSort::kOwn:
-      return a.own_bytes > b.own_bytes;
+      return a.own > b.own;
     case TopSort::kCumulative:
-      return a.cumulative_bytes > b.cumulative_bytes;
+      return a.cumulative > b.cumulative;
     case TopSort::kSamples:
       return a.samples > b.samples;
     case TopSort::kFunction:
@@ -106,8 +105,17 @@ void TopModel::note(Course& course, std::chrono::nanoseconds time, double bytes)
 Result<Unit> TopModel::on_growth(const GrowthRecord& growth) {
   const auto bytes = static_cast<std::int64_t>(growth.touched_bytes) -
                      static_cast<std::int64_t>(growth.returned_bytes);
-  recent_.push_back({growth.time, {growth.process, growth.thread, growth.stack}, bytes});
+  recent_.push_back(
+      {growth.time, {growth.process, growth.thread, growth.stack}, static_cast<double>(bytes)});
   return profile_.on_growth(growth);
+}
+
+Result<Unit> TopModel::on_allocation(const AllocationRecord& record) {
+  if (record.stack != kNoStack)
+    recent_.push_back({record.time,
+                       {record.process, record.thread, record.stack},
+                       std::chrono::duration<double, std::micro>(record.cpu_time).count()});
+  return profile_.on_allocation(record);
 }
 
 Result<Unit> TopModel::on_tick_end(std::chrono::nanoseconds time) {
@@ -118,35 +126,60 @@ Result<Unit> TopModel::on_tick_end(std::chrono::nanoseconds time) {
 }
 
 void TopModel::reset_baseline() {
-  baseline_ = profile_.growth;
+  baseline_.clear();
+  each_run_charge([&](const Key& key, const Charge& charge) { baseline_.emplace(key, charge); });
   baseline_unattributed_ = 0;
   baseline_unattributed_ = unattributed_bytes();
   baseline_time_ = now_;
   recent_.clear();
 }
 
+void TopModel::each_run_charge(const VisitCharge& visit) const {
+  if (!tells_time()) {
+    for (const auto& [key, value] : profile_.growth) visit(key, {value.net_bytes(), value.samples});
+    return;
+  }
+  for (const auto& [key, spent] : profile_.allocation) {
+    const auto time = std::chrono::duration_cast<std::chrono::microseconds>(spent.time);
+    visit(key, {time.count(), spent.samples});
+  }
+}
+
+void TopModel::each_charge(const VisitCharge& visit) const {
+  each_run_charge([&](const Key& key, const Charge& charge) {
+    const auto base = baseline_.find(key);
+    if (base == baseline_.end()) return visit(key, charge);
+    visit(key, {charge.amount - base->second.amount, charge.samples - base->second.samples});
+  });
+}
+
 std::int64_t TopModel::unattributed_bytes() const {
+  if (tells_time()) return 0;
   std::int64_t sum = -baseline_unattributed_;
   for (const auto& [process, bytes] : profile_.unattributed) sum += bytes;
-  for (const auto& [key, value] : profile_.growth)
-    if (key.stack == kNoStack) sum += since_baseline(key, value).bytes;
+  each_charge([&](const Key& key, const Charge& charge) {
+    if (key.stack == kNoStack) sum += charge.amount;
+  });
   return sum;
+}
+
+CpuTime TopModel::cpu_time() const {
+  CpuTime time;
+  if (!tells_time()) return time;
+  each_charge([&](const Key& key, const Charge& charge) {
+    const std::chrono::microseconds spent(charge.amount);
+    time.user += spent;
+    if (key.stack != kNoStack) time.allocating += spent;
+  });
+  return time;
 }
 
 std::map<TopModel::Key, double> TopModel::now_rates() const {
   std::map<Key, double> rates;
   const auto window = std::min<std::chrono::nanoseconds>(kNowWindow, now_ - baseline_time_);
   const double seconds = std::max(to_seconds(window), 0.1);
-  for (const Recent& record : recent_)
-    rates[record.key] += static_cast<double>(record.bytes) / seconds;
+  for (const Recent& record : recent_) rates[record.key] += record.amount / seconds;
   return rates;
-}
-
-TopModel::Grown TopModel::since_baseline(const Key& key,
-                                         const recording::ProfileValue& value) const {
-  const auto base = baseline_.find(key);
-  if (base == baseline_.end()) return {value.net_bytes(), value.samples};
-  return {value.net_bytes() - base->second.net_bytes(), value.samples - base->second.samples};
 }
 
 TopRow& TopModel::row_of(const Frame& frame, bool by_line, Rows& table) {
@@ -157,56 +190,82 @@ TopRow& TopModel::row_of(const Frame& frame, bool by_line, Rows& table) {
   if (row.function.empty()) {
     row.function = frame.function;
     row.file = frame.file;
+    row.module = frame.code.module;
     row.line = by_line ? frame.line : 0;
   }
   return row;
 }
 
-void TopModel::charge(StackId stack, const Grown& grown, double rate, bool by_line,
+const Frame& TopModel::owner_of(StackId stack, bool past_native) const {
+  const StackTable& stacks = profile_.stacks;
+  for (StackId id = stack; past_native && id != kNoStack; id = stacks.node(id).parent) {
+    const Frame& frame = stacks.frame(stacks.node(id).frame);
+    if (frame.kind != FrameKind::kNative) return frame;
+  }
+  return stacks.frame(stacks.node(stack).frame);  // the innermost one's
+}
+
+void TopModel::charge(StackId stack, const Charge& charge, double rate, const TopQuery& query,
                       Rows& table) const {
   std::set<TopRow*> seen;  // a recursive function counts once
-  TopRow* row = nullptr;
   for (const FrameId id : profile_.stacks.frames_of(stack)) {
-    const Frame& frame = profile_.stacks.frame(id);
-    row = &row_of(frame, by_line, table);
-    if (seen.insert(row).second) row->cumulative_bytes += grown.bytes;
+    TopRow& row = row_of(profile_.stacks.frame(id), query.by_line, table);
+    if (seen.insert(&row).second) row.cumulative += charge.amount;
   }
-  if (row == nullptr) return;  // the innermost frame's
-  row->own_bytes += grown.bytes;
-  row->samples += grown.samples;
-  row->now_bytes_per_second += rate;
+  TopRow& owner = row_of(owner_of(stack, query.past_native), query.by_line, table);
+  owner.own += charge.amount;
+  owner.samples += charge.samples;
+  owner.now_per_second += rate;
 }
 
 std::vector<TopRow> TopModel::rows(const TopQuery& query) const {
   Rows table;
   const auto rates = now_rates();
-  for (const auto& [key, value] : profile_.growth) {
-    if (key.stack == kNoStack || !matches(key, query)) continue;
-    const Grown grown = since_baseline(key, value);
+  each_charge([&](const Key& key, const Charge& charged) {
+    if (key.stack == kNoStack || !matches(key, query)) return;
     const auto rate = rates.find(key);
-    if (grown.bytes == 0 && grown.samples == 0 && rate == rates.end()) continue;
-    charge(key.stack, grown, rate != rates.end() ? rate->second : 0, query.by_line, table);
-  }
+    if (charged.amount == 0 && charged.samples == 0 && rate == rates.end()) return;
+    charge(key.stack, charged, rate != rates.end() ? rate->second : 0, query, table);
+  });
   if (const std::int64_t rest = query.thread ? 0 : unattributed_bytes(); rest != 0) {
     TopRow& row = table[{recording::kUnattributed, 0}];
     row.function = recording::kUnattributed;
-    row.own_bytes = row.cumulative_bytes = rest;
+    row.own = row.cumulative = rest;
   }
   double total = 0;
   for (const auto& [key, row] : table)
-    total += static_cast<double>(std::max<std::int64_t>(row.own_bytes, 0));
+    total += static_cast<double>(std::max<std::int64_t>(row.own, 0));
   std::vector<TopRow> rows;
   for (auto& [key, row] : table) {
     if (!passes(row.function, row.file, row.line, query.filter)) continue;
-    row.percent = total > 0 ? 100.0 * static_cast<double>(row.own_bytes) / total : 0;
+    row.percent = total > 0 ? 100.0 * static_cast<double>(row.own) / total : 0;
     rows.push_back(std::move(row));
   }
   std::stable_sort(rows.begin(), rows.end(), [&](const TopRow& a, const TopRow& b) {
     if (before(a, b, query.sort)) return true;
     if (before(b, a, query.sort)) return false;
-    return a.own_bytes > b.own_bytes;
+    return a.own > b.own;
   });
   return rows;
+}
+
+std::optional<TopRow> TopModel::ends_in(const TopRow& row, bool by_line) const {
+  Rows table;
+  each_charge([&](const Key& key, const Charge& charged) {
+    if (key.stack == kNoStack) return;
+    const Frame& owner = owner_of(key.stack, /*past_native=*/true);
+    const Frame& end = profile_.stacks.frame(profile_.stacks.node(key.stack).frame);
+    const bool of_row = owner.function == row.function && owner.file == row.file &&
+                        (!by_line || owner.line == row.line);
+    if (!of_row || end.kind != FrameKind::kNative || owner.kind == FrameKind::kNative) return;
+    TopRow& ending = row_of(end, /*by_line=*/false, table);
+    ending.own += charged.amount;
+    ending.samples += charged.samples;
+  });
+  std::optional<TopRow> most;
+  for (const auto& [key, ending] : table)
+    if (ending.own > (most ? most->own : 0)) most = ending;
+  return most;
 }
 
 bool TopModel::stack_passes(StackId stack, const std::string& filter) const {
@@ -218,22 +277,30 @@ bool TopModel::stack_passes(StackId stack, const std::string& filter) const {
 }
 
 std::vector<Frame> TopModel::hottest_stack(const TopQuery& query) const {
-  const Key* hottest = nullptr;
-  double most = 0;
-  const auto rates = now_rates();
-  const auto consider = [&](const Key& key, double value) {
-    if (key.stack == kNoStack || value <= most || !matches(key, query)) return;
-    if (!stack_passes(key.stack, query.filter)) return;
-    most = value;
-    hottest = &key;
+  std::map<StackId, double> sums;  // of all threads: a server may have one for each request
+  const auto add = [&](const Key& key, double value) {
+    if (key.stack != kNoStack && matches(key, query)) sums[key.stack] += value;
   };
-  for (const auto& [key, rate] : rates) consider(key, rate);
-  if (hottest == nullptr)
-    for (const auto& [key, value] : profile_.growth)
-      consider(key, static_cast<double>(since_baseline(key, value).bytes));
+  const auto find_hottest = [&] {
+    StackId hottest = kNoStack;
+    double most = 0;
+    for (const auto& [stack, value] : sums) {
+      if (value <= most || !stack_passes(stack, query.filter)) continue;
+      most = value;
+      hottest = stack;
+    }
+    return hottest;
+  };
+  for (const auto& [key, rate] : now_rates()) add(key, rate);
+  StackId hottest = find_hottest();
+  if (hottest == kNoStack) {
+    each_charge([&](const Key& key, const Charge& charged) {
+      add(key, static_cast<double>(charged.amount));
+    });
+    hottest = find_hottest();
+  }
   std::vector<Frame> frames;
-  if (hottest == nullptr) return frames;
-  for (const FrameId id : profile_.stacks.frames_of(hottest->stack))
+  for (const FrameId id : profile_.stacks.frames_of(hottest))
     frames.push_back(profile_.stacks.frame(id));
   std::reverse(frames.begin(), frames.end());
   return frames;

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "cli/native_names.h"
 #include "cli/record_outputs.h"
 #include "sinks/output_file.h"
 
@@ -32,7 +33,7 @@ std::chrono::nanoseconds uptime_of(const procfs::ProcDir& proc, const ProcessIde
 Result<std::unique_ptr<TopSession>> TopSession::start(Pid pid, const SamplingOptions& sampling,
                                                       Env& env) {
   std::unique_ptr<TopSession> top(new TopSession(env));
-  std::vector<SampleSink*> sinks{&top->locked_};
+  std::vector<SampleSink*> sinks{&top->model_sink(pid, sampling.native)};
   remove_recording(temporary_path());  // of a memspy that was killed and had our pid
   auto writer = recording::Writer::create(temporary_path());
   if (writer) {
@@ -51,6 +52,13 @@ Result<std::unique_ptr<TopSession>> TopSession::start(Pid pid, const SamplingOpt
   top->session_ = std::move(session);
   top->thread_ = std::thread([self = top.get()] { self->run(); });
   return top;
+}
+
+SampleSink& TopSession::model_sink(Pid pid, bool native) {
+  if (!native) return locked_;
+  symbolizer_.emplace(files_of(env_->proc, pid));
+  return naming_.emplace(locked_,
+                         [this](const Frame& frame) { return name_frame(frame, *symbolizer_); });
 }
 
 void TopSession::run() {

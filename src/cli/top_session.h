@@ -1,5 +1,6 @@
 // The session behind `top`: samples on a thread of its own into a model that the screen reads under
-// a mutex, and into a temporary recording, so that `w` can write what was seen.
+// a mutex, and into a temporary recording, so that `w` can write what was seen. The recording has
+// the addresses of native frames, the model their names.
 #pragma once
 
 #include <atomic>
@@ -11,12 +12,14 @@
 
 #include "attach/process_image.h"
 #include "cli/env.h"
+#include "cli/naming_sink.h"
 #include "cli/options.h"
 #include "cli/sinks_live.h"
 #include "cli/target_fate.h"
 #include "cli/top_model.h"
 #include "cli/top_view.h"
 #include "recording/recording.h"
+#include "symbolize/symbolizer.h"
 
 namespace memspy::cli {
 
@@ -55,12 +58,16 @@ class TopSession {
 
  private:
   explicit TopSession(Env& env) : env_(&env), locked_(model_, mutex_) {}
+  SampleSink& model_sink(Pid pid, bool native);
   void run();
 
   Env* env_;
   std::mutex mutex_;  // model_, ended_by_, error_
   TopModel model_;
   LockedSink locked_;
+  // With --native, before the mutex; the session's thread's.
+  std::optional<symbolize::Symbolizer> symbolizer_;
+  std::optional<NamingSink> naming_;
   std::unique_ptr<recording::Writer> writer_;
   std::string recording_path_;  // "" when there is none
   std::optional<TeeSink> tee_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/top_view.h"
+#include "memspy/result.h"
 
 namespace memspy::cli {
 
@@ -20,7 +21,8 @@ class TopTerminal {
   virtual int read_key(std::chrono::milliseconds timeout) = 0;
 };
 
-// The real one. While it lives the screen is ours; its end gives it back.
-std::unique_ptr<TopTerminal> open_curses_terminal(bool colour);
+// The real one. While it lives the screen is ours; its end gives it back. kUsage: a terminal that
+// can not be drawn on.
+Result<std::unique_ptr<TopTerminal>> open_curses_terminal(bool colour);
 
 }  // namespace memspy::cli

@@ -8,6 +8,7 @@
 
 #include "base/byte_units.h"
 #include "base/duration.h"
+#include "base/path.h"
 #include "cli/process_list.h"
 #include "report/display.h"
 
@@ -15,12 +16,26 @@ namespace memspy::cli {
 namespace {
 
 using C = SeriesColumn;
-constexpr std::size_t kSparkWidth = 40;
+constexpr std::size_t kHeadSparkWidth = 40;
 constexpr std::size_t kHottestFrames = 6;
-constexpr std::size_t kMostWorkers = 8;  // on a screen, and a sixth of its height at most
 
-constexpr std::array<std::string_view, 6> kSortNames{"growth/s", "own",      "cumulative",
-                                                     "samples",  "function", "file"};
+// What a table of time says in the place of growth.
+struct Words {
+  std::string_view now_column, now_sort, worker_now_column, worker_column;
+};
+constexpr Words kGrowthWords{"GROWTH/s", "growth/s", "GROWTH/min", "GROWS MOST"};
+constexpr Words kTimeWords{"CPU NOW", "CPU now", "CPU NOW", "ALLOCATES MOST"};
+
+const Words& words_of(const TopModel& model) {
+  return model.tells_time() ? kTimeWords : kGrowthWords;
+}
+
+constexpr std::array<std::string_view, 6> kSortNames{"",        "own",      "cumulative",
+                                                     "samples", "function", "file"};
+
+std::string_view sort_name(const TopModel& model, TopSort sort) {
+  return sort == TopSort::kNow ? words_of(model).now_sort : kSortNames[static_cast<int>(sort)];
+}
 
 std::string bytes_text(const std::optional<double>& bytes) {
   return bytes ? format_bytes(static_cast<std::uint64_t>(std::max(*bytes, 0.0))) : "-";
@@ -28,7 +43,11 @@ std::string bytes_text(const std::optional<double>& bytes) {
 
 std::string signed_text(double bytes) { return format_signed_bytes(std::llround(bytes)); }
 
-std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+// Bytes a second, or a share of a CPU.
+std::string now_text(const TopModel& model, double now_per_second) {
+  return model.tells_time() ? report::percent(cpu_share(now_per_second), 1)
+                            : signed_text(now_per_second);
+}
 
 std::string title_line(const TopHead& head) {
   std::string line = fmt::format("memspy top  {}  {}", head.pid.value, printable(head.command));
@@ -54,7 +73,14 @@ std::string memory_figures(const TopModel& model) {
 std::string growth_line(const TopModel& model) {
   const auto rate = model.growth_per_minute();
   return fmt::format("growth {}/min  {}", rate ? signed_text(*rate) : "-",
-                     report::sparkline(model.rss_history(), kSparkWidth, /*ascii=*/false));
+                     report::sparkline(model.rss_history(), kHeadSparkWidth, /*ascii=*/false));
+}
+
+std::string allocating_line(const TopModel& model) {
+  const CpuTime time = model.cpu_time();
+  return fmt::format("allocating {} of {} of CPU time in user mode",
+                     report::percent(to_seconds(time.allocating), to_seconds(time.user)),
+                     format_duration(time.user));
 }
 
 std::string evidence_line(const TopModel& model, const TopHead& head) {
@@ -72,8 +98,8 @@ std::string evidence_line(const TopModel& model, const TopHead& head) {
   return line;
 }
 
-std::string mode_line(const TopState& state) {
-  std::string line = fmt::format("sort: {}  by {}", kSortNames[static_cast<int>(state.query.sort)],
+std::string mode_line(const TopModel& model, const TopState& state) {
+  std::string line = fmt::format("sort: {}  by {}", sort_name(model, state.query.sort),
                                  state.query.by_line ? "line" : "function");
   if (state.query.thread)
     line += fmt::format("  thread {} {}", state.query.thread->value, printable(state.thread_name));
@@ -83,38 +109,43 @@ std::string mode_line(const TopState& state) {
   return line;
 }
 
-const std::string& columns_line() {
-  static const std::string kLine = fmt::format("{:>12} {:>11} {:>6} {:>11} {:>8}  {}", "GROWTH/s",
-                                               "OWN", "%", "CUMULATIVE", "SAMPLES", "FUNCTION");
-  return kLine;
+std::string columns_line(const TopModel& model) {
+  return fmt::format("{:>12} {:>11} {:>6} {:>11} {:>8}  {}", words_of(model).now_column, "OWN", "%",
+                     "CUMULATIVE", "SAMPLES", "FUNCTION");
 }
 
-std::string row_line(const TopRow& row) {
-  return fmt::format("{:>12} {:>11} {:>6.1f} {:>11} {:>8}  {}",
-                     signed_text(row.now_bytes_per_second), format_signed_bytes(row.own_bytes),
-                     row.percent, format_signed_bytes(row.cumulative_bytes), row.samples,
-                     place_text(row.function, row.file, row.line));
+// The figures stand; what does not fit is cut out of the middle of the place. Width 0: all of it.
+std::string with_place(const std::string& figures, const TopRow& row, std::size_t width) {
+  const std::string place = place_text(row.function, row.file, row.line);
+  const std::size_t used = report::display_width(figures) + 2;
+  if (width <= used) return figures + "  " + place;
+  return figures + "  " + report::clip_middle(place, width - used, /*ascii=*/false);
+}
+
+std::string row_line(const TopModel& model, const TopRow& row, std::size_t width) {
+  const std::string figures = fmt::format(
+      "{:>12} {:>11} {:>6.1f} {:>11} {:>8}", now_text(model, row.now_per_second),
+      amount_text(model, row.own), row.percent, amount_text(model, row.cumulative), row.samples);
+  return with_place(figures, row, width);
 }
 
 std::vector<ScreenLine> head_lines(const TopModel& model, const TopHead& head,
                                    const TopState& state) {
-  return {{title_line(head), LineStyle::kTitle},
-          {memory_figures(model), LineStyle::kNormal},
-          {growth_line(model), LineStyle::kNormal},
-          {evidence_line(model, head), LineStyle::kDim},
-          {mode_line(state), LineStyle::kDim}};
+  std::vector<ScreenLine> lines{{title_line(head), LineStyle::kTitle},
+                                {memory_figures(model), LineStyle::kNormal},
+                                {growth_line(model), LineStyle::kNormal}};
+  if (model.tells_time()) lines.push_back({allocating_line(model), LineStyle::kNormal});
+  lines.push_back({evidence_line(model, head), LineStyle::kDim});
+  lines.push_back({mode_line(model, state), LineStyle::kDim});
+  return lines;
 }
 
-// The figures stand; what does not fit is cut out of the middle of the place. Width 0: all of it.
-std::string worker_line(const WorkerRow& row, std::size_t width) {
+std::string worker_line(const TopModel& model, const WorkerRow& row, std::size_t width) {
+  const std::string growth = row.growth_per_minute ? signed_text(*row.growth_per_minute) : "-";
   const std::string figures = fmt::format(
       "{:>8} {:>9} {:>11}  {:<15.15}", row.pid.value, bytes_text(row.rss_bytes),
-      row.growth_per_minute ? signed_text(*row.growth_per_minute) : "-", printable(row.name));
-  if (!row.top) return figures;
-  const std::string place = place_text(row.top->function, row.top->file, row.top->line);
-  const std::size_t used = report::display_width(figures) + 2;
-  if (width <= used) return figures + "  " + place;
-  return figures + "  " + report::clip_middle(place, width - used, /*ascii=*/false);
+      model.tells_time() ? now_text(model, row.now_per_second) : growth, printable(row.name));
+  return row.top ? with_place(figures, *row.top, width) : figures;
 }
 
 // Under the total; nothing where the total is that of one process.
@@ -122,15 +153,18 @@ std::vector<ScreenLine> worker_lines(const TopModel& model, bool by_line, std::s
                                      std::size_t width) {
   std::vector<ScreenLine> lines;
   if (!model.with_children() || model.process_count() < 2 || most == 0) return lines;
-  lines.push_back({fmt::format("{:>8} {:>9} {:>11}  {:<15}  {}", "PID", "RSS", "GROWTH/min", "NAME",
-                               "GROWS MOST"),
+  const Words& words = words_of(model);
+  lines.push_back({fmt::format("{:>8} {:>9} {:>11}  {:<15}  {}", "PID", "RSS",
+                               words.worker_now_column, "NAME", words.worker_column),
                    LineStyle::kColumns});
   const auto workers = model.workers(by_line);
   const std::size_t shown = std::min(workers.size(), most);
-  for (std::size_t i = 0; i < shown; ++i)
-    lines.push_back({worker_line(workers[i], width), workers[i].growth_per_minute.value_or(0) > 0
-                                                         ? LineStyle::kHot
-                                                         : LineStyle::kNormal});
+  for (std::size_t i = 0; i < shown; ++i) {
+    const WorkerRow& row = workers[i];
+    const double now = model.tells_time() ? row.now_per_second : row.growth_per_minute.value_or(0);
+    lines.push_back(
+        {worker_line(model, row, width), now > 0 ? LineStyle::kHot : LineStyle::kNormal});
+  }
   if (shown < workers.size())
     lines.push_back({more_workers(workers.size() - shown), LineStyle::kDim});
   return lines;
@@ -140,11 +174,26 @@ std::vector<ScreenLine> hottest_lines(const TopModel& model, const TopQuery& que
   std::vector<ScreenLine> lines;
   const auto frames = model.hottest_stack(query);
   if (frames.empty()) return lines;
+  const auto show = [&](const Frame& frame) {
+    lines.push_back({"  " + place_text(frame.function, frame.file, frame.line)});
+  };
+  const auto more = [&](std::size_t count, const char* what) {
+    if (count > 0) lines.push_back({fmt::format("  … {} {}", count, what), LineStyle::kDim});
+  };
   lines.push_back({"hottest stack:", LineStyle::kTitle});
-  for (std::size_t i = 0; i < std::min(frames.size(), kHottestFrames); ++i)
-    lines.push_back({"  " + place_text(frames[i].function, frames[i].file, frames[i].line)});
-  if (frames.size() > kHottestFrames)
-    lines.push_back({fmt::format("  … {} more", frames.size() - kHottestFrames), LineStyle::kDim});
+  const auto line = std::find_if(frames.begin(), frames.end(), [](const Frame& frame) {
+    return frame.kind != FrameKind::kNative;
+  });
+  const auto native = static_cast<std::size_t>(line - frames.begin());
+  // Below much native code the line that called it is what one looks for.
+  const bool far = native >= kHottestFrames && native < frames.size();
+  const std::size_t shown = std::min(frames.size(), far ? kHottestFrames - 1 : kHottestFrames);
+  for (std::size_t i = 0; i < shown; ++i) show(frames[i]);
+  if (far) {
+    more(native - shown, "more of native code");
+    show(*line);
+  }
+  more(frames.size() - (far ? native + 1 : shown), "more");
   return lines;
 }
 
@@ -161,11 +210,8 @@ std::string footer(const TopState& state) {
 }
 
 constexpr std::array kHelp{
-    "q Esc      quit, or back to the list of processes",
-    "1 … 6      sort by growth/s, own, cumulative, samples, function, file;  s S  the next, the "
-    "last",
     "Space p    pause the view; sampling goes on",
-    "r          reset the baseline: growth counts from now",
+    "r          reset the baseline: figures count from now",
     "/          show only what contains a text;  c  all again",
     "t          one thread at a time;  < >  the previous, the next",
     "L          by line, or by function",
@@ -176,47 +222,28 @@ constexpr std::array kHelp{
     "?          this help",
 };
 
-Json row_json(const TopRow& row) {
-  return {{"function", row.function},   {"file", row.file},
-          {"line", row.line},           {"growth_bytes_per_second", row.now_bytes_per_second},
-          {"own_bytes", row.own_bytes}, {"cumulative_bytes", row.cumulative_bytes},
-          {"percent", row.percent},     {"samples", row.samples}};
-}
-
-template <typename T>
-Json optional_json(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json whole_number(const std::optional<double>& value) {
-  return value ? Json(std::llround(*value)) : Json(nullptr);
+std::vector<ScreenLine> help_lines(const TopModel& model) {
+  std::vector<ScreenLine> lines{
+      {"q Esc      quit, or back to the list of processes"},
+      {fmt::format("1 … 6      sort by {}, own, cumulative, samples, function, file;  s S  the "
+                   "next, the last",
+                   words_of(model).now_sort)}};
+  for (const char* text : kHelp) lines.push_back({text});
+  return lines;
 }
 
 }  // namespace
+
+std::string amount_text(const TopModel& model, std::int64_t amount) {
+  if (!model.tells_time()) return format_signed_bytes(amount);
+  return recording::format_amount(model.measure(),
+                                  static_cast<std::uint64_t>(std::max<std::int64_t>(amount, 0)));
+}
 
 std::string place_text(const std::string& function, const std::string& file, int line) {
   if (file.empty()) return printable(function);
   if (line == 0) return fmt::format("{} ({})", printable(function), printable(base_name(file)));
   return fmt::format("{} ({}:{})", printable(function), printable(base_name(file)), line);
-}
-
-Json workers_json(const TopModel& model, bool by_line) {
-  Json list = Json::array();
-  for (const WorkerRow& worker : model.workers(by_line)) {
-    Json row = {{"pid", worker.pid.value},
-                {"name", worker.name},
-                {"rss_bytes", std::llround(worker.rss_bytes)},
-                {"growth_bytes_per_minute", whole_number(worker.growth_per_minute)},
-                {"top", nullptr}};
-    if (worker.top)
-      row["top"] = {{"function", worker.top->function},
-                    {"file", worker.top->file},
-                    {"line", worker.top->line},
-                    {"own_bytes", worker.top->own_bytes},
-                    {"growth_bytes_per_second", worker.top->now_bytes_per_second}};
-    list.push_back(std::move(row));
-  }
-  return list;
 }
 
 std::string more_workers(std::size_t count) {
@@ -236,18 +263,18 @@ std::vector<ScreenLine> top_screen(const TopModel& model, const TopHead& head,
   const std::size_t body = height > lines.size() + 1 ? height - lines.size() - 1 : 0;
   std::vector<ScreenLine> below;
   if (state.help) {
-    for (const char* text : kHelp) lines.push_back({text});
+    for (ScreenLine& line : help_lines(model)) lines.push_back(std::move(line));
   } else if (census) {
     for (ScreenLine& line : census_lines(state, width, body)) lines.push_back(std::move(line));
   } else {
-    lines.push_back({columns_line(), LineStyle::kColumns});
+    lines.push_back({columns_line(model), LineStyle::kColumns});
     below = hottest_lines(model, state.query);
     const std::size_t space = body > below.size() + 1 ? body - below.size() - 1 : 0;
     const auto rows = model.rows(state.query);
     const std::size_t from = std::min(state.scroll, rows.empty() ? 0 : rows.size() - 1);
     for (std::size_t i = from; i < rows.size() && i - from < space; ++i)
-      lines.push_back({row_line(rows[i]),
-                       rows[i].now_bytes_per_second > 0 ? LineStyle::kHot : LineStyle::kNormal});
+      lines.push_back({row_line(model, rows[i], width),
+                       rows[i].now_per_second > 0 ? LineStyle::kHot : LineStyle::kNormal});
     lines.resize(std::max(lines.size(), height > below.size() + 1 ? height - below.size() - 1 : 0));
     lines.insert(lines.end(), below.begin(), below.end());
   }
@@ -264,41 +291,13 @@ std::string top_text(const TopModel& model, const TopHead& head, const TopState&
   lines.pop_back();  // keys have no say in a batch
   const auto workers = worker_lines(model, state.query.by_line, rows, /*width=*/0);
   lines.insert(lines.end(), workers.begin(), workers.end());
-  lines.push_back({columns_line()});
+  lines.push_back({columns_line(model)});
   auto table = model.rows(state.query);
   if (table.size() > rows) table.resize(rows);
-  for (const TopRow& row : table) lines.push_back({row_line(row)});
+  for (const TopRow& row : table) lines.push_back({row_line(model, row, /*width=*/0)});
   for (const ScreenLine& line : hottest_lines(model, state.query)) lines.push_back(line);
   for (const ScreenLine& line : lines) text += line.text + '\n';
   return text;
-}
-
-Json top_json(const TopModel& model, const TopHead& head, const TopState& state, std::size_t rows) {
-  Json json = {{"schema", "memspy.top/1"},
-               {"time_seconds", to_seconds(model.now())},
-               {"pid", head.pid.value},
-               {"command", head.command},
-               {"python_version", head.python_version},
-               {"engine", head.engine}};
-  for (const C column : {C::kRssBytes, C::kPssBytes, C::kPeakRssBytes, C::kCgroupUsageBytes,
-                         C::kCgroupLimitBytes, C::kSamples, C::kRejected})
-    json[std::string(series_columns()[static_cast<std::size_t>(column)].name)] =
-        whole_number(model.figure(column));
-  json["stopped_seconds"] = optional_json(model.figure(C::kStoppedSeconds));
-  json["growth_bytes_per_minute"] = whole_number(model.growth_per_minute());
-  const auto left = model.time_to_limit();
-  json["seconds_to_limit"] = left ? Json(left->count()) : Json(nullptr);
-  json["unattributed_bytes"] = model.unattributed_bytes();
-  if (model.with_children()) json["workers"] = workers_json(model, state.query.by_line);
-  json["rows"] = Json::array();
-  auto table = model.rows(state.query);
-  if (table.size() > rows) table.resize(rows);
-  for (const TopRow& row : table) json["rows"].push_back(row_json(row));
-  json["hottest_stack"] = Json::array();
-  for (const Frame& frame : model.hottest_stack(state.query))
-    json["hottest_stack"].push_back(
-        {{"function", frame.function}, {"file", frame.file}, {"line", frame.line}});
-  return json;
 }
 
 std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std::size_t selected,
@@ -319,20 +318,6 @@ std::vector<ScreenLine> process_screen(const std::vector<ProcessRow>& rows, std:
        LineStyle::kMessage});
   for (ScreenLine& line : lines) line.text = report::clip_middle(line.text, width, /*ascii=*/false);
   return lines;
-}
-
-Json process_list_json(const std::vector<ProcessRow>& rows) {
-  Json json = {{"schema", "memspy.top/1"}, {"processes", Json::array()}};
-  for (const ProcessRow& row : rows)
-    json["processes"].push_back({{"pid", row.pid.value},
-                                 {"user", row.user},
-                                 {"python_version", row.version},
-                                 {"rss_bytes", row.rss_bytes},
-                                 {"pss_bytes", optional_json(row.pss_bytes)},
-                                 {"growth_bytes_per_minute", whole_number(row.growth_per_minute)},
-                                 {"container", row.container},
-                                 {"command", row.command}});
-  return json;
 }
 
 }  // namespace memspy::cli

@@ -2,6 +2,7 @@
 // size. What draws the lines is behind TopScreen.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,6 +17,9 @@
 namespace memspy::cli {
 
 struct TopCensus;  // cli/top_census.h
+
+// Told of one by one under a status line; on a screen, up to a sixth of its height.
+inline constexpr std::size_t kMostWorkers = 8;
 
 enum class LineStyle : std::uint8_t { kNormal, kTitle, kColumns, kSelected, kHot, kDim, kMessage };
 
@@ -67,8 +71,15 @@ Json process_list_json(const std::vector<ProcessRow>& rows);
 
 // Each process of a run with -s, the target among them; top and attach share it.
 Json workers_json(const TopModel& model, bool by_line);
+// Where a row is, its own amount and what of it is now, each with its unit in its name.
+Json own_json(const TopModel& model, const TopRow& row);
+// Of CPU time in user mode, allocating; null without any.
+Json allocating_share_json(const TopModel& model);
 // "… 12 more processes"
 std::string more_workers(std::size_t count);
+
+// "+3.0 MiB", in mode alloc "12.3 ms": what a row has been charged with.
+std::string amount_text(const TopModel& model, std::int64_t amount);
 
 // `function (file.py:LINE)`, with the last part of the path.
 std::string place_text(const std::string& function, const std::string& file, int line);

@@ -83,13 +83,13 @@ std::span<const std::byte> FrameWalker::read_frame(MemoryCopy& copy, RemoteAddr 
   return copy.find(frame, head_size_);
 }
 
-Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChainCopy& out) const {
+template <typename Read>
+Result<Unit> FrameWalker::follow(Read&& read, RemoteAddr innermost, FrameChainCopy& out) const {
   out.visited.clear();
   out.frames.clear();
   out.boundaries.clear();
   out.truncated = false;
   CycleGuard guard;
-  std::size_t reach = kPage;
   // From 3.12 on the interpreter's own frame is outermost. A chain that ends elsewhere was caught
   // while a generator's frame was taken out of it: the store of its null `previous` may come first.
   bool at_root = first_hidden_owner_ == kNoHiddenFrames || !innermost;
@@ -101,7 +101,7 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
       break;
     }
     const RemoteAddr inner = out.visited.empty() ? RemoteAddr{} : out.visited.back();
-    const auto bytes = read_frame(copy, frame, inner, reach);
+    const std::span<const std::byte> bytes = read(frame, inner);
     if (bytes.empty()) {
       return make_error(Errc::kUnreadable, fmt::format("frame at {:#x}", frame.value));
     }
@@ -121,6 +121,30 @@ Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChai
     frame = RemoteAddr{field_of(bytes, previous_)};
   }
   if (!at_root && !out.truncated) return broken("the chain ends in the middle", out.visited.back());
+  return Unit{};
+}
+
+Result<Unit> FrameWalker::walk(MemoryCopy& copy, RemoteAddr innermost, FrameChainCopy& out) const {
+  std::size_t reach = kPage;
+  const auto read = [&](RemoteAddr frame, RemoteAddr inner) {
+    return read_frame(copy, frame, inner, reach);
+  };
+  return follow(read, innermost, out);
+}
+
+Result<Unit> FrameWalker::walk(std::span<const RecordedFrame> frames, bool truncated,
+                               FrameChainCopy& out) const {
+  std::size_t next = 0;
+  const auto read = [&](RemoteAddr frame, RemoteAddr) -> std::span<const std::byte> {
+    if (next == frames.size() || frames[next].frame != frame) return {};
+    const auto bytes = frames[next++].bytes;
+    return bytes.size() < head_size_ ? std::span<const std::byte>() : bytes.first(head_size_);
+  };
+  auto walked = follow(read, frames.empty() ? RemoteAddr{} : frames.front().frame, out);
+  const bool at_end = next == frames.size();
+  if (walked.has_value() || !truncated || !at_end || walked.error().code != Errc::kUnreadable)
+    return walked;
+  out.truncated = true;
   return Unit{};
 }
 

@@ -9,6 +9,7 @@
 
 #include "cpython/layout.h"
 #include "cpython/memory_copy.h"
+#include "cpython/recorded_stack.h"
 
 namespace memspy::cpython {
 
@@ -42,8 +43,18 @@ class FrameWalker {
   void want(MemoryCopy& copy, std::span<const RemoteAddr> frames, RemoteAddr innermost) const;
   // Reuses `out`'s storage. kUnreadable: a frame is not there; kCorrupt: the chain is no chain.
   Result<Unit> walk(MemoryCopy& copy, RemoteAddr innermost, FrameChainCopy& out) const;
+  // The same over frames that were copied out in this order. `truncated`: not to the outer end.
+  Result<Unit> walk(std::span<const RecordedFrame> frames, bool truncated,
+                    FrameChainCopy& out) const;
+  // Bytes of a frame, from its start, that a walk looks at.
+  std::size_t head_size() const { return head_size_; }
+  // Frames lie one behind another in chunks (3.11+).
+  bool contiguous() const { return contiguous_; }
 
  private:
+  // `read`: the head of the frame, given the one inside of it (0: there is none); empty: not there.
+  template <typename Read>
+  Result<Unit> follow(Read&& read, RemoteAddr innermost, FrameChainCopy& out) const;
   std::span<const std::byte> read_frame(MemoryCopy& copy, RemoteAddr frame, RemoteAddr inner,
                                         std::size_t& reach) const;
 
@@ -51,7 +62,7 @@ class FrameWalker {
   std::uint64_t reference_mask_ = ~std::uint64_t{0};  // what of a reference is an address
   std::uint64_t first_hidden_owner_ = 0xff;
   std::size_t head_size_ = 0;
-  bool contiguous_ = false;  // frames lie one behind another in chunks (3.11+)
+  bool contiguous_ = false;
 };
 
 }  // namespace memspy::cpython

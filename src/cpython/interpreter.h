@@ -56,9 +56,10 @@ struct GcState {
 // pymalloc, all interpreters together.
 struct PymallocState {
   std::uint64_t arenas = 0, arena_bytes = 0;
-  std::uint64_t used_bytes = 0;  // of blocks in use
-  std::uint64_t free_bytes = 0;  // everything else in the arenas
-  bool complete = true;          // false: a cap was reached or an arena could not be read
+  std::uint64_t used_bytes = 0;   // of blocks in use
+  std::uint64_t used_blocks = 0;  // as sys.getallocatedblocks() counts them
+  std::uint64_t free_bytes = 0;   // everything else in the arenas
+  bool complete = true;           // false: a cap was reached or an arena could not be read
 };
 
 class Interpreter {

@@ -26,18 +26,20 @@ class PoolSum {
   void flush() {
     unread_ += batch_.flush(memory_, [&](RemoteAddr, const PoolHeader& header) {
       used_bytes_ += std::uint64_t{header.used} * header.block_bytes;
+      used_blocks_ += header.used;
       arena_indices_.insert(header.arena);
     });
   }
 
   std::uint64_t used_bytes() const { return used_bytes_; }
+  std::uint64_t used_blocks() const { return used_blocks_; }
   std::uint64_t unread() const { return unread_; }
   const std::unordered_set<std::uint32_t>& arena_indices() const { return arena_indices_; }
 
  private:
   const MemoryReader& memory_;
   PoolBatch batch_;
-  std::uint64_t used_bytes_ = 0, unread_ = 0;
+  std::uint64_t used_bytes_ = 0, used_blocks_ = 0, unread_ = 0;
   std::unordered_set<std::uint32_t> arena_indices_;
 };
 
@@ -76,6 +78,7 @@ Result<Unit> sweep_arenas(const MemoryReader& memory, const MemoryMap& map, cons
   sweep.flush();
   if (sweep.unread() > 0) state.complete = false;
   state.used_bytes += sweep.used_bytes();
+  state.used_blocks += sweep.used_blocks();
   return Unit{};
 }
 
@@ -103,6 +106,7 @@ Result<PymallocState> scan_pools(const MemoryReader& memory, const MemoryMap& ma
   state.arenas = sweep.arena_indices().size();
   state.arena_bytes = state.arenas * layout.strategies.arena_bytes;
   state.used_bytes = sweep.used_bytes();
+  state.used_blocks = sweep.used_blocks();
   return state;
 }
 

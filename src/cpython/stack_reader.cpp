@@ -65,6 +65,14 @@ struct ThreadMemory {
   unsigned watchful = 0;
 };
 
+void clear(RawStack& stack) {
+  stack.frames.clear();
+  stack.calls.clear();
+  stack.bytecode_size = 0;
+  stack.collecting = false;
+  stack.truncated = false;
+}
+
 // From what a frame says to a byte offset into its bytecode.
 class InstructionDecoder {
  public:
@@ -104,7 +112,9 @@ struct StackReader::Impl {
         copy(memory) {}
 
   Result<Unit> capture(RemoteAddr state, RawStack& out, bool again = false);
+  Result<Unit> decode(const RecordedStack& recorded, RawStack& out);
   void speculate(RemoteAddr state, ThreadMemory& last);
+  static void choose_checks(ThreadMemory& last);
   std::optional<ThreadView> current_view(RemoteAddr state);
   Result<Unit> capture_again(RemoteAddr stale, RawStack& out);
   Result<Unit> check_codes(ThreadMemory& last);
@@ -112,7 +122,7 @@ struct StackReader::Impl {
   bool find_function(RemoteAddr instruction, RawStack& out);
   bool in_same_place(const ThreadMemory& last, std::size_t index) const;
   Result<Unit> emit(RawStack& out) const;
-  void remember(ThreadMemory& last, const ThreadView& view) const;
+  void remember(ThreadMemory& last) const;
   ThreadMemory& memory_of(RemoteAddr state);
 
   Interpreter interpreter;
@@ -129,18 +139,22 @@ struct StackReader::Impl {
   std::unordered_map<RemoteAddr, ThreadMemory> last_samples;
 };
 
-// One batch for all that the last sample lets expect. What it does not foresee is read afterwards.
-void StackReader::Impl::speculate(RemoteAddr state, ThreadMemory& last) {
-  copy.clear();
-  views.want(copy, state);
-  if (last.view) views.want_behind(copy, *last.view);
-  walker.want(copy, last.visited, last.shown.empty() ? RemoteAddr{} : last.shown.front().frame);
+void StackReader::Impl::choose_checks(ThreadMemory& last) {
   last.checks.clear();
   const std::size_t count =
       last.watchful > 0 ? last.shown.size() : std::min(kChecksPerCapture, last.shown.size());
   for (std::size_t i = 0; i < count; ++i) {
     last.checks.push_back(last.shown[last.next_check++ % last.shown.size()].code);
   }
+}
+
+// One batch for all that the last sample lets expect. What it does not foresee is read afterwards.
+void StackReader::Impl::speculate(RemoteAddr state, ThreadMemory& last) {
+  copy.clear();
+  views.want(copy, state);
+  if (last.view) views.want_behind(copy, *last.view);
+  walker.want(copy, last.visited, last.shown.empty() ? RemoteAddr{} : last.shown.front().frame);
+  choose_checks(last);
   for (const RemoteAddr code : last.checks) codes.want(copy, code);
   copy.fetch();
 }
@@ -207,19 +221,16 @@ Result<Unit> StackReader::Impl::emit(RawStack& out) const {
     const bool shown = frame.generator || offset >= entry->first_traceable;
     calls.add(i, shown);
     if (!shown) continue;
-    if (out.frames.empty()) {
-      out.bytecode = entry->bytecode;
-      out.bytecode_size = entry->bytecode_size;
-    }
-    out.frames.push_back({frame.frame, entry->text, static_cast<std::int32_t>(offset)});
+    if (out.frames.empty()) out.bytecode_size = entry->bytecode_size;
+    out.frames.push_back(
+        {frame.frame, entry->text, static_cast<std::int32_t>(offset), entry->bytecode});
   }
   calls.finish();
   out.truncated = chain.truncated;
   return Unit{};
 }
 
-void StackReader::Impl::remember(ThreadMemory& last, const ThreadView& view) const {
-  last.view = view;
+void StackReader::Impl::remember(ThreadMemory& last) const {
   last.visited = chain.visited;
   last.shown.clear();
   for (const WalkedFrame& frame : chain.frames) last.shown.push_back({frame.frame, frame.code});
@@ -243,12 +254,7 @@ Result<Unit> StackReader::Impl::capture_again(RemoteAddr stale, RawStack& out) {
 }
 
 Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool again) {
-  out.frames.clear();
-  out.calls.clear();
-  out.bytecode = {};
-  out.bytecode_size = 0;
-  out.collecting = false;
-  out.truncated = false;
+  clear(out);
   codes.trim();
   ThreadMemory& last = memory_of(state);
   speculate(state, last);
@@ -265,7 +271,22 @@ Result<Unit> StackReader::Impl::capture(RemoteAddr state, RawStack& out, bool ag
   MEMSPY_CHECK(check_codes(last));
   MEMSPY_CHECK(emit(out));
   out.collecting = views.collecting(copy, *view).value_or(false);
-  remember(last, *view);
+  last.view = view;
+  remember(last);
+  return Unit{};
+}
+
+Result<Unit> StackReader::Impl::decode(const RecordedStack& recorded, RawStack& out) {
+  clear(out);
+  codes.trim();
+  ThreadMemory& last = memory_of(recorded.state);
+  copy.clear();
+  choose_checks(last);
+  MEMSPY_CHECK(walker.walk(recorded.frames, recorded.truncated, chain));
+  MEMSPY_CHECK(check_codes(last));
+  MEMSPY_CHECK(emit(out));
+  out.collecting = recorded.collecting;
+  remember(last);
   return Unit{};
 }
 
@@ -315,8 +336,7 @@ bool StackReader::Impl::find_function(RemoteAddr instruction, RawStack& out) {
   if (instruction < entry->bytecode || offset >= static_cast<std::uint64_t>(entry->bytecode_size))
     return false;
   out = RawStack{};
-  out.frames.push_back({{}, entry->text, static_cast<std::int32_t>(offset)});
-  out.bytecode = entry->bytecode;
+  out.frames.push_back({{}, entry->text, static_cast<std::int32_t>(offset), entry->bytecode});
   out.bytecode_size = entry->bytecode_size;
   return true;
 }
@@ -346,6 +366,18 @@ Result<Unit> StackReader::capture(RemoteAddr thread_state, RawStack& out, Steady
     if (overdue) return make_error(Errc::kTimeout, "the stack was not read in time");
     ++impl_->stats.rejected;
     impl_->last_samples.erase(thread_state);
+  }
+  impl_->stats.codes = impl_->codes.size();
+  return result;
+}
+
+Result<Unit> StackReader::decode(const RecordedStack& recorded, RawStack& out) {
+  ++impl_->stats.captures;
+  auto result = impl_->decode(recorded, out);
+  if (!result.has_value()) {
+    out.frames.clear();
+    ++impl_->stats.rejected;
+    impl_->last_samples.erase(recorded.state);
   }
   impl_->stats.codes = impl_->codes.size();
   return result;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cpython/interpreter.h"
+#include "cpython/recorded_stack.h"
 #include "memspy/frame.h"
 
 namespace memspy::cpython {
@@ -17,6 +18,7 @@ struct RawFrame {
   RemoteAddr frame;              // PyFrameObject or _PyInterpreterFrame
   std::uint32_t code = 0;        // index into the reader's code cache
   std::int32_t instruction = 0;  // byte offset into the bytecode
+  RemoteAddr bytecode = {};      // its first instruction, in the target's memory
 };
 
 // One call from C into the interpreter: the Python frames that its evaluation loop runs.
@@ -26,12 +28,11 @@ struct EntryCall {
 };
 
 struct RawStack {
-  std::vector<RawFrame> frames;  // innermost first
-  std::vector<EntryCall> calls;  // the same frames by the calls from C they belong to
-  RemoteAddr bytecode;  // of the innermost frame: its first instruction, in the target's memory
-  std::int64_t bytecode_size = 0;
-  bool collecting = false;  // the garbage collector runs on this interpreter
-  bool truncated = false;   // longer than kMaxFrameDepth
+  std::vector<RawFrame> frames;    // innermost first
+  std::vector<EntryCall> calls;    // the same frames by the calls from C they belong to
+  std::int64_t bytecode_size = 0;  // of the innermost frame
+  bool collecting = false;         // the garbage collector runs on this interpreter
+  bool truncated = false;          // longer than kMaxFrameDepth
 };
 
 struct LocalVariable {
@@ -66,6 +67,10 @@ class StackReader {
   // A thread state without frames gives an empty stack. kTimeout: at `deadline` it was not whole.
   Result<Unit> capture(RemoteAddr thread_state, RawStack& out,
                        SteadyTime deadline = SteadyTime::max());
+
+  // The same from what was copied out at another moment. Names and lines come from the target's
+  // memory as it is now; a function that was freed meanwhile makes it kCorrupt or kUnreadable.
+  Result<Unit> decode(const RecordedStack& recorded, RawStack& out);
 
   // The function whose bytecode holds `instruction`, as a stack of that one frame. From 3.11 on,
   // where the bytecode lies inside its code object, at most kMaxCodeSearch behind its start. False:

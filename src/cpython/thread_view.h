@@ -35,6 +35,12 @@ class ThreadViewReader {
   // nobody knows where it is (3.6, stripped).
   std::optional<bool> collecting(const MemoryCopy& copy, const ThreadView& view) const;
 
+  // Where the chain of frames hangs in a thread state, and whether a _PyCFrame lies between.
+  Slot anchor() const { return anchor_; }
+  bool through_cframe() const { return through_cframe_; }
+  // The collector's flag where the process has one; 0: each interpreter has its own.
+  RemoteAddr process_wide_flag() const { return process_wide_flag_; }
+
  private:
   RemoteAddr collecting_flag(RemoteAddr interpreter) const;
 

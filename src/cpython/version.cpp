@@ -5,13 +5,10 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/path.h"
+
 namespace memspy::cpython {
 namespace {
-
-std::string_view base_name(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
 
 // Takes a decimal number off the front; nullopt when there is none.
 std::optional<int> take_number(std::string_view& text) {

@@ -16,6 +16,7 @@
 #include "heap/gc_summary.h"
 #include "heap/ledger.h"
 #include "heap/phase_times.h"
+#include "heap/string_marks.h"
 #include "heap/sweep.h"
 #include "malloc/malloc_census.h"
 #include "procfs/proc_dir.h"
@@ -306,6 +307,14 @@ Result<HeapLook> Looker::finish() {
   if (options_.values) {
     phase("reading values");
     read_values();
+  }
+  if (options_.marks) {
+    phase("comparing strings");
+    MEMSPY_TRY(found, mark_strings(parts_->interpreter->layout(), *parts_->image,
+                                   look_.snapshot.graph, parts_->image->facts().copied_bytes));
+    look_.snapshot.string_marks = std::move(found.marks);
+    if (found.without > 0)
+      look_.remarks.push_back(fmt::format("{} strings could not be compared", found.without));
   }
   MEMSPY_CHECK(still_wanted());
   analyse();

@@ -22,6 +22,7 @@ struct LookOptions {
   attach::ImageOptions image;
   std::optional<int> assume_minor;
   bool values = false;  // keep the texts of strings and numbers
+  bool marks = false;   // tell which strings say the same: snapshot::StringMark
   // For a person at a terminal: what is being done, and how far (0..1).
   std::function<void(const char* phase, double share)> progress;
   // True: nobody waits for the look any more; it ends at the next phase.

@@ -6,6 +6,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/path.h"
+
 namespace memspy::malloc {
 namespace {
 
@@ -30,8 +32,6 @@ constexpr Known kKnown[] = {
     {"musl", "ld-musl-", ""},
     {"musl", "libc.musl-", ""},
 };
-
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 }  // namespace
 

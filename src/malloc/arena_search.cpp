@@ -5,6 +5,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/path.h"
 #include "malloc/window.h"
 
 namespace memspy::malloc {
@@ -13,8 +14,6 @@ namespace {
 constexpr std::size_t kMaxArenas = 65536;
 constexpr std::uint64_t kMaxSegment = 64ULL << 20;  // of one module; libc's .data is 6 KiB
 constexpr unsigned kMaxTornBins = 4;  // a list that is being changed; beyond, it is no arena
-
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::uint64_t load(std::span<const std::byte> bytes, std::size_t offset) {
   std::uint64_t value = 0;

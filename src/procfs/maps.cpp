@@ -11,8 +11,6 @@
 namespace memspy::procfs {
 namespace {
 
-constexpr std::string_view kDeleted = " (deleted)";
-
 // The kernel writes a newline inside a path as \012 and escapes nothing else.
 std::string unescape_newlines(std::string_view path) {
   std::string out;
@@ -50,9 +48,9 @@ bool parse_line(std::string_view line, Mapping& m) {
   if (!rest.empty() && rest.front() != ' ') return false;
   m.device = makedev(major, minor);
   std::string_view path = text::skip_blanks(rest);
-  if (path.ends_with(kDeleted)) {
+  if (path.ends_with(text::kDeleted)) {
     m.deleted = true;
-    path.remove_suffix(kDeleted.size());
+    path.remove_suffix(text::kDeleted.size());
   }
   m.path = unescape_newlines(path);
   return true;

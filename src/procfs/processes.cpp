@@ -7,6 +7,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "procfs/pagemap.h"
 #include "procfs/text.h"
 #include "procfs/users.h"
@@ -18,11 +19,9 @@ namespace {
 constexpr std::uint64_t kSmallestInterpreter = 4U << 20;
 constexpr std::size_t kMapsCap = 4U << 20;
 
-std::string_view base_name(std::string_view path) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
-  const auto slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+std::string_view program_name(std::string_view path) {
+  if (path.ends_with(text::kDeleted)) path.remove_suffix(text::kDeleted.size());
+  return base_name(path);
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -59,10 +58,10 @@ class Candidate {
     if (!stat || stat->kernel_thread() || stat->zombie()) return false;
     stat_ = *stat;
     executable_ = proc_.executable(pid_).value_or("");
-    if (is_python_name(base_name(executable_))) return true;
+    if (is_python_name(program_name(executable_))) return true;
     command_line_ = proc_.command_line(pid_).value_or({});
     const bool called_python =
-        !command_line_->empty() && is_python_name(base_name(command_line_->front()));
+        !command_line_->empty() && is_python_name(program_name(command_line_->front()));
     // argv[0] is only the process' own word: believed where nothing better can be read.
     if (executable_.empty() && called_python) return true;
     if (executable_.empty() || stat_.rss_pages * page_size() < kSmallestInterpreter) return false;
@@ -81,9 +80,9 @@ class Candidate {
     if (const auto status = proc_.status(pid_)) p.uid = status->uid.effective;
     p.user = users.find(p.uid);
     p.container = container_id(proc_.cgroup_path(pid_).value_or(""));
-    p.version = python_version_in(base_name(executable_));
+    p.version = python_version_in(program_name(executable_));
     if (p.version.empty() && !p.command_line.empty()) {
-      p.version = python_version_in(base_name(p.command_line.front()));
+      p.version = python_version_in(program_name(p.command_line.front()));
     }
     if (p.version.empty() && p.readable) p.version = python_version_in(maps());
     return p;
@@ -142,6 +141,13 @@ std::string python_version_in(std::string_view input) {
 
 std::vector<PythonProcess> find_python_processes(const ProcDir& proc) {
   return pythons_among(proc, proc.processes());
+}
+
+std::optional<PythonProcess> find_python_process(const ProcDir& proc, const UserNames& users,
+                                                 Pid pid) {
+  Candidate candidate(proc, pid);
+  if (!candidate.is_python()) return std::nullopt;
+  return candidate.describe(users);
 }
 
 std::vector<PythonProcess> python_descendants(const ProcDir& proc, Pid pid) {

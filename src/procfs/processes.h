@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "procfs/proc_dir.h"
+#include "procfs/users.h"
 
 namespace memspy::procfs {
 
@@ -29,6 +31,10 @@ struct PythonProcess {
 // libpython is mapped into it (embedded and frozen ones; seen only where maps may be read). An
 // interpreter linked statically into a program of another name is not found.
 std::vector<PythonProcess> find_python_processes(const ProcDir& proc);
+
+// The same question about one process. nullopt: it is gone, or is none that counts.
+std::optional<PythonProcess> find_python_process(const ProcDir& proc, const UserNames& users,
+                                                 Pid pid);
 
 // Children, their children and so on, parents before children; without `pid`. Kernel threads and
 // zombies of the tree are included.

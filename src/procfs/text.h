@@ -8,6 +8,9 @@
 
 namespace memspy::procfs::text {
 
+// What the kernel writes behind the path of a file that has no name any more.
+inline constexpr std::string_view kDeleted = " (deleted)";
+
 // Cuts the next line (without its '\n') off `rest`; false when nothing is left.
 inline bool next_line(std::string_view& rest, std::string_view& line) {
   if (rest.empty()) return false;

@@ -55,6 +55,13 @@ bool has_native_frames(const StackTable& stacks) {
   return false;
 }
 
+std::vector<CodeAddress> native_addresses(const StackTable& stacks) {
+  std::vector<CodeAddress> addresses;
+  for (std::uint32_t id = 1; id <= stacks.frame_count(); ++id)
+    if (is_address(stacks.frame(FrameId{id}))) addresses.push_back(stacks.frame(FrameId{id}).code);
+  return addresses;
+}
+
 void find_names(Profile& profile, NamesWanted wanted, const NameFrame& name) {
   for (std::uint32_t id = 1; id <= profile.stacks.frame_count(); ++id) {
     const Frame& frame = profile.stacks.frame(FrameId{id});
@@ -76,6 +83,15 @@ void expand_names(Profile& profile) {
     sum.samples += value.samples;
   }
   profile.growth = std::move(growth);
+  std::map<ProfileKey, CpuSpent> allocation;
+  for (const auto& [key, spent] : profile.allocation) {
+    CpuSpent& sum = allocation[{key.process, key.thread, expander.stack(key.stack)}];
+    sum.time += spent.time;
+    sum.samples += spent.samples;
+  }
+  profile.allocation = std::move(allocation);
+  for (LiveRecord& record : profile.live) record.stack = expander.stack(record.stack);
+  profile.timeline.rename([&](StackId old) { return expander.stack(old); });
   profile.stacks = std::move(expander).take();
   profile.names.clear();
 }

@@ -16,6 +16,7 @@ namespace memspy::recording {
 using NameFrame = std::function<std::vector<Frame>(const Frame&)>;
 
 bool has_native_frames(const StackTable& stacks);
+std::vector<CodeAddress> native_addresses(const StackTable& stacks);
 
 // Asks for the names of native frames: of all, or of those only that the profile has none for.
 enum class NamesWanted { kAll, kMissing };

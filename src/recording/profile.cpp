@@ -7,9 +7,21 @@
 #include "recording/recording.h"
 
 namespace memspy::recording {
+namespace {
+
+// A hostile file's sums wrap.
+void add(CpuSpent& sum, const CpuSpent& more) {
+  sum.time = std::chrono::nanoseconds(
+      static_cast<std::int64_t>(static_cast<std::uint64_t>(sum.time.count()) +
+                                static_cast<std::uint64_t>(more.time.count())));
+  sum.samples += more.samples;
+}
+
+}  // namespace
 
 Result<Unit> Profile::on_header(const RunHeader& record) {
   header = record;
+  timeline.set_interval(record.interval);
   return Unit{};
 }
 
@@ -63,6 +75,7 @@ Result<Unit> Profile::on_growth(const GrowthRecord& record) {
   value.touched_bytes += record.touched_bytes;
   value.returned_bytes += record.returned_bytes;
   value.samples += record.samples;
+  if (keep_timeline && measure() == Measure::kBytes) timeline.add(record);
   return Unit{};
 }
 
@@ -72,11 +85,24 @@ Result<Unit> Profile::on_unattributed(const UnattributedRecord& rest) {
   auto& sum = unattributed[rest.process];
   sum = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum) +
                                   static_cast<std::uint64_t>(rest.bytes));
+  if (keep_timeline && measure() == Measure::kBytes) timeline.add(rest);
   return Unit{};
 }
 
 Result<Unit> Profile::on_live(const LiveRecord& record) {
   live.push_back(record);
+  return Unit{};
+}
+
+Result<Unit> Profile::on_allocation(const AllocationRecord& record) {
+  if (!window.contains(record.time)) return Unit{};
+  if (record.stack.value > stacks.stack_count()) {
+    return make_error(Errc::kCorrupt,
+                      fmt::format("CPU time of the unknown stack {}", record.stack.value));
+  }
+  auto& spent = allocation[{record.process, record.thread, record.stack}];
+  add(spent, {record.cpu_time, record.samples});
+  if (keep_timeline && measure() == Measure::kMicroseconds) timeline.add(record);
   return Unit{};
 }
 
@@ -96,9 +122,10 @@ Result<Unit> Profile::finish(const RunSummary& record) {
   return Unit{};
 }
 
-Result<Profile> Profile::load(const Reader& reader, TimeWindow window) {
+Result<Profile> Profile::load(const Reader& reader, TimeWindow window, Timeline timeline) {
   Profile profile;
   profile.window = window;
+  profile.keep_timeline = timeline == Timeline::kKeep;
   MEMSPY_CHECK(reader.replay(profile));
   profile.names = reader.names();
   profile.note = reader.note();
@@ -130,6 +157,24 @@ ProfileTotals Profile::totals() const {
     }
   }
   return totals;
+}
+
+Measure Profile::measure() const {
+  return header.mode == "alloc" ? Measure::kMicroseconds : Measure::kBytes;
+}
+
+CpuSpent Profile::allocating() const {
+  CpuSpent sum;
+  for (const auto& [key, spent] : allocation)
+    if (key.stack != kNoStack) add(sum, spent);
+  return sum;
+}
+
+CpuSpent Profile::not_allocating() const {
+  CpuSpent sum;
+  for (const auto& [key, spent] : allocation)
+    if (key.stack == kNoStack) add(sum, spent);
+  return sum;
 }
 
 const ProcessRecord* Profile::find_process(ProcessIndex index) const {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "memspy/sample_sink.h"
+#include "recording/measure.h"
+#include "recording/stack_timeline.h"
 
 namespace memspy::recording {
 
@@ -26,6 +28,12 @@ struct ProfileValue {
   std::int64_t net_bytes() const {
     return static_cast<std::int64_t>(touched_bytes) - static_cast<std::int64_t>(returned_bytes);
   }
+};
+
+// Mode alloc: CPU time in user mode, and the ticks that told of it.
+struct CpuSpent {
+  std::chrono::nanoseconds time{};
+  std::uint64_t samples = 0;
 };
 
 // Options that shape stacks; the same for live and derived outputs.
@@ -50,6 +58,9 @@ struct TimeWindow {
 
 class Reader;
 
+// What stacks did by time: some formats need it, and it is as large as all records of the run.
+enum class Timeline { kNone, kKeep };
+
 // What a profile adds up to. growth - shrink is the change of RSS.
 struct ProfileTotals {
   std::uint64_t attributed_bytes = 0;    // sum of the stacks that grew
@@ -71,14 +82,20 @@ class Profile final : public SampleSink {
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_live(const LiveRecord&) override;
+  Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   Result<Unit> finish(const RunSummary&) override;
 
   // A whole recording, or the window of it.
-  static Result<Profile> load(const Reader& reader, TimeWindow window = {});
+  static Result<Profile> load(const Reader& reader, TimeWindow window = {},
+                              Timeline timeline = Timeline::kNone);
 
   ProfileTotals totals() const;
+  // Mode alloc tells time and never bytes; every other mode bytes.
+  Measure measure() const;
+  CpuSpent allocating() const;      // of all stacks
+  CpuSpent not_allocating() const;  // the rest of the CPU time in user mode
   // nullptr for an index that no record has defined, 0 included.
   const ProcessRecord* find_process(ProcessIndex index) const;
   const ThreadRecord* find_thread(ThreadIndex index) const;
@@ -87,6 +104,7 @@ class Profile final : public SampleSink {
   // the points, also the last one before it, which is where the window starts from.
   TimeWindow window;
   bool keep_points = true;
+  bool keep_timeline = false;  // of what the run measures
 
   RunHeader header;
   std::vector<ProcessRecord> processes;  // by index - 1
@@ -96,8 +114,10 @@ class Profile final : public SampleSink {
   std::map<FrameId, std::vector<Frame>> names;
   std::map<ProfileKey, ProfileValue> growth;
   std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
-  std::vector<SeriesPoint> points;                    // only when keep_points; see window
-  std::vector<LiveRecord> live;  // mode live, of the whole run
+  StackTimeline timeline;           // these two, or `allocation`, by time; only when keep_timeline
+  std::vector<SeriesPoint> points;  // only when keep_points; see window
+  std::vector<LiveRecord> live;     // mode live, of the whole run
+  std::map<ProfileKey, CpuSpent> allocation;  // mode alloc; kNoStack: not allocating
   std::vector<Gap> gaps;
   std::chrono::nanoseconds begin_time{0};  // the last tick before the window
   std::chrono::nanoseconds last_time{};    // of the last tick within the window

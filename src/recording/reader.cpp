@@ -30,6 +30,13 @@ Error not_a_recording(const std::string& path, const std::string& why) {
   return error;
 }
 
+// Written before the target is attached to: memspy was killed within that moment, or is in it.
+Error nothing_yet(const std::string& path) {
+  Error error = make_error(Errc::kUsage, "the recording " + path + " holds nothing");
+  error.why = "memspy had not begun to sample when it was read, or when memspy was killed";
+  return error;
+}
+
 // Whatever it holds: it cannot be read here and now.
 Error cannot_be_read(const std::string& path, const std::string& why) {
   Error error = make_error(Errc::kUnreadable, "the recording " + path + " cannot be read");
@@ -100,6 +107,7 @@ struct Reader::Impl {
 
   Result<Unit> connect();
   bool usable();
+  bool blank();
   void read_rows(const char* table, const std::function<void(const Row&)>& take);
   void read_ends();
 };
@@ -139,6 +147,11 @@ Result<Unit> Reader::Impl::connect() {
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR)
     return not_a_recording(path, db.last_message());
   return cannot_be_read(path, db.last_message());
+}
+
+bool Reader::Impl::blank() {
+  return db.query_integer("SELECT count(*) FROM header", 1) == 0 &&
+         db.query_integer("SELECT count(*) FROM ticks", 1) == 0;
 }
 
 void Reader::Impl::read_rows(const char* table, const std::function<void(const Row&)>& take) {
@@ -186,6 +199,7 @@ Result<Reader> Reader::open(const std::string& path) {
     return error;
   }
   impl->read_ends();
+  if (impl->blank()) return nothing_yet(path);
   return Reader(std::move(impl));
 }
 

@@ -14,8 +14,8 @@
 namespace memspy::recording {
 
 // PRAGMA user_version. 2 has native frames, and mode live, in which `growth` is of the Python heap;
-// recordings of 1 are read as well.
-inline constexpr int kFormatVersion = 2;
+// 3 has mode alloc, whose table tells CPU time. Recordings of 1 and 2 are read as well.
+inline constexpr int kFormatVersion = 3;
 
 // Writes to a new file; one transaction per tick. One thread.
 class Writer final : public SampleSink {
@@ -32,6 +32,7 @@ class Writer final : public SampleSink {
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_live(const LiveRecord&) override;
+  Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
   // Folds the WAL back into the one file, so that a copy of it alone is the run up to the last

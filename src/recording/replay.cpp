@@ -141,6 +141,22 @@ Result<Unit> Replay::emit_live(const Statement& row) {
   return sink_->on_live(live);
 }
 
+Result<Unit> Replay::emit_allocation(const Statement& row) {
+  if (!known_process(row.integer(3))) return Unit{};
+  AllocationRecord record;
+  record.time = as_time(row.integer(2));
+  record.process.value = as_id(row.integer(3));
+  record.thread.value = as_id(row.integer(4));
+  record.stack.value = as_id(row.integer(5));
+  record.cpu_time = as_time(std::max<std::int64_t>(0, row.integer(6)));
+  record.samples = as_id(row.integer(7));
+  // Without its stack it would pass for time in which nothing was allocated.
+  if (record.stack.value > depth_.size()) return ++lost_stacks_, Unit{};
+  if (record.thread.value > max_thread_) record.thread = {};
+  if (record.stack != kNoStack) so_far_.samples += record.samples;
+  return sink_->on_allocation(record);
+}
+
 Result<Unit> Replay::emit_point(const Statement& row, const PointColumns& columns) {
   if (!known_process(row.integer(columns.process))) return Unit{};
   SeriesPoint point;
@@ -252,6 +268,11 @@ std::vector<Replay::Lane> Replay::lanes() {
     add("live",
         "tick, time_ns, process, thread, stack, bytes, standard_error_bytes, blocks, survived_ns",
         [this](const Statement& row) -> Result<Unit> { return emit_live(row); });
+  }
+  // From format 3 on.
+  if (db_->query_integer("SELECT count(*) FROM sqlite_schema WHERE name='allocation'", 0) > 0) {
+    add("allocation", "tick, time_ns, process, thread, stack, cpu_ns, samples",
+        [this](const Statement& row) -> Result<Unit> { return emit_allocation(row); });
   }
   // Last: a tick's row closes it.
   add("ticks", "id, time_ns", [this](const Statement& row) -> Result<Unit> {

@@ -34,6 +34,9 @@ CREATE TABLE gaps(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER
 CREATE TABLE live(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER NOT NULL,
   process INTEGER NOT NULL, thread INTEGER NOT NULL, stack INTEGER NOT NULL, bytes INTEGER NOT NULL,
   standard_error_bytes INTEGER NOT NULL, blocks INTEGER NOT NULL, survived_ns INTEGER NOT NULL);
+CREATE TABLE allocation(id INTEGER PRIMARY KEY, tick INTEGER NOT NULL, time_ns INTEGER NOT NULL,
+  process INTEGER NOT NULL, thread INTEGER NOT NULL, stack INTEGER NOT NULL,
+  cpu_ns INTEGER NOT NULL, samples INTEGER NOT NULL);
 CREATE TABLE growth_totals(id INTEGER PRIMARY KEY, process INTEGER NOT NULL,
   thread INTEGER NOT NULL, stack INTEGER NOT NULL, touched_bytes INTEGER NOT NULL,
   returned_bytes INTEGER NOT NULL, samples INTEGER NOT NULL);
@@ -56,6 +59,11 @@ CREATE VIEW line_totals AS
   FROM growth_totals JOIN stacks ON stacks.id = growth_totals.stack
                      JOIN frame_names ON frame_names.frame = stacks.frame
   GROUP BY function, file, line ORDER BY net_bytes DESC;
+CREATE VIEW allocation_lines AS
+  SELECT function, file, line, sum(cpu_ns) / 1000 AS alloc_us, sum(samples) AS samples
+  FROM allocation JOIN stacks ON stacks.id = allocation.stack
+                  JOIN frame_names ON frame_names.frame = stacks.frame
+  GROUP BY function, file, line ORDER BY alloc_us DESC;
 )sql";
 
 }  // namespace

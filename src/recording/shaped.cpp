@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
-#include <optional>
 
 #include <spdlog/fmt/fmt.h>
+
+#include "recording/frame_interner.h"
 
 namespace memspy::recording {
 namespace {
@@ -38,92 +39,44 @@ std::size_t distinct_components(const std::string& path,
 
 class Shaper {
  public:
-  Shaper(const Profile& profile, const StackShape& shape)
-      : profile_(profile), shape_(shape), files_(profile.stacks, shape.full_filenames) {}
+  Shaper(const Profile& profile, const StackShape& shape) : frames_(profile, shape) {}
 
-  void add(const ProfileKey& key, std::int64_t bytes, std::uint64_t samples) {
-    std::vector<std::uint32_t> frames;
-    if (shape_.processes) frames.push_back(process_frame(key.process));
-    if (shape_.threads) {
-      if (const auto* thread = profile_.find_thread(key.thread))
-        frames.push_back(thread_frame(*thread));
-    }
-    for (const FrameId id : profile_.stacks.frames_of(key.stack)) frames.push_back(frame(id));
-    if (key.stack == kNoStack) frames.push_back(marker(kUnattributed));
-    auto& sum = sums_[frames];
-    sum.bytes += bytes;
+  void add(const ProfileKey& key, std::int64_t amount, std::uint64_t samples) {
+    auto& sum = sums_[frames_.stack(key)];
+    sum.amount += amount;
     sum.samples += samples;
   }
 
-  ShapedProfile finish() &&;
+  // Amounts are `unit`s.
+  ShapedProfile finish(std::int64_t unit) &&;
 
  private:
   struct Sum {
-    std::int64_t bytes = 0;
+    std::int64_t amount = 0;
     std::uint64_t samples = 0;
   };
 
-  std::uint32_t intern(ShapedFrame frame) {
-    const auto [it, fresh] =
-        index_.try_emplace(frame.text, static_cast<std::uint32_t>(frames_.size()));
-    if (fresh) frames_.push_back(std::move(frame));
-    return it->second;
-  }
-  std::uint32_t marker(std::string text) {
-    return intern({.text = text,
-                   .function = text,
-                   .file = {},
-                   .file_name = {},
-                   .line = 0,
-                   .kind = FrameKind::kMarker,
-                   .code = {}});
-  }
-  std::uint32_t process_frame(ProcessIndex index) {
-    const auto* process = profile_.find_process(index);
-    if (process == nullptr) return marker("pid ?");
-    return marker(fmt::format("pid {} ({})", process->identity.pid.value, process->name));
-  }
-  std::uint32_t thread_frame(const ThreadRecord& thread) {
-    if (thread.name.empty()) return marker(fmt::format("thread {}", thread.tid.value));
-    return marker("thread " + thread.name);
-  }
-  std::uint32_t frame(FrameId id) {
-    if (by_id_.size() < id.value) by_id_.resize(profile_.stacks.frame_count());
-    auto& known = by_id_[id.value - 1];
-    if (!known.has_value()) {
-      const Frame& f = profile_.stacks.frame(id);
-      const std::int32_t line = shape_.functions || shape_.no_lines ? 0 : f.line;
-      known = intern({frame_text(f, files_, shape_), f.function, f.file, files_.name(f.file), line,
-                      f.kind, f.code});
-    }
-    return *known;
-  }
-
-  const Profile& profile_;
-  const StackShape& shape_;
-  FileNames files_;
-  std::vector<ShapedFrame> frames_;
-  std::unordered_map<std::string, std::uint32_t> index_;
-  std::vector<std::optional<std::uint32_t>> by_id_;
+  FrameInterner frames_;
   std::map<std::vector<std::uint32_t>, Sum> sums_;
 };
 
-ShapedProfile Shaper::finish() && {
-  std::vector<std::uint32_t> order(frames_.size());
+ShapedProfile Shaper::finish(std::int64_t unit) && {
+  auto all = std::move(frames_).take();
+  std::vector<std::uint32_t> order(all.size());
   std::iota(order.begin(), order.end(), 0U);
-  std::sort(order.begin(), order.end(),
-            [&](auto a, auto b) { return frames_[a].text < frames_[b].text; });
-  std::vector<std::uint32_t> place(frames_.size());
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return all[a].text < all[b].text; });
+  std::vector<std::uint32_t> place(all.size());
   ShapedProfile out;
   for (std::uint32_t i = 0; i < order.size(); ++i) {
     place[order[i]] = i;
-    out.frames.push_back(std::move(frames_[order[i]]));
+    out.frames.push_back(std::move(all[order[i]]));
   }
   for (const auto& [frames, sum] : sums_) {
-    if (sum.bytes <= 0) continue;
-    ShapedStack stack{frames, static_cast<std::uint64_t>(sum.bytes), sum.samples};
+    const std::int64_t amount = sum.amount / unit;
+    if (amount <= 0) continue;
+    ShapedStack stack{frames, static_cast<std::uint64_t>(amount), sum.samples};
     for (auto& frame : stack.frames) frame = place[frame];
-    out.total_bytes += stack.bytes;
+    out.total += stack.amount;
     out.stacks.push_back(std::move(stack));
   }
   std::sort(out.stacks.begin(), out.stacks.end(),
@@ -158,8 +111,22 @@ std::string frame_text(const Frame& frame, const FileNames& files, const StackSh
               : fmt::format("{} ({})", frame.function, file);
 }
 
+namespace {
+
+// Summed up first: less than a microsecond of a stack may be much of it together.
+ShapedProfile shape_allocation(const Profile& profile, Shaper& shaper) {
+  for (const auto& [key, spent] : profile.allocation)
+    if (key.stack != kNoStack) shaper.add(key, spent.time.count(), spent.samples);
+  ShapedProfile shaped = std::move(shaper).finish(1000);
+  shaped.measure = Measure::kMicroseconds;
+  return shaped;
+}
+
+}  // namespace
+
 ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape, bool gross) {
   Shaper shaper(profile, shape);
+  if (profile.measure() == Measure::kMicroseconds) return shape_allocation(profile, shaper);
   for (const auto& [key, value] : profile.growth) {
     const auto touched = static_cast<std::int64_t>(value.touched_bytes);
     shaper.add(key, gross ? touched : value.net_bytes(), value.samples);
@@ -168,7 +135,7 @@ ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape, bool
   for (const auto& [process, bytes] : profile.unattributed) {
     if (bytes > 0) shaper.add({process, {}, kNoStack}, bytes, 0);
   }
-  return std::move(shaper).finish();
+  return std::move(shaper).finish(1);
 }
 
 }  // namespace memspy::recording

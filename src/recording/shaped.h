@@ -39,20 +39,22 @@ struct ShapedFrame {
 
 struct ShapedStack {
   std::vector<std::uint32_t> frames;  // into ShapedProfile::frames, outermost first; never empty
-  std::uint64_t bytes = 0;            // > 0
+  std::uint64_t amount = 0;           // > 0; bytes, or microseconds
   std::uint64_t samples = 0;
 };
 
 struct ShapedProfile {
   std::vector<ShapedFrame> frames;  // sorted by text
   std::vector<ShapedStack> stacks;  // sorted by their frames' texts
-  std::uint64_t total_bytes = 0;    // of the stacks
+  std::uint64_t total = 0;          // of the stacks
+  Measure measure = Measure::kBytes;
 };
 
-// Net bytes (gross: touched bytes) of each stack, and `[unattributed]` for what no stack explains.
-// Stacks that are not positive are left out. In a whole run no stack gives back more than it
-// touched, so the total is attributed + unattributed growth; in a window, what a stack gave back of
-// memory touched before counts as shrink.
+// Mode alloc: the CPU time that each stack spent allocating. Else net bytes (gross: touched bytes)
+// of each stack, and `[unattributed]` for what no stack explains. Stacks that are not positive are
+// left out. In a whole run no stack gives back more than it touched, so the total is attributed +
+// unattributed growth; in a window, what a stack gave back of memory touched before counts as
+// shrink.
 ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape, bool gross);
 
 }  // namespace memspy::recording

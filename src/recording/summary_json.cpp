@@ -11,6 +11,8 @@ using nlohmann::ordered_json;
 
 namespace {
 
+constexpr std::string_view kClockEngine = "clock";
+
 double microseconds(std::chrono::nanoseconds duration) {
   return std::chrono::duration<double, std::micro>(duration).count();
 }
@@ -36,10 +38,12 @@ ordered_json summary_json(const RunSummary& summary, std::string_view engine) {
   out["duration_seconds"] = to_seconds(summary.duration);
   out["samples"] = summary.samples;
   out["rejected"] = summary.rejected;
-  out["growth_bytes"] = summary.growth_bytes;
-  out["attributed_bytes"] = summary.attributed_bytes;
-  out["unattributed_bytes"] = summary.unattributed_bytes;
-  out["shrink_bytes"] = summary.shrink_bytes;
+  if (engine != kClockEngine) {  // which does not see growth
+    out["growth_bytes"] = summary.growth_bytes;
+    out["attributed_bytes"] = summary.attributed_bytes;
+    out["unattributed_bytes"] = summary.unattributed_bytes;
+    out["shrink_bytes"] = summary.shrink_bytes;
+  }
   out["stopped_seconds"] = to_seconds(summary.stopped);
   out["pause_us"] = {{"p50", microseconds(summary.pause_p50)},
                      {"p99", microseconds(summary.pause_p99)},

@@ -14,6 +14,29 @@ std::string escaped(char c) {
   return fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
 }
 
+// The code point of a character of three bytes, which utf8_length() has found to be one.
+unsigned of_three_bytes(std::string_view text, std::size_t at) {
+  const auto bits = [&](std::size_t i, unsigned mask) {
+    return static_cast<unsigned char>(text[at + i]) & mask;
+  };
+  return bits(0, 0x0fU) << 12U | bits(1, 0x3fU) << 6U | bits(2, 0x3fU);
+}
+
+// What a reader does not see, or sees at another place. web/src/format.ts has the same list.
+bool is_deceptive(unsigned point) {
+  return point == 0x061c || (point >= 0x200b && point <= 0x200f) ||
+         (point >= 0x2028 && point <= 0x202e) || (point >= 0x2060 && point <= 0x206f) ||
+         point == 0xfeff;
+}
+
+// 0: none, or one that is as it looks.
+unsigned deceptive_at(std::string_view text, std::size_t at, std::size_t length) {
+  unsigned point = 0;
+  if (length == 3) point = of_three_bytes(text, at);
+  if (text.substr(at, length) == "\xd8\x9c") point = 0x061c;
+  return is_deceptive(point) ? point : 0;
+}
+
 }  // namespace
 
 std::size_t utf8_length(std::string_view text, std::size_t at) {
@@ -57,6 +80,9 @@ std::string escape_text(std::string_view text, std::string_view also) {
     } else if (high_control) {
       out += escaped(c) + escaped(text[at + 1]);
       at += 2;
+    } else if (const unsigned point = deceptive_at(text, at, length); point != 0) {
+      out += fmt::format("\\u{:04x}", point);
+      at += length;
     } else {
       out.append(text.substr(at, length));
       at += length;

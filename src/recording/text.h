@@ -7,9 +7,10 @@
 
 namespace memspy::recording {
 
-// Control characters and bytes that are not UTF-8 become \n, \t or \xNN, so that a name stays on
-// its line and cannot drive a terminal. So do the characters of `also` (ASCII): with ";\\" the
-// result can be turned back.
+// Control characters, bytes that are not UTF-8, and the characters of `also` (ASCII) become \n, \t
+// or \xNN, so that a name stays on its line and cannot drive a terminal; with ";\\" the result can
+// be turned back. Characters that turn the direction of text, or show nothing, become \uXXXX: a
+// name would look like another one.
 std::string escape_text(std::string_view text, std::string_view also = {});
 
 // The length of the UTF-8 character at `at`; 0 when the bytes there are none.

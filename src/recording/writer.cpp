@@ -46,7 +46,8 @@ Result<Unit> claim_new_file(const std::string& path) {
 struct Writer::Impl {
   std::string path;
   Database db;
-  Statement tick, process, thread, file, frame, stack, point, growth, unattributed, live, gap;
+  Statement tick, process, thread, file, frame, stack, point, growth, unattributed, live,
+      allocation, gap;
   Statement module, address;
   std::int64_t current_tick = 1;  // the one that the next on_tick_end closes
   bool in_transaction = false;
@@ -138,12 +139,16 @@ Result<Unit> Writer::Impl::prepare_statements() {
   unattributed =
       db.prepare("INSERT INTO unattributed(tick, time_ns, process, bytes) VALUES(?,?,?,?)");
   live = db.prepare(
-      "INSERT INTO live(tick, time_ns, process, thread, stack, bytes, standard_error_bytes, blocks, "
+      "INSERT INTO live(tick, time_ns, process, thread, stack, bytes, standard_error_bytes, "
+      "blocks, "
       "survived_ns) VALUES(?,?,?,?,?,?,?,?,?)");
+  allocation = db.prepare(
+      "INSERT INTO allocation(tick, time_ns, process, thread, stack, cpu_ns, samples) "
+      "VALUES(?,?,?,?,?,?,?)");
   gap = db.prepare(
       "INSERT INTO gaps(tick, time_ns, duration_ns, process, reason, samples) VALUES(?,?,?,?,?,?)");
   for (const Statement* s : {&tick, &process, &thread, &file, &frame, &module, &address, &stack,
-                             &point, &growth, &unattributed, &live, &gap}) {
+                             &point, &growth, &unattributed, &live, &allocation, &gap}) {
     if (!s->valid())
       return make_error(Errc::kInternal,
                         "the schema and its statements differ: " + db.last_message());
@@ -336,6 +341,15 @@ Result<Unit> Writer::on_live(const LiveRecord& record) {
   s.bind(5, std::int64_t{record.stack.value}).bind(6, as_sql(record.bytes));
   s.bind(7, as_sql(record.standard_error_bytes)).bind(8, std::int64_t{record.blocks});
   s.bind(9, std::int64_t{record.survived.count()});
+  return impl_->run(s);
+}
+
+Result<Unit> Writer::on_allocation(const AllocationRecord& record) {
+  auto& s = impl_->allocation;
+  s.bind(1, impl_->current_tick).bind(2, std::int64_t{record.time.count()});
+  s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
+  s.bind(5, std::int64_t{record.stack.value}).bind(6, std::int64_t{record.cpu_time.count()});
+  s.bind(7, std::int64_t{record.samples});
   return impl_->run(s);
 }
 

@@ -23,6 +23,7 @@ const ShapedFrame* innermost_python(const ShapedProfile& shaped, const ShapedSta
 const ShapedFrame* innermost_of_program(const ShapedProfile& shaped, const ShapedStack& stack) {
   for (auto it = stack.frames.rbegin(); it != stack.frames.rend(); ++it) {
     const ShapedFrame& frame = shaped.frames[*it];
+    if (frame.kind == FrameKind::kMarker && frame.function == kCallersUnknown) return nullptr;
     if (frame.kind == FrameKind::kPython && !is_library_file(frame.file)) return &frame;
   }
   return nullptr;
@@ -48,7 +49,7 @@ std::optional<Caller> find_caller(const ShapedProfile& shaped, const Group& func
         charged->file != function.file)
       continue;
     if (const ShapedFrame* caller = innermost_of_program(shaped, stack))
-      bytes_of[caller->text] += stack.bytes;
+      bytes_of[caller->text] += stack.amount;
   }
   const auto top = std::max_element(bytes_of.begin(), bytes_of.end(),
                                     [](auto& a, auto& b) { return a.second < b.second; });

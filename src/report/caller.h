@@ -19,7 +19,7 @@ struct Caller {
   std::uint64_t bytes = 0;  // of the function's own growth
 };
 
-// Of the stacks that are charged to `function`, a row of group_growth by function: the innermost
+// Of the stacks that are charged to `function`, a row of group_stacks by function: the innermost
 // line outside of libraries that most of the growth came through. nullopt: the function is no
 // library's, or nobody but libraries called it.
 std::optional<Caller> find_caller(const recording::ShapedProfile& shaped, const Group& function);

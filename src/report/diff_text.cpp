@@ -5,164 +5,135 @@
 
 #include "base/byte_units.h"
 #include "base/duration.h"
-#include "recording/summary_json.h"
 #include "recording/text.h"
-#include "report/diff.h"
+#include "report/cells.h"
+#include "report/diff_parts.h"
 #include "report/text_table.h"
 
 namespace memspy::report {
-namespace {
 
-using nlohmann::ordered_json;
-
-constexpr double kWorthAWord = 64 << 10;  // bytes per minute
-
-std::string letter(std::size_t recording) {
-  return recording < 26 ? std::string(1, static_cast<char>('A' + recording))
-                        : fmt::format("#{}", recording + 1);
+const DiffRow* most_changed(const Diff& diff, bool up) {
+  for (const auto& row : diff.rows)
+    if (row.clear && (row.delta_rate > 0) == up) return &row;
+  return nullptr;
 }
 
-std::string rate(double bytes_per_minute) {
-  return format_bytes(static_cast<std::uint64_t>(std::abs(bytes_per_minute))) + "/min";
-}
-
-std::string signed_rate(double bytes_per_minute) {
-  return format_signed_bytes(static_cast<std::int64_t>(bytes_per_minute)) + "/min";
-}
-
-std::vector<const DiffRow*> grew_in_every(const Diff& diff) {
+std::vector<const DiffRow*> rows_in_every(const Diff& diff) {
   std::vector<const DiffRow*> rows;
   for (const auto& row : diff.rows) {
-    if (row.grew_in_every) rows.push_back(&row);
+    if (row.in_every) rows.push_back(&row);
   }
   const auto least = [](const DiffRow* row) {
-    double rate = row->cells.front().bytes_per_minute;
-    for (const auto& cell : row->cells) rate = std::min(rate, cell.bytes_per_minute);
+    double rate = row->cells.front().rate;
+    for (const auto& cell : row->cells) rate = std::min(rate, cell.rate);
     return rate;
   };
   std::stable_sort(rows.begin(), rows.end(), [&](auto* a, auto* b) { return least(a) > least(b); });
   return rows;
 }
 
-ordered_json recording_json(const Diff::Recording& recording) {
-  const auto& f = recording.figures;
-  return {{"name", recording.name},
-          {"title", recording.title},
-          {"loss", recording.loss},
-          {"duration_seconds", to_seconds(f.duration)},
-          {"growth_bytes", f.growth_bytes},
-          {"attributed_bytes", f.attributed_bytes},
-          {"unattributed_bytes", f.unattributed_bytes},
-          {"shrink_bytes", f.shrink_bytes},
-          {"growth_bytes_per_minute",
-           f.minutes() > 0 ? static_cast<double>(f.growth_bytes) / f.minutes() : 0}};
+namespace {
+
+// "growth 86.0 MiB", "allocating 138.5 ms, 10 % of 1.3 s of CPU time in user mode".
+std::string whole_text(const RunFigures& f) {
+  if (f.measure == recording::Measure::kBytes) return "growth " + format_bytes(f.growth_bytes);
+  return fmt::format(
+      "allocating {}, {} of {} of CPU time in user mode", format_duration(f.allocating),
+      percent(to_seconds(f.allocating), to_seconds(f.user_cpu)), format_duration(f.user_cpu));
 }
 
-ordered_json row_json(const DiffRow& row) {
-  auto cells = ordered_json::array();
-  for (const auto& cell : row.cells) {
-    cells.push_back({{"own_bytes", cell.own_bytes},
-                     {"cumulative_bytes", cell.cumulative_bytes},
-                     {"bytes_per_minute", cell.bytes_per_minute}});
+std::string growth_verdict(const Diff& diff) {
+  const DiffRow* worse = most_changed(diff, /*up=*/true);
+  const DiffRow* better = most_changed(diff, /*up=*/false);
+  const auto rate = [&](const DiffCell& cell) { return rate_text(diff.measure, cell.rate); };
+  const std::string last = letter(diff.recordings.size() - 1);
+  std::string text = "nothing grows faster in " + last;
+  if (worse != nullptr)
+    text =
+        fmt::format("{} grows faster in {}: {}, from {} to {}", recording::escape_text(worse->name),
+                    last, signed_rate_text(diff.measure, worse->delta_rate),
+                    rate(worse->cells.front()), rate(worse->cells.back()));
+  if (better != nullptr)
+    text += fmt::format("; {} grows slower: {}", recording::escape_text(better->name),
+                        signed_rate_text(diff.measure, better->delta_rate));
+  const auto steady = rows_in_every(diff);
+  if (!steady.empty())
+    text += fmt::format("; {} grew in every recording, {} fastest", steady.size(),
+                        recording::escape_text(steady.front()->name));
+  return text;
+}
+
+// Of mode alloc the column is only told apart from the change where there are more than two.
+bool shows_in_every(const Diff& diff) {
+  return diff.measure == recording::Measure::kBytes || diff.recordings.size() > 2;
+}
+
+TextTable table_of(const Diff& diff) {
+  std::vector<TextTable::Column> columns;
+  for (std::size_t i = 0; i < diff.recordings.size(); ++i) {
+    columns.push_back({letter(i)});
+    columns.push_back({letter(i) + " rate"});
   }
-  return {{"name", row.name},
-          {"function", row.function},
-          {"file", row.file},
-          {"line", row.line},
-          {"delta_bytes", row.delta_bytes},
-          {"delta_bytes_per_minute", row.delta_bytes_per_minute},
-          {"grew_in_every", row.grew_in_every},
-          {"recordings", std::move(cells)}};
+  columns.push_back({"change"});
+  columns.push_back({"change of rate"});
+  if (shows_in_every(diff))
+    columns.push_back({diff.measure == recording::Measure::kBytes ? "in all" : "each more"});
+  columns.push_back({std::string(group_name(diff.by)), Align::kLeft});
+  return TextTable(std::move(columns));
+}
+
+std::vector<std::string> cells_of(const DiffRow& row, const Diff& diff) {
+  std::vector<std::string> cells;
+  for (const auto& cell : row.cells) {
+    cells.push_back(recording::format_amount(diff.measure, cell.own));
+    cells.push_back(rate_text(diff.measure, cell.rate));
+  }
+  cells.push_back(recording::format_signed_amount(diff.measure, row.delta));
+  cells.push_back(signed_rate_text(diff.measure, row.delta_rate));
+  if (shows_in_every(diff)) cells.emplace_back(row.in_every ? "yes" : "");
+  cells.push_back(recording::escape_text(row.name));
+  return cells;
 }
 
 }  // namespace
 
 std::string diff_verdict(const Diff& diff) {
-  const DiffRow* worse = nullptr;
-  const DiffRow* better = nullptr;
-  for (const auto& row : diff.rows) {
-    if (worse == nullptr && row.delta_bytes_per_minute >= kWorthAWord) worse = &row;
-    if (better == nullptr && row.delta_bytes_per_minute <= -kWorthAWord) better = &row;
-  }
-  std::string text;
-  if (worse != nullptr) {
-    text = fmt::format(
-        "{} grows faster in {}: {}, from {} to {}", recording::escape_text(worse->name),
-        letter(diff.recordings.size() - 1), signed_rate(worse->delta_bytes_per_minute),
-        rate(worse->cells.front().bytes_per_minute), rate(worse->cells.back().bytes_per_minute));
-  } else {
-    text = "nothing grows faster in " + letter(diff.recordings.size() - 1);
-  }
-  if (better != nullptr) {
-    text += fmt::format("; {} grows slower: {}", recording::escape_text(better->name),
-                        signed_rate(better->delta_bytes_per_minute));
-  }
-  const auto steady = grew_in_every(diff);
-  if (!steady.empty()) {
-    text += fmt::format("; {} grew in every recording, {} fastest", steady.size(),
-                        recording::escape_text(steady.front()->name));
-  }
-  return text;
+  return diff.measure == recording::Measure::kBytes ? growth_verdict(diff)
+                                                    : time_diff_verdict(diff);
+}
+
+std::string diff_advice(const Diff& diff) {
+  return diff.measure == recording::Measure::kBytes ? "" : time_diff_advice(diff);
 }
 
 std::string diff_text(const Diff& diff, const Style& style, std::size_t limit) {
+  const bool time = diff.measure == recording::Measure::kMicroseconds;
   std::string text;
   for (const auto& recording : diff.recordings) {
     if (!recording.loss.empty()) {
       text += warning(style, fmt::format("{}: {}", recording.name, recording.loss)) + "\n";
     }
   }
-  std::vector<TextTable::Column> columns;
   for (std::size_t i = 0; i < diff.recordings.size(); ++i) {
     const auto& recording = diff.recordings[i];
-    const auto& f = recording.figures;
-    text += fmt::format("{} {}: {}, growth {}\n", letter(i), recording.name, recording.title,
-                        format_bytes(f.growth_bytes));
-    columns.push_back({letter(i)});
-    columns.push_back({letter(i) + " rate"});
+    text += fmt::format("{} {}: {}, {}\n", letter(i), recording.name, recording.title,
+                        whole_text(recording.figures));
   }
   text += bold(style, diff_verdict(diff)) + "\n\n";
-  columns.push_back({"change"});
-  columns.push_back({"change of rate"});
-  columns.push_back({"in all"});
-  columns.push_back({std::string(group_name(diff.by)), Align::kLeft});
-  TextTable table(std::move(columns));
+  TextTable table = table_of(diff);
   std::size_t shown = 0;
   for (const auto& row : diff.rows) {
     if (limit != 0 && shown >= limit) break;
     ++shown;
-    std::vector<std::string> cells;
-    for (const auto& cell : row.cells) {
-      cells.push_back(format_bytes(cell.own_bytes));
-      cells.push_back(rate(cell.bytes_per_minute));
-    }
-    cells.push_back(format_signed_bytes(row.delta_bytes));
-    cells.push_back(signed_rate(row.delta_bytes_per_minute));
-    cells.emplace_back(row.grew_in_every ? "yes" : "");
-    cells.push_back(recording::escape_text(row.name));
-    table.add(std::move(cells));
+    table.add(cells_of(row, diff));
   }
-  text += table.empty() ? "nothing grew in any of them\n" : table.render(style);
+  const char* nothing =
+      time ? "nothing was allocated in any of them\n" : "nothing grew in any of them\n";
+  text += table.empty() ? nothing : table.render(style);
   if (shown < diff.rows.size())
     text += dim(style, fmt::format("and {} more", diff.rows.size() - shown)) + "\n";
+  if (time) text += "\n" + diff_advice(diff) + "\n";
   return text;
-}
-
-std::string diff_json(const Diff& diff) {
-  ordered_json document;
-  document["schema"] = "memspy.diff/1";
-  document["by"] = group_name(diff.by);
-  document["verdict"] = diff_verdict(diff);
-  auto recordings = ordered_json::array();
-  for (const auto& recording : diff.recordings) recordings.push_back(recording_json(recording));
-  document["recordings"] = std::move(recordings);
-  auto every = ordered_json::array();
-  for (const auto* row : grew_in_every(diff)) every.push_back(row->name);
-  document["grew_in_every"] = std::move(every);
-  auto rows = ordered_json::array();
-  for (const auto& row : diff.rows) rows.push_back(row_json(row));
-  document["rows"] = std::move(rows);
-  return recording::json_text(document);
 }
 
 }  // namespace memspy::report

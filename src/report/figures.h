@@ -1,6 +1,7 @@
 // The numbers of a run, or of a window of it, and the two sentences that every run ends with.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "recording/profile.h"
@@ -15,6 +16,13 @@ struct RunFigures {
   std::uint64_t lost_samples = 0;                                // rejected, and those of the gaps
   std::chrono::nanoseconds gap_time{};                           // with no data
   std::chrono::nanoseconds stopped{}, pause_p99{}, pause_max{};  // of the whole run
+
+  // Mode alloc, which tells nothing of growth: CPU time in user mode, and of that in allocators.
+  recording::Measure measure = recording::Measure::kBytes;
+  std::chrono::nanoseconds user_cpu{}, allocating{};
+  std::chrono::nanoseconds cpu{};             // in the kernel too; 0: not known, as of a window
+  std::uint64_t ticks = 0;                    // of the clock
+  std::optional<std::uint64_t> unclassified;  // of those; not known of a window
 
   std::int64_t rss_change() const {
     return static_cast<std::int64_t>(growth_bytes) - static_cast<std::int64_t>(shrink_bytes);

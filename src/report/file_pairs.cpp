@@ -5,12 +5,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/path.h"
+
 namespace memspy::report {
 namespace {
-
-std::string_view base_name(std::string_view path) {
-  return path.substr(path.rfind('/') + 1);  // all of it where there is no folder
-}
 
 // How many components from the end on are the same.
 std::size_t common_folders(std::string_view a, std::string_view b) {

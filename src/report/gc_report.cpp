@@ -23,7 +23,7 @@ using snapshot::GcSummary;
 using snapshot::Look;
 using snapshot::Snapshot;
 
-constexpr double kWorthAWord = 0.01;  // of the heap: garbage that is worth a collection
+constexpr double kGarbageWorthAWord = 0.01;  // of the heap: garbage that is worth a collection
 
 std::string generations(const GcSummary& gc, const Style& style) {
   TextTable table({{"generation"},
@@ -77,7 +77,7 @@ std::string gc_verdict(const Look& look, const GarbageTotals& garbage) {
   std::size_t kept = 0;
   for (const GcSummary& g : gc) kept += g.garbage_list.size();
   const auto all = static_cast<double>(heap_bytes(look.snapshot->graph));
-  const bool much = static_cast<double>(garbage.bytes) > kWorthAWord * all;
+  const bool much = static_cast<double>(garbage.bytes) > kGarbageWorthAWord * all;
   std::string text;
   if (off) text += "the collector is off: cycles stay until gc.collect() is called; ";
   if (kept > 0)

@@ -33,7 +33,7 @@ Group describe_group(const recording::ShapedFrame& frame, GroupBy by) {
   return group;
 }
 
-// The place in the stack that its bytes are charged to.
+// The place in the stack that it is charged to.
 std::size_t charged(const recording::ShapedProfile& shaped, const recording::ShapedStack& stack,
                     ChargeTo charge) {
   const std::size_t last = stack.frames.size() - 1;
@@ -65,9 +65,10 @@ std::optional<GroupBy> find_group(std::string_view name) {
   return std::nullopt;
 }
 
-Groups group_growth(const recording::ShapedProfile& shaped, GroupBy by, ChargeTo charge) {
+Groups group_stacks(const recording::ShapedProfile& shaped, GroupBy by, ChargeTo charge) {
   Groups out;
-  out.total_bytes = shaped.total_bytes;
+  out.total = shaped.total;
+  out.measure = shaped.measure;
   std::vector<std::size_t> group_of;  // by frame
   std::unordered_map<std::string, std::size_t> index;
   for (const auto& frame : shaped.frames) {
@@ -80,19 +81,18 @@ Groups group_growth(const recording::ShapedProfile& shaped, GroupBy by, ChargeTo
   for (std::size_t i = 0; i < shaped.stacks.size(); ++i) {
     const auto& stack = shaped.stacks[i];
     auto& own = out.rows[group_of[stack.frames[charged(shaped, stack, charge)]]];
-    own.own_bytes += stack.bytes;
+    own.own += stack.amount;
     own.samples += stack.samples;
     for (const auto frame : stack.frames) {
       const std::size_t group = group_of[frame];
-      if (counted[group] != i + 1)
-        out.rows[group].cumulative_bytes += stack.bytes;  // once if recursive
+      if (counted[group] != i + 1) out.rows[group].cumulative += stack.amount;  // once if recursive
       counted[group] = i + 1;
     }
   }
-  std::erase_if(out.rows, [](const Group& g) { return g.cumulative_bytes == 0; });
+  std::erase_if(out.rows, [](const Group& g) { return g.cumulative == 0; });
   std::sort(out.rows.begin(), out.rows.end(), [](const Group& a, const Group& b) {
-    return std::tie(b.own_bytes, b.cumulative_bytes, a.name, a.key) <
-           std::tie(a.own_bytes, a.cumulative_bytes, b.name, b.key);
+    return std::tie(b.own, b.cumulative, a.name, a.key) <
+           std::tie(a.own, a.cumulative, b.name, b.key);
   });
   return out;
 }

@@ -1,5 +1,5 @@
-// Growth by function, line or file: own bytes (charged to the innermost frame) and cumulative bytes
-// (every stack that passes through).
+// A profile by function, line or file: what is its own (charged to the innermost frame) and what is
+// cumulative (every stack that passes through). Bytes, or the microseconds of mode alloc.
 #pragma once
 
 #include <cstdint>
@@ -28,17 +28,18 @@ struct Group {
   std::string function;   // "" by file
   std::string file;       // full; "" for markers
   std::int32_t line = 0;  // by line only
-  std::uint64_t own_bytes = 0;
-  std::uint64_t cumulative_bytes = 0;
-  std::uint64_t samples = 0;  // of the own bytes
+  std::uint64_t own = 0;
+  std::uint64_t cumulative = 0;
+  std::uint64_t samples = 0;  // of its own
 };
 
 struct Groups {
-  std::vector<Group> rows;  // own bytes, then cumulative bytes falling, then name
-  std::uint64_t total_bytes = 0;
+  std::vector<Group> rows;  // own, then cumulative falling, then name
+  std::uint64_t total = 0;
+  recording::Measure measure = recording::Measure::kBytes;
 };
 
-Groups group_growth(const recording::ShapedProfile& shaped, GroupBy by,
+Groups group_stacks(const recording::ShapedProfile& shaped, GroupBy by,
                     ChargeTo charge = ChargeTo::kInnermost);
 
 }  // namespace memspy::report

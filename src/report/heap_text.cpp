@@ -8,6 +8,7 @@
 #include "base/digits.h"
 #include "base/duration.h"
 #include "recording/text.h"
+#include "report/cells.h"
 #include "report/text_table.h"
 #include "report/why.h"
 #include "snapshot/paths.h"
@@ -17,12 +18,6 @@ namespace {
 
 using snapshot::Header;
 using snapshot::Look;
-
-// Whole percents, as heapy prints them: a table has many.
-std::string share(std::uint64_t part, std::uint64_t whole) {
-  if (whole == 0) return "0";
-  return fmt::format("{:.0f}", 100 * static_cast<double>(part) / static_cast<double>(whole));
-}
 
 std::string head_line(const Look& look, const HeapCensus& census) {
   const Header& header = look.snapshot->header;
@@ -60,10 +55,11 @@ std::string partition(const HeapCensus& census, const HeapReportOptions& options
       continue;
     }
     cumulative += row.bytes;
-    table.add({std::to_string(i), grouped_digits(row.count), share(row.count, census.objects),
-               grouped_digits(row.bytes), share(row.bytes, census.bytes),
-               grouped_digits(cumulative), share(cumulative, census.bytes),
-               format_bytes(row.retained), recording::escape_text(row.name)});
+    table.add({std::to_string(i), grouped_digits(row.count),
+               whole_percent(row.count, census.objects), grouped_digits(row.bytes),
+               whole_percent(row.bytes, census.bytes), grouped_digits(cumulative),
+               whole_percent(cumulative, census.bytes), format_bytes(row.retained),
+               recording::escape_text(row.name)});
   }
   std::string text = table.render(options.style);
   if (shown < census.rows.size())
@@ -80,7 +76,7 @@ std::string ledger(const snapshot::Snapshot& snapshot, const Style& style) {
   TextTable table({{"resident"}, {"%"}, {"what it is", Align::kLeft}});
   for (const auto& row : snapshot.ledger) total += row.bytes;
   for (const auto& row : snapshot.ledger)
-    table.add({format_bytes(row.bytes), share(row.bytes, total),
+    table.add({format_bytes(row.bytes), whole_percent(row.bytes, total),
                recording::escape_text(row.note.empty() ? row.row : row.row + ": " + row.note)});
   return fmt::format("Every byte of RSS, {}:\n", format_bytes(total)) + table.render(style) + "\n";
 }
@@ -91,6 +87,29 @@ std::string garbage_line(const Look& look) {
   return fmt::format(
       "{} of these objects ({}) are garbage that gc.collect() would free: memspy gc\n",
       grouped_digits(garbage.count), format_bytes(garbage.bytes));
+}
+
+// Counters of a file are what the file says.
+std::uint64_t whole(double counter) {
+  constexpr double kMost = 9e15;
+  return counter >= 0 && counter < kMost ? static_cast<std::uint64_t>(counter) : 0;
+}
+
+// Pools tell of every block, whoever holds it. Where the allocator is another one, an object is
+// found by being on a list or by being referred to.
+std::string found_without_pools(const Header& header) {
+  double pools = -1, lists = 0, edges = 0;
+  for (const auto& [name, value] : header.counters) {
+    if (name == "from_pools") pools = value;
+    if (name == "from_lists") lists = value;
+    if (name == "from_edges") edges = value;
+  }
+  if (pools != 0 || lists == 0) return "";
+  return fmt::format(
+      "no pymalloc in this process (PYTHONMALLOC?): {} objects were found on the collector's lists "
+      "and "
+      "{} by references; one that only native code holds may be missing\n",
+      grouped_digits(whole(lists)), grouped_digits(whole(edges)));
 }
 
 }  // namespace
@@ -125,12 +144,17 @@ std::uint64_t unexplained_bytes(const snapshot::Snapshot& snapshot) {
   return sum;
 }
 
+std::string moved_threads_text(const Header& header) {
+  if (header.moved_threads == 0) return "";
+  return fmt::format(
+      "{} ran while memory was copied: what {} changed meanwhile may be torn\n",
+      header.moved_threads == 1 ? "a thread" : fmt::format("{} threads", header.moved_threads),
+      header.moved_threads == 1 ? "it" : "they");
+}
+
 std::string heap_caveats(const Header& header) {
-  std::string text;
-  if (header.moved_threads > 0)
-    text += fmt::format(
-        "{} threads ran while memory was copied: what they changed meanwhile may be torn\n",
-        header.moved_threads);
+  std::string text = found_without_pools(header);
+  text += moved_threads_text(header);
   if (header.rejected > 0)
     text += fmt::format("{} objects ({}) contradicted themselves and were left out\n",
                         grouped_digits(header.rejected), format_bytes(header.rejected_bytes));

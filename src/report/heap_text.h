@@ -32,6 +32,8 @@ std::string object_table(const snapshot::Look& look, std::span<const NodeIndex> 
 
 // What makes the figures less than exact, a line each: threads that ran during the copy, objects
 // that contradicted themselves. "" for a still and sound picture.
+// "" where the copy is of one moment.
+std::string moved_threads_text(const snapshot::Header& header);
 std::string heap_caveats(const snapshot::Header& header);
 
 // Of the ledger; 0 when there is none.

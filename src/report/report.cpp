@@ -20,17 +20,16 @@ using recording::Profile;
 
 constexpr std::size_t kSparklineWidth = 40;
 
-double share(std::uint64_t part, std::uint64_t whole) {
+double fraction(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
 Groups sorted_groups(const Profile& profile, const ReportOptions& options) {
   Groups groups =
-      group_growth(recording::shape_stacks(profile, options.shape, options.gross), options.by);
+      group_stacks(recording::shape_stacks(profile, options.shape, options.gross), options.by);
   if (options.sort == SortBy::kCumulative) {
-    std::stable_sort(groups.rows.begin(), groups.rows.end(), [](const Group& a, const Group& b) {
-      return a.cumulative_bytes > b.cumulative_bytes;
-    });
+    std::stable_sort(groups.rows.begin(), groups.rows.end(),
+                     [](const Group& a, const Group& b) { return a.cumulative > b.cumulative; });
   }
   if (options.sort == SortBy::kName) {
     std::stable_sort(groups.rows.begin(), groups.rows.end(),
@@ -74,16 +73,45 @@ std::string csv_cell(const std::string& text) {
   return quoted + "\"";
 }
 
-ordered_json group_json(const Group& group, std::uint64_t total) {
+ordered_json group_json(const Group& group, const Groups& all) {
+  const std::string unit = recording::unit_name(all.measure);
   return {{"name", group.name},
           {"function", group.function},
           {"file", group.file},
           {"line", group.line},
-          {"own_bytes", group.own_bytes},
-          {"own_share", share(group.own_bytes, total)},
-          {"cumulative_bytes", group.cumulative_bytes},
-          {"cumulative_share", share(group.cumulative_bytes, total)},
+          {"own_" + unit, group.own},
+          {"own_share", fraction(group.own, all.total)},
+          {"cumulative_" + unit, group.cumulative},
+          {"cumulative_share", fraction(group.cumulative, all.total)},
           {"samples", group.samples}};
+}
+
+void add_growth(ordered_json& document, const RunFigures& f) {
+  document["growth_bytes"] = f.growth_bytes;
+  document["attributed_bytes"] = f.attributed_bytes;
+  document["unattributed_bytes"] = f.unattributed_bytes;
+  document["shrink_bytes"] = f.shrink_bytes;
+}
+
+void add_clock(ordered_json& document, const RunFigures& f) {
+  const auto microseconds = [](std::chrono::nanoseconds time) { return time.count() / 1000; };
+  document["clock_ticks"] = f.ticks;
+  document["unclassified_ticks"] = f.unclassified ? ordered_json(*f.unclassified) : ordered_json();
+  document["user_cpu_microseconds"] = microseconds(f.user_cpu);
+  document["allocating_microseconds"] = microseconds(f.allocating);
+  document["allocating_share"] =
+      fraction(static_cast<std::uint64_t>(std::max<std::int64_t>(f.allocating.count(), 0)),
+               static_cast<std::uint64_t>(std::max<std::int64_t>(f.user_cpu.count(), 0)));
+}
+
+const char* mode_text(const std::string& mode) {
+  if (mode == "live") return "mode live (the Python heap), ";
+  return mode == "alloc" ? "mode alloc (time spent allocating), " : "";
+}
+
+const char* amount_heading(const Groups& groups, bool gross) {
+  if (groups.measure == recording::Measure::kMicroseconds) return "allocating";
+  return gross ? "touched" : "growth";
 }
 
 }  // namespace
@@ -99,10 +127,8 @@ std::string run_title(const Profile& profile) {
     who += fmt::format(" and {} more process{}", more - 1, more > 2 ? "es" : "");
   }
   return fmt::format(
-      "{}, {}engine {}{}, {} from {}", who,
-      profile.header.mode == "live" ? "mode live (the Python heap), " : "",
-      escape_text(profile.header.engine),
-      profile.header.engine == "poll" ? " (approximate)" : "",
+      "{}, {}engine {}{}, {} from {}", who, mode_text(profile.header.mode),
+      escape_text(profile.header.engine), profile.header.engine == "poll" ? " (approximate)" : "",
       format_duration(run_figures(profile).duration),
       recording::utc_time(profile.header.wall_start +
                           profile.window.from.value_or(std::chrono::nanoseconds(0))));
@@ -123,32 +149,34 @@ std::string report_foot(const Profile& profile, const ReportOptions& options) {
 
 std::string report_table(const Profile& profile, const ReportOptions& options) {
   const Groups groups = sorted_groups(profile, options);
-  const char* bytes = options.gross ? "touched" : "growth";
-  TextTable table({{bytes},
+  TextTable table({{amount_heading(groups, options.gross)},
                    {"%"},
                    {"cumulative"},
                    {"%"},
                    {"samples"},
                    {std::string(group_name(options.by)), Align::kLeft}});
   std::size_t shown = 0;
-  std::uint64_t hidden_bytes = 0;
+  std::uint64_t hidden = 0;
   for (const auto& row : groups.rows) {
     if (options.limit != 0 && shown >= options.limit) {
-      hidden_bytes += row.own_bytes;
+      hidden += row.own;
       continue;
     }
     ++shown;
-    const auto total = static_cast<double>(groups.total_bytes);
-    table.add({format_bytes(row.own_bytes), percent(static_cast<double>(row.own_bytes), total),
-               format_bytes(row.cumulative_bytes),
-               percent(static_cast<double>(row.cumulative_bytes), total),
-               std::to_string(row.samples), escape_text(row.name)});
+    const auto total = static_cast<double>(groups.total);
+    table.add({recording::format_amount(groups.measure, row.own),
+               percent(static_cast<double>(row.own), total),
+               recording::format_amount(groups.measure, row.cumulative),
+               percent(static_cast<double>(row.cumulative), total), std::to_string(row.samples),
+               escape_text(row.name)});
   }
   std::string text = report_head(profile, options);
-  text += table.empty() ? "nothing grew\n" : table.render(options.style);
+  const bool time = groups.measure == recording::Measure::kMicroseconds;
+  text += table.empty() ? (time ? "nothing was allocated\n" : "nothing grew\n")
+                        : table.render(options.style);
   if (shown < groups.rows.size()) {
     text += dim(options.style, fmt::format("and {} more with {}", groups.rows.size() - shown,
-                                           format_bytes(hidden_bytes))) +
+                                           recording::format_amount(groups.measure, hidden))) +
             "\n";
   }
   return text + report_foot(profile, options);
@@ -158,13 +186,15 @@ std::string report_csv(const Profile& profile, const ReportOptions& options) {
   const Groups groups = sorted_groups(profile, options);
   std::string text = "# memspy report: " + run_title(profile) + "\n";
   if (const std::string loss = loss_line(profile); !loss.empty()) text += "# " + loss + "\n";
-  text += "function,file,line,own_bytes,own_percent,cumulative_bytes,cumulative_percent,samples\n";
+  const char* unit = recording::unit_name(groups.measure);
+  text += fmt::format(
+      "function,file,line,own_{0},own_percent,cumulative_{0},cumulative_percent,samples\n", unit);
   for (const auto& row : groups.rows) {
     text +=
         fmt::format("{},{},{},{},{:.3f},{},{:.3f},{}\n", csv_cell(row.function), csv_cell(row.file),
-                    row.line == 0 ? std::string() : std::to_string(row.line), row.own_bytes,
-                    100 * share(row.own_bytes, groups.total_bytes), row.cumulative_bytes,
-                    100 * share(row.cumulative_bytes, groups.total_bytes), row.samples);
+                    row.line == 0 ? std::string() : std::to_string(row.line), row.own,
+                    100 * fraction(row.own, groups.total), row.cumulative,
+                    100 * fraction(row.cumulative, groups.total), row.samples);
   }
   return text;
 }
@@ -180,18 +210,15 @@ std::string report_json(const Profile& profile, const ReportOptions& options) {
   document["duration_seconds"] = to_seconds(f.duration);
   document["samples"] = f.samples;
   document["rejected"] = f.rejected;
-  document["growth_bytes"] = f.growth_bytes;
-  document["attributed_bytes"] = f.attributed_bytes;
-  document["unattributed_bytes"] = f.unattributed_bytes;
-  document["shrink_bytes"] = f.shrink_bytes;
+  groups.measure == recording::Measure::kBytes ? add_growth(document, f) : add_clock(document, f);
   document["rss_bytes"] = {
       {"start", f.rss_start_bytes}, {"end", f.rss_end_bytes}, {"peak", f.rss_peak_bytes}};
   document["verdict"] = verdict(profile, options.shape);
   document["evidence"] = evidence_line(f);
   document["loss"] = loss_line(profile);
-  document["total_bytes"] = groups.total_bytes;
+  document[std::string("total_") + recording::unit_name(groups.measure)] = groups.total;
   auto rows = ordered_json::array();
-  for (const auto& row : groups.rows) rows.push_back(group_json(row, groups.total_bytes));
+  for (const auto& row : groups.rows) rows.push_back(group_json(row, groups));
   document["rows"] = std::move(rows);
   return recording::json_text(document);
 }

@@ -26,7 +26,8 @@ struct ReportOptions {
 std::string report_table(const recording::Profile& profile, const ReportOptions& options);
 // The same with the call tree in place of the table.
 std::string report_tree(const recording::Profile& profile, const ReportOptions& options);
-// All rows: function,file,line,own_bytes,own_percent,cumulative_bytes,cumulative_percent,samples.
+// All rows: function,file,line,own_bytes,own_percent,cumulative_bytes,cumulative_percent,samples;
+// in mode alloc own_microseconds and cumulative_microseconds.
 std::string report_csv(const recording::Profile& profile, const ReportOptions& options);
 // Schema "memspy.report/1".
 std::string report_json(const recording::Profile& profile, const ReportOptions& options);

@@ -9,6 +9,7 @@
 #include "base/digits.h"
 #include "recording/summary_json.h"
 #include "recording/text.h"
+#include "report/cells.h"
 #include "report/heap_text.h"
 #include "report/text_table.h"
 
@@ -20,20 +21,6 @@ using recording::escape_text;
 using snapshot::GrowthRow;
 using snapshot::Look;
 using snapshot::SnapshotDiff;
-
-std::string letter(std::size_t index) {
-  return index < 26 ? std::string(1, static_cast<char>('A' + index))
-                    : fmt::format("#{}", index + 1);
-}
-
-std::string signed_count(std::int64_t count) {
-  const std::string digits = grouped_digits(static_cast<std::uint64_t>(std::abs(count)));
-  return count == 0 ? "0" : (count < 0 ? "-" : "+") + digits;
-}
-
-std::string rate(double bytes_per_minute) {
-  return format_signed_bytes(std::llround(bytes_per_minute)) + "/min";
-}
 
 std::string growth_table(const std::vector<GrowthRow>& rows, std::size_t looks,
                          const SnapshotDiffOptions& options, bool timed, const char* what) {
@@ -54,7 +41,7 @@ std::string growth_table(const std::vector<GrowthRow>& rows, std::size_t looks,
     std::vector<std::string> cells;
     for (const std::uint64_t bytes : row.bytes) cells.push_back(format_bytes(bytes));
     cells.push_back(format_signed_bytes(row.grown_bytes));
-    if (timed) cells.push_back(rate(row.bytes_per_minute));
+    if (timed) cells.push_back(signed_rate_text(recording::Measure::kBytes, row.bytes_per_minute));
     cells.push_back(signed_count(row.grown_count));
     cells.push_back(grouped_digits(row.new_and_alive));
     cells.emplace_back(row.grew_every_time ? "yes" : "");
@@ -107,10 +94,14 @@ std::string snapshot_diff_text(std::span<const Look> looks, std::span<const std:
 }
 
 std::string snapshot_diff_json(std::span<const Look> looks, std::span<const std::string> names,
-                               const SnapshotDiff& diff, std::string_view verdict) {
+                               const SnapshotDiff& diff, std::string_view verdict,
+                               const std::optional<AskedCondition>& asked) {
   ordered_json document;
   document["schema"] = "memspy.snapshot-diff/1";
   document["verdict"] = verdict;
+  if (asked)
+    document["fail_on"] = {
+        {"condition", asked->condition}, {"value", asked->value}, {"met", asked->met}};
   auto snapshots = ordered_json::array();
   for (std::size_t i = 0; i < looks.size(); ++i) {
     ordered_json entry{{"file", names[i]}};

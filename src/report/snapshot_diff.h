@@ -1,11 +1,13 @@
 // Two or more snapshots side by side, as `memspy diff` prints them.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "report/diff.h"
 #include "report/display.h"
 #include "snapshot/diff.h"
 
@@ -25,6 +27,7 @@ std::string snapshot_diff_text(std::span<const snapshot::Look> looks,
 // Schema "memspy.snapshot-diff/1".
 std::string snapshot_diff_json(std::span<const snapshot::Look> looks,
                                std::span<const std::string> names,
-                               const snapshot::SnapshotDiff& diff, std::string_view verdict);
+                               const snapshot::SnapshotDiff& diff, std::string_view verdict,
+                               const std::optional<AskedCondition>& asked = {});
 
 }  // namespace memspy::report

@@ -9,6 +9,7 @@
 #include "base/digits.h"
 #include "base/duration.h"
 #include "recording/text.h"
+#include "report/cells.h"
 #include "report/heap_text.h"
 #include "report/text_table.h"
 
@@ -17,19 +18,10 @@ namespace {
 
 using recording::escape_text;
 
-constexpr double kWorthAName = 0.05;            // of what is traced: a row to look at
-constexpr double kCoversRss = 0.5;              // less: most of the process is not Python's
-constexpr std::int64_t kWorthAWord = 64 << 10;  // bytes of growth; less is noise of any program
-
-std::string share(std::uint64_t part, std::uint64_t whole) {
-  if (whole == 0) return "0";
-  return fmt::format("{:.0f}", 100 * static_cast<double>(part) / static_cast<double>(whole));
-}
-
-std::string signed_count(std::int64_t count) {
-  const std::string digits = grouped_digits(static_cast<std::uint64_t>(std::abs(count)));
-  return count == 0 ? "0" : (count < 0 ? "-" : "+") + digits;
-}
+constexpr double kWorthAName = 0.05;  // of what is traced: a row to look at
+constexpr double kCoversRss = 0.5;    // less: most of the process is not Python's
+constexpr std::int64_t kGrowthWorthAWord = 64
+                                           << 10;  // bytes of growth; less is noise of any program
 
 std::string what_is_kept(const TraceTable& table) {
   if (table.frame_limit == 0) return "frames kept per trace not known";
@@ -74,9 +66,9 @@ std::string rows_text(const TraceRows& rows, const TraceReportOptions& options) 
       options.limit == 0 ? rows.rows.size() : std::min(options.limit, rows.rows.size());
   for (std::size_t i = 0; i < shown; ++i) {
     const TraceRow& row = rows.rows[i];
-    std::vector<std::string> cells{std::to_string(i), grouped_digits(row.count),
-                                   share(row.count, rows.total.count), grouped_digits(row.bytes),
-                                   share(row.bytes, rows.total.bytes)};
+    std::vector<std::string> cells{
+        std::to_string(i), grouped_digits(row.count), whole_percent(row.count, rows.total.count),
+        grouped_digits(row.bytes), whole_percent(row.bytes, rows.total.bytes)};
     if (types) cells.push_back(escape_text(row.type));
     cells.push_back(escape_text(row.place));
     table.add(std::move(cells));
@@ -117,11 +109,7 @@ std::string damage_lines(const TraceView& look) {
   if (table.current_bytes && *table.current_bytes != table.traced_bytes)
     text += fmt::format("the traces that were read sum up to {} bytes, the process says {}\n",
                         grouped_digits(table.traced_bytes), grouped_digits(*table.current_bytes));
-  if (look.header->moved_threads > 0)
-    text += fmt::format(
-        "{} threads ran while memory was copied: what they changed meanwhile may be torn\n",
-        look.header->moved_threads);
-  return text;
+  return text + moved_threads_text(*look.header);
 }
 
 std::string name_of(const TraceRow& row) {
@@ -204,7 +192,7 @@ std::string trace_verdict(const TraceView& look, const TraceRows& rows) {
 
 std::string trace_growth_verdict(const std::vector<TraceGrowth>& rows, double minutes) {
   const auto grew = std::find_if(rows.begin(), rows.end(), [](const TraceGrowth& row) {
-    return row.grown_bytes >= kWorthAWord;
+    return row.grown_bytes >= kGrowthWorthAWord;
   });
   if (grew == rows.end()) return "nothing grew by more than 64 KiB";
   std::string text =

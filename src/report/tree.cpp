@@ -21,13 +21,13 @@ using Tree = std::vector<Node>;  // the root first
 Tree build(const recording::ShapedProfile& shaped) {
   Tree tree(1);
   for (const auto& stack : shaped.stacks) {
-    tree[0].bytes += stack.bytes;
+    tree[0].bytes += stack.amount;
     std::size_t at = 0;
     for (const auto frame : stack.frames) {
       const auto [child, fresh] = tree[at].children.try_emplace(frame, tree.size());
       at = child->second;
       if (fresh) tree.emplace_back();
-      tree[at].bytes += stack.bytes;
+      tree[at].bytes += stack.amount;
     }
   }
   return tree;
@@ -40,7 +40,8 @@ class TreeText {
 
   std::string render() {
     total_ = static_cast<double>(tree_[0].bytes);
-    line("", tree_[0].bytes, "all growth");
+    line("", tree_[0].bytes,
+         shaped_.measure == recording::Measure::kBytes ? "all growth" : "all allocating");
     std::vector<Pending> todo;
     push_children(tree_[0], "", todo);
     while (!todo.empty()) {
@@ -63,8 +64,9 @@ class TreeText {
   };
 
   void line(const std::string& prefix, std::uint64_t bytes, const std::string& label) {
-    std::string text = fmt::format("{:>9}  {:>6}  {}", format_bytes(bytes),
-                                   percent(static_cast<double>(bytes), total_), prefix);
+    std::string text =
+        fmt::format("{:>9}  {:>6}  {}", recording::format_amount(shaped_.measure, bytes),
+                    percent(static_cast<double>(bytes), total_), prefix);
     const std::size_t taken = display_width(text);
     const std::size_t width = options_.style.width;
     const std::string name = recording::escape_text(label);

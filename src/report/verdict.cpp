@@ -16,10 +16,9 @@ namespace {
 
 using recording::Profile;
 
-constexpr std::uint64_t kSteadyBytes = 1 << 20;  // less is no growth to explain
-constexpr double kSteadyShare = 0.01;            // of the RSS at the start
-constexpr double kNextShare = 0.05;              // a line below is not worth a word
-constexpr std::size_t kNextCount = 2;
+constexpr std::uint64_t kSteadyRssBytes = 1 << 20;  // less is no growth to explain
+constexpr double kSteadyShare = 0.01;               // of the RSS at the start
+constexpr std::size_t kNextGrowers = 2;
 
 }  // namespace
 
@@ -28,7 +27,7 @@ std::string with_caller(const recording::ShapedProfile& shaped, const Group& fun
                         std::string name) {
   const auto caller = find_caller(shaped, function);
   if (!caller) return name;
-  const double share = static_cast<double>(caller->bytes) / static_cast<double>(function.own_bytes);
+  const double share = static_cast<double>(caller->bytes) / static_cast<double>(function.own);
   if (share < 0.5) return name;
   if (name.ends_with(',')) name.pop_back();
   return fmt::format("{},{} for {},", name, share < 0.9 ? " mostly" : "", caller->text);
@@ -36,30 +35,28 @@ std::string with_caller(const recording::ShapedProfile& shaped, const Group& fun
 
 // A function whose growth stands on one line is named by the line, else by itself.
 Charges charges(const recording::ShapedProfile& shaped) {
-  const Groups lines = group_growth(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
-  const Groups functions = group_growth(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython);
+  const Groups lines = group_stacks(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
+  const Groups functions = group_stacks(shaped, GroupBy::kFunction, ChargeTo::kInnermostPython);
   Charges found;
   std::vector<Culprit>& out = found.culprits;
   for (const auto& function : functions.rows) {
     if (function.name == kInheritedByFork) {
-      found.inherited_bytes += function.own_bytes;
+      found.inherited_bytes += function.own;
       continue;
     }
-    if (function.own_bytes == 0 || function.name == recording::kUnattributed) continue;
+    if (function.own == 0 || function.name == recording::kUnattributed) continue;
     const auto top = std::find_if(lines.rows.begin(), lines.rows.end(), [&](const Group& line) {
       return line.function == function.function && line.file == function.file;
     });
     const std::string name = recording::escape_text(function.name);
     if (top == lines.rows.end() || top->line == 0) {
-      out.push_back({name, function.own_bytes});
-    } else if (static_cast<double>(top->own_bytes) >=
-               0.8 * static_cast<double>(function.own_bytes)) {
-      out.push_back({recording::escape_text(top->name), top->own_bytes});
+      out.push_back({name, function.own});
+    } else if (static_cast<double>(top->own) >= 0.8 * static_cast<double>(function.own)) {
+      out.push_back({recording::escape_text(top->name), top->own});
     } else {
-      out.push_back(
-          {fmt::format("{}, most of it at line {},", name, top->line), function.own_bytes});
+      out.push_back({fmt::format("{}, most of it at line {},", name, top->line), function.own});
     }
-    if (out.size() <= 1 + kNextCount)  // more are not told
+    if (out.size() <= 1 + kNextGrowers)  // more are not told
       out.back().text = with_caller(shaped, function, std::move(out.back().text));
   }
   return found;
@@ -78,7 +75,7 @@ std::string pace(const RunFigures& f, std::uint64_t growth_bytes) {
 std::string steady(const RunFigures& f) {
   std::string text = fmt::format("steady: RSS moved by {} in {}",
                                  format_signed_bytes(f.rss_change()), format_duration(f.duration));
-  if (f.growth_bytes > kSteadyBytes && f.shrink_bytes > kSteadyBytes) {
+  if (f.growth_bytes > kSteadyRssBytes && f.shrink_bytes > kSteadyRssBytes) {
     text += fmt::format("; {} grew while {} was given back", format_bytes(f.growth_bytes),
                         format_bytes(f.shrink_bytes));
   }
@@ -92,10 +89,10 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
   const auto growth = static_cast<double>(f.growth_bytes - inherited);
   if (rest > kNextShare * growth && 2 * rest <= growth)
     text += fmt::format("; {} is unattributed", percent(rest, growth));
-  if (inherited > kSteadyBytes)
+  if (inherited > kSteadyRssBytes)
     text += fmt::format("; {} besides came with forked children, which share it with their parent",
                         format_bytes(inherited));
-  if (f.shrink_bytes > kSteadyBytes && f.shrink_bytes > f.growth_bytes / 10)
+  if (f.shrink_bytes > kSteadyRssBytes && f.shrink_bytes > f.growth_bytes / 10)
     text += fmt::format("; {} was given back meanwhile", format_bytes(f.shrink_bytes));
   return text;
 }
@@ -104,9 +101,10 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
 
 std::string verdict(const Profile& profile, const recording::StackShape& shape) {
   if (profile.header.mode == "live") return live_verdict(profile, shape);
+  if (profile.measure() == recording::Measure::kMicroseconds) return alloc_verdict(profile, shape);
   const RunFigures f = run_figures(profile);
   const double limit =
-      std::max<double>(kSteadyBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));
+      std::max<double>(kSteadyRssBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));
   const auto moved = static_cast<double>(f.rss_change());
   if (-moved >= limit) {
     return fmt::format("shrank: RSS fell by {} in {}; {} grew and {} was given back",
@@ -114,14 +112,14 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
                        format_bytes(f.growth_bytes), format_bytes(f.shrink_bytes));
   }
   // A large process that moves little in a short window may still be on its way.
-  const bool slow = moved < kSteadyBytes || moved / std::max(f.minutes(), 1e-6) < limit;
+  const bool slow = moved < kSteadyRssBytes || moved / std::max(f.minutes(), 1e-6) < limit;
   if (moved < limit && slow) return steady(f);
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
   const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, lines, false));
   const std::uint64_t inherited = std::min(inherited_bytes, f.growth_bytes);
   const std::uint64_t grown = f.growth_bytes - inherited;
-  if (inherited > 0 && grown < kSteadyBytes) {
+  if (inherited > 0 && grown < kSteadyRssBytes) {
     return fmt::format(
         "steady but for forks: {} came with forked children, which share it with "
         "their parent until one of them writes to it",
@@ -137,14 +135,14 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
         fmt::format("mostly unattributed: no stack explains {} of {} growth{}",
                     share(f.unattributed_bytes), format_bytes(grown), pace(f, grown));
     if (!found.empty())
-      text += fmt::format("; {} {} {}", found[0].text, did, share(found[0].bytes));
+      text += fmt::format("; {} {} {}", found[0].text, did, share(found[0].amount));
     return text + other_parts(f, inherited);
   }
   std::string text = fmt::format("{} {} {} of {} growth{}", found[0].text, did,
-                                 share(found[0].bytes), format_bytes(grown), pace(f, grown));
-  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
-    if (static_cast<double>(found[i].bytes) >= kNextShare * static_cast<double>(grown))
-      text += fmt::format("; {} {}", found[i].text, share(found[i].bytes));
+                                 share(found[0].amount), format_bytes(grown), pace(f, grown));
+  for (std::size_t i = 1; i < found.size() && i <= kNextGrowers; ++i) {
+    if (static_cast<double>(found[i].amount) >= kNextShare * static_cast<double>(grown))
+      text += fmt::format("; {} {}", found[i].text, share(found[i].amount));
   }
   return text + other_parts(f, inherited);
 }

@@ -14,9 +14,7 @@ namespace {
 
 using recording::Profile;
 
-constexpr std::uint64_t kSteadyBytes = 64 << 10;  // less is what any program does
-constexpr double kNextShare = 0.05;               // a line below is not worth a word
-constexpr std::size_t kNextCount = 3;
+constexpr std::uint64_t kSteadyHeapBytes = 64 << 10;  // less is what any program does
 
 // How far shares can be off, by the number of blocks that they were told from: the standard error
 // of all of them together.
@@ -28,6 +26,10 @@ std::string doubt(const Profile& profile, std::uint64_t growth) {
     blocks += live.blocks;
   }
   if (blocks == 0) return "";
+  if (blocks < kFewForShares)
+    return fmt::format(
+        "; told from {} block{} that {} watched, too few for shares: record for longer", blocks,
+        blocks == 1 ? "" : "s", blocks == 1 ? "was" : "were");
   return fmt::format("; told from {} blocks that were watched, shares are good to ±{}", blocks,
                      percent(std::sqrt(squares), static_cast<double>(growth)));
 }
@@ -44,7 +46,7 @@ std::string least_age(const Profile& profile) {
 std::string live_verdict(const Profile& profile, const recording::StackShape& shape) {
   const RunFigures f = run_figures(profile);
   const std::string time = format_duration(f.duration);
-  if (f.growth_bytes < kSteadyBytes) {
+  if (f.growth_bytes < kSteadyHeapBytes) {
     return fmt::format("steady: the heap grew by {} in {}, and {} of what was there was given back",
                        format_bytes(f.growth_bytes), time, format_bytes(f.shrink_bytes));
   }
@@ -58,15 +60,15 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
   if (found.empty() || 2 * f.unattributed_bytes > f.growth_bytes) {
     text = fmt::format("mostly unattributed: of {} that the heap grew by in {}, {} has no stack",
                        format_bytes(f.growth_bytes), time, share(f.unattributed_bytes));
-    if (!found.empty()) text += fmt::format("; {} made {}", found[0].text, share(found[0].bytes));
+    if (!found.empty()) text += fmt::format("; {} made {}", found[0].text, share(found[0].amount));
     return text + doubt(profile, f.growth_bytes);
   }
   text = fmt::format("{} made {} of the {} that the heap grew by in {} and still holds{}",
-                     found[0].text, share(found[0].bytes), format_bytes(f.growth_bytes), time,
+                     found[0].text, share(found[0].amount), format_bytes(f.growth_bytes), time,
                      least_age(profile));
   for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
-    if (static_cast<double>(found[i].bytes) >= kNextShare * static_cast<double>(f.growth_bytes))
-      text += fmt::format("; {} {}", found[i].text, share(found[i].bytes));
+    if (static_cast<double>(found[i].amount) >= kNextShare * static_cast<double>(f.growth_bytes))
+      text += fmt::format("; {} {}", found[i].text, share(found[i].amount));
   }
   if (f.unattributed_bytes > f.growth_bytes / 20)
     text += fmt::format("; {} is unattributed", share(f.unattributed_bytes));

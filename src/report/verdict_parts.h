@@ -1,6 +1,7 @@
 // What the sentences of all modes are made of.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -9,9 +10,15 @@
 
 namespace memspy::report {
 
+// Samples, or blocks that were watched: fewer tell nothing of shares.
+inline constexpr std::uint64_t kFewForShares = 20;
+// What is told besides the first culprit.
+inline constexpr double kNextShare = 0.05;    // a line below is not worth a word
+inline constexpr std::size_t kNextCount = 3;  // in modes live and alloc
+
 struct Culprit {
-  std::string text;  // "load (app.py:12)" or "load (app.py), most of it at line 12,"
-  std::uint64_t bytes = 0;
+  std::string text;          // "load (app.py:12)" or "load (app.py), most of it at line 12,"
+  std::uint64_t amount = 0;  // bytes; in mode alloc, microseconds
 };
 
 struct Charges {
@@ -23,5 +30,8 @@ Charges charges(const recording::ShapedProfile& shaped);
 
 // The verdict of a run in mode live.
 std::string live_verdict(const recording::Profile& profile, const recording::StackShape& shape);
+
+// …and in mode alloc: a share of time, never bytes.
+std::string alloc_verdict(const recording::Profile& profile, const recording::StackShape& shape);
 
 }  // namespace memspy::report

@@ -17,5 +17,9 @@ inline constexpr ChunkIndex kNoChunk = 0;  // nothing is mapped at address 0
 
 constexpr ChunkIndex chunk_of(RemoteAddr page) { return page.value / kChunkBytes; }
 constexpr RemoteAddr start_of(ChunkIndex chunk) { return {chunk * kChunkBytes}; }
+// Faults at one chunk's start and then at the next one's: of huge pages.
+constexpr bool is_next_chunk(RemoteAddr before, RemoteAddr now) {
+  return start_of(chunk_of(now)) == now && now.value - before.value == kChunkBytes;
+}
 
 }  // namespace memspy::sampler

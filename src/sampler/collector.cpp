@@ -65,8 +65,13 @@ Result<Unit> Collector::apply(const Event& event) {
   if (const auto* awaited = std::get_if<FaultsAwaited>(&event)) {
     if (ProcessWindow* window = find(awaited->process)) window->await(*awaited);
   }
+  if (const auto* tick = std::get_if<ClockTick>(&event)) {
+    TickSum& sum = clock_[{tick->process, tick->thread, tick->stack}];
+    sum.cpu_time += tick->cpu_time;
+    ++sum.ticks;
+  }
   if (const auto* edge = std::get_if<WindowEdge>(&event)) apply_edge(*edge);
-  if (const auto* live = std::get_if<LiveProfiled>(&event)) live_[live->process].take(*live);
+  if (const auto* live = std::get_if<LiveProfiled>(&event)) apply_live(*live);
   if (const auto* fork = std::get_if<ForkNoticed>(&event)) {
     if (ProcessWindow* window = find(fork->process)) window->fork();
   }
@@ -108,6 +113,11 @@ void Collector::apply_sample(const FaultSample& sample) {
   window->add(live == live_.end() ? sample : live->second.placed(sample));
   if (sample.in_kernel) kernel_fault_bytes_ += sample.faults * kPageBytes;
   if (sample.late) late_bytes_ += sample.faults * kPageBytes;
+}
+
+void Collector::apply_live(const LiveProfiled& event) {
+  if (ProcessWindow* window = find(event.process))
+    live_[event.process].take(event, window->ledger());
 }
 
 void Collector::apply_edge(const WindowEdge& edge) {
@@ -173,19 +183,11 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
   std::uint64_t rss = 0;
   for (auto& [index, window] : windows_) {
     const auto tick = window.tick(now, last);
-    const auto live = live_.find(index);
-    for (const LedgerDelta& delta : tick.growth) {
-      if (live != live_.end() && live->second.skips(delta)) continue;
-      MEMSPY_CHECK(sink_.on_growth({time, index, delta.owner.thread, delta.owner.stack,
-                                    delta.touched_pages * kPageBytes,
-                                    delta.returned_pages * kPageBytes, delta.samples}));
-    }
-    if (live != live_.end()) MEMSPY_CHECK(live->second.tell(time, index, last, sink_));
-    if (tick.unattributed_change_bytes != 0) {
-      MEMSPY_CHECK(sink_.on_unattributed({time, index, tick.unattributed_change_bytes}));
-    }
+    if (!context_.options.allocation) MEMSPY_CHECK(tell_growth(time, index, tick, last));
     if (!tick.point) continue;
     SeriesPoint point = *tick.point;
+    if (context_.options.allocation)  // nobody has looked
+      point[C::kAttributedBytes] = point[C::kUnattributedBytes] = std::nullopt;
     point.time = time;
     point[C::kSamples] = static_cast<double>(context_.counters.samples.load());
     point[C::kRejected] = static_cast<double>(context_.counters.rejected.load());
@@ -194,7 +196,8 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
     MEMSPY_CHECK(sink_.on_point(point));
   }
   rss_peak_bytes_ = std::max(rss_peak_bytes_, rss);
-  if (last) {
+  MEMSPY_CHECK(tell_allocation(time));
+  if (last && !context_.options.allocation) {
     for (const auto& [index, window] : windows_) {
       const std::uint64_t brought = brought_along(index, window);
       if (brought == 0) continue;
@@ -206,6 +209,54 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
     }
   }
   return sink_.on_tick_end(time);
+}
+
+Result<Unit> Collector::tell_growth(std::chrono::nanoseconds time, ProcessIndex index,
+                                    const ProcessWindow::Tick& tick, bool last) {
+  const auto live = live_.find(index);
+  for (const LedgerDelta& delta : tick.growth) {
+    if (live != live_.end() && live->second.skips(delta)) continue;
+    MEMSPY_CHECK(sink_.on_growth({time, index, delta.owner.thread, delta.owner.stack,
+                                  delta.touched_pages * kPageBytes,
+                                  delta.returned_pages * kPageBytes, delta.samples}));
+  }
+  if (live != live_.end()) MEMSPY_CHECK(live->second.tell(time, index, last, sink_));
+  if (tick.unattributed_change_bytes == 0) return Unit{};
+  return sink_.on_unattributed({time, index, tick.unattributed_change_bytes});
+}
+
+Result<Unit> Collector::tell_allocation(std::chrono::nanoseconds time) {
+  for (const auto& [key, sum] : clock_) {
+    const auto& [process, thread, stack] = key;
+    MEMSPY_CHECK(sink_.on_allocation({time, process, thread, stack, sum.cpu_time, sum.ticks}));
+  }
+  clock_.clear();
+  return Unit{};
+}
+
+// In place of what is told of growth, which nobody has looked at.
+void Collector::count_clock(RunSummary& summary) const {
+  summary.growth_bytes = summary.attributed_bytes = summary.unattributed_bytes = 0;
+  summary.shrink_bytes = 0;
+  const ClockCounters& clock = context_.counters.clock;
+  const auto count = [](const auto& n) { return static_cast<double>(n.load()); };
+  const auto microseconds = [](const auto& n) { return static_cast<double>(n.load() / 1000); };
+  summary.counters = {{"clock_ticks", count(clock.ticks)},
+                      {"unclassified_ticks", count(clock.unclassified)},
+                      {"outside_python_ticks", count(clock.outside)},
+                      {"collecting_ticks", count(clock.collecting)},
+                      {"interpreter_samples", count(clock.in_python)},
+                      {"inlined_samples", count(clock.inlined)},
+                      {"library_samples", count(clock.in_library)},
+                      {"cpu_microseconds", microseconds(clock.cpu_ns)},
+                      {"user_cpu_microseconds", microseconds(clock.user_ns)},
+                      {"allocating_microseconds", microseconds(clock.allocating_ns)},
+                      {"allocator_functions", count(clock.functions)},
+                      {"inlined_places", count(clock.inlined_places)},
+                      {"partial_samples", count(context_.counters.partial)},
+                      {"blind_threads", count(context_.counters.blind_threads)},
+                      {"dropped_samples", static_cast<double>(context_.queue.dropped())},
+                      {"own_cpu_seconds", to_seconds(own_cpu())}};
 }
 
 // Is its memory part of the tree's RSS at the end? One that went while others stayed is not; where
@@ -271,6 +322,7 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
                       {"dropped_samples", count(context_.queue.dropped())},
                       {"own_cpu_seconds", to_seconds(own_cpu())}};
   for (const auto& [index, live] : live_) live.count(summary);
+  if (context_.options.allocation) count_clock(summary);
   if (!context_.options.native) return summary;
   summary.counters.insert(summary.counters.end(),
                           {{"native_stacks", count(counters.native_stacks.load())},

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "memspy/sample_sink.h"
 #include "sampler/cost_watch.h"
@@ -39,14 +40,24 @@ class Collector {
   Result<Unit> apply(const Event& event);
   Result<Unit> apply_process(const ProcessRecord& record);
   Result<Unit> watch_cost(SteadyTime now);
+  void apply_live(const LiveProfiled& event);
   void apply_edge(const WindowEdge& edge);
   void apply_sample(const FaultSample& sample);
+  Result<Unit> tell_growth(std::chrono::nanoseconds time, ProcessIndex index,
+                           const ProcessWindow::Tick& tick, bool last);
+  Result<Unit> tell_allocation(std::chrono::nanoseconds time);
+  void count_clock(RunSummary& summary) const;
   ProcessWindow* find(ProcessIndex index);
 
   EngineContext& context_;
   SampleSink& sink_;
   std::map<ProcessIndex, ProcessWindow> windows_;
   std::map<ProcessIndex, LiveTotals> live_;  // mode live only
+  struct TickSum {
+    std::chrono::nanoseconds cpu_time{};
+    std::uint32_t ticks = 0;
+  };
+  std::map<std::tuple<ProcessIndex, ThreadIndex, StackId>, TickSum> clock_;  // since the last tick
   CostWatch cost_;
   std::optional<std::string> end_of_first_;
   bool told_too_ = false;

@@ -41,6 +41,14 @@ struct FaultSample {
   bool late = false;         // the stack was read after that call had ended
 };
 
+// One tick of a thread's clock, under `--mode alloc`.
+struct ClockTick {
+  ProcessIndex process;
+  ThreadIndex thread;
+  StackId stack;  // that was allocating; kNoStack: it was not
+  std::chrono::nanoseconds cpu_time{};
+};
+
 // Faults that were counted and will be charged later, by so many more: RSS holds their pages
 // already.
 struct FaultsAwaited {
@@ -79,8 +87,8 @@ struct WindowEdge {
   std::optional<std::pair<ThreadIndex, StackId>> inherits = std::nullopt;
 };
 
-// Under `--mode live`: how the heap has grown so far, and where its arenas are. The pages of those are
-// charged to `pages`: whose blocks are in them is what the profile says.
+// Under `--mode live`: how the heap has grown so far, and where its arenas are. The pages of those
+// are charged to `pages`: whose blocks are in them is what the profile says.
 struct LiveProfiled {
   ProcessIndex process;
   std::shared_ptr<const LiveProfile> profile;
@@ -89,7 +97,8 @@ struct LiveProfiled {
 };
 
 using Event = std::variant<ProcessRecord, ThreadRecord, FrameDefined, StackDefined, FaultSample,
-                           FaultsAwaited, InterpreterFound, ForkNoticed, WindowEdge, LiveProfiled, Gap>;
+                           FaultsAwaited, InterpreterFound, ForkNoticed, WindowEdge, LiveProfiled,
+                           ClockTick, Gap>;
 
 class EventQueue {
  public:
@@ -99,7 +108,9 @@ class EventQueue {
       awaited_[{awaited->process, awaited->chunk}] += awaited->more;
       return;
     }
-    if (events_.size() >= kMaxEvents && std::holds_alternative<FaultSample>(event)) {
+    const bool sample =
+        std::holds_alternative<FaultSample>(event) || std::holds_alternative<ClockTick>(event);
+    if (events_.size() >= kMaxEvents && sample) {
       ++dropped_;
       return;
     }

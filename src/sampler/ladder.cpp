@@ -1,52 +1,122 @@
 #include "sampler/ladder.h"
 
+#include <utility>
+
+#include "sampler/engines/alloc.h"
 #include "sampler/engines/live.h"
 #include "sampler/engines/page_fault.h"
 
 namespace memspy::sampler {
 
+bool has_native_frames(EngineChoice engine) {
+  return engine == EngineChoice::kFaults || engine == EngineChoice::kClock;
+}
+
 const char* engine_name(EngineChoice engine) {
   switch (engine) {
     case EngineChoice::kAuto:
       return "auto";
+    case EngineChoice::kBpf:
+      return "bpf";
     case EngineChoice::kFaults:
       return "faults";
     case EngineChoice::kPoll:
       return "poll";
     case EngineChoice::kRss:
       return "rss";
+    case EngineChoice::kClock:
+      return "clock";
   }
   return "?";
 }
 
-Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
-  if (wanted == EngineChoice::kRss)
-    return Rung{wanted, "asked for: totals only, nothing is attached"};
-  if (wanted == EngineChoice::kPoll)
-    return Rung{wanted,
-                "asked for; approximate: growth between two looks goes to what both stacks share"};
-  auto works = PageFaultEngine::probe(proc, pid);
-  if (works.has_value()) {
-    return Rung{EngineChoice::kFaults, wanted == EngineChoice::kFaults
-                                           ? "asked for"
-                                           : "page-fault events can be opened on the target"};
-  }
-  if (wanted == EngineChoice::kFaults) {
-    Error error = std::move(works).error();
-    error.why = "engine faults needs perf page-fault events on the target's threads";
-    if (error.hint.empty())
-      error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
-    error.hint += "; --engine auto takes what works";
+namespace {
+
+// What takes a stop: native frames, and to hold what may be over before anybody has looked.
+const char* why_no_bpf(const SessionOptions& options) {
+  if (options.native) return "it does not read native frames";
+  if (options.subprocesses) return "it does not follow children";
+  if (!options.launch.empty()) return "it does not follow a command from its birth";
+  return nullptr;
+}
+
+Result<Rung> choose_bpf(const SessionOptions& options) {
+  Error error = make_error(Errc::kUsage, "engine bpf does not work here");
+  if (const char* why = why_no_bpf(options)) {
+    error.why = why;
+    error.hint = "leave --engine out: auto takes what works";
     return error;
   }
-  return Rung{EngineChoice::kPoll, "approximate: page-fault events cannot be had here (" +
-                                       describe(works.error()) + ")"};
+  auto loaded = attach::BpfFaults::load();
+  if (loaded.has_value())
+    return Rung{EngineChoice::kBpf, "asked for; nothing is stopped", std::move(loaded).value()};
+  error.code = loaded.error().code;
+  error.why = describe(loaded.error());
+  error.hint = loaded.error().hint.empty() ? "leave --engine out: auto takes what works"
+                                           : loaded.error().hint;
+  return error;
+}
+
+// The best that works, and why nothing better does.
+Result<Rung> choose_best(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options) {
+  std::string lacking;
+  const char* unfit = why_no_bpf(options);
+  if (unfit != nullptr || !options.auto_takes_bpf) {
+    lacking =
+        std::string("not bpf: ") + (unfit != nullptr ? unfit : "the daemon's tracers do without");
+  } else {
+    auto loaded = attach::BpfFaults::load();
+    if (loaded.has_value())
+      return Rung{EngineChoice::kBpf, "nothing is stopped", std::move(loaded).value()};
+    lacking = "not bpf: " + describe(loaded.error());
+  }
+  const auto works = PageFaultEngine::probe(proc, pid);
+  if (works.has_value())
+    return Rung{EngineChoice::kFaults,
+                "page-fault events can be opened on the target (" + lacking + ")", nullptr};
+  return Rung{EngineChoice::kPoll,
+              "approximate: page-fault events cannot be had here (" + describe(works.error()) + ")",
+              nullptr};
+}
+
+Result<Rung> choose_faults(const procfs::ProcDir& proc, Pid pid) {
+  auto works = PageFaultEngine::probe(proc, pid);
+  if (works.has_value()) return Rung{EngineChoice::kFaults, "asked for", nullptr};
+  Error error = std::move(works).error();
+  error.why = "engine faults needs perf page-fault events on the target's threads";
+  if (error.hint.empty())
+    error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
+  error.hint += "; --engine auto takes what works";
+  return error;
+}
+
+}  // namespace
+
+Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options) {
+  switch (options.engine) {
+    case EngineChoice::kRss:
+      return Rung{EngineChoice::kRss, "asked for: totals only, nothing is attached", nullptr};
+    case EngineChoice::kPoll:
+      return Rung{EngineChoice::kPoll,
+                  "asked for; approximate: growth between two looks goes to what both stacks share",
+                  nullptr};
+    case EngineChoice::kFaults:
+      return choose_faults(proc, pid);
+    case EngineChoice::kBpf:
+      return choose_bpf(options);
+    case EngineChoice::kClock:  // of mode alloc, which has a choice of its own
+    case EngineChoice::kAuto:
+      break;
+  }
+  return choose_best(proc, pid, options);
 }
 
 Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
-  if (wanted == EngineChoice::kPoll || wanted == EngineChoice::kRss) {
-    Error error = make_error(Errc::kUsage, std::string("--mode live does not work with the engine ") +
-                                               engine_name(wanted));
+  if (wanted == EngineChoice::kPoll || wanted == EngineChoice::kRss ||
+      wanted == EngineChoice::kBpf) {
+    Error error =
+        make_error(Errc::kUsage,
+                   std::string("--mode live does not work with the engine ") + engine_name(wanted));
     error.hint = "leave --engine out, or use --mode growth";
     return error;
   }
@@ -59,7 +129,30 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoi
   }
   return Rung{EngineChoice::kFaults,
               "watchpoints on the blocks that pymalloc hands out next; larger blocks and native "
-              "memory by page faults"};
+              "memory by page faults",
+              nullptr};
+}
+
+Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
+  if (wanted != EngineChoice::kAuto && wanted != EngineChoice::kClock) {
+    Error error =
+        make_error(Errc::kUsage, std::string("--mode alloc does not work with the engine ") +
+                                     engine_name(wanted));
+    error.hint = "leave --engine out, or use --mode growth";
+    return error;
+  }
+  auto works = AllocEngine::probe(proc, pid);
+  if (!works.has_value()) {
+    Error error = std::move(works).error();
+    if (error.why.empty())
+      error.why = "--mode alloc needs a perf clock on the target's threads, and has no other way";
+    if (error.code == Errc::kPermission && error.hint.empty())
+      error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
+    return error;
+  }
+  return Rung{EngineChoice::kClock,
+              "a clock of each thread's CPU time in user mode; what is told is time, not bytes",
+              nullptr};
 }
 
 }  // namespace memspy::sampler

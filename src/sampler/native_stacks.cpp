@@ -18,21 +18,22 @@ constexpr std::uint64_t kMostOfStack = 64 << 20;
 
 // One read, from the stack pointer up: all of it has been touched. What lies beyond the thread's
 // own stack has not, and is not read.
-void NativeStacks::read_stack(std::uint64_t stack, std::uint64_t thread_pointer) {
-  std::uint64_t size = wanted_;
-  if (thread_pointer > stack && thread_pointer - stack < kMostOfStack)
-    size = std::min(size, thread_pointer - stack);
+void NativeStacks::read_stack(std::uint64_t stack, std::uint64_t bytes) {
+  std::uint64_t size = bytes;
+  if (thread_pointer_ > stack && thread_pointer_ - stack < kMostOfStack)
+    size = std::min(size, thread_pointer_ - stack);
   copy_.begin = stack;
   copy_.bytes.resize(size);
   copy_.bytes.resize(memory_.read_some({stack}, copy_.bytes));
 }
 
-bool NativeStacks::take(const attach::Seizure& seizure, Tid tid) {
+bool NativeStacks::take_top(const attach::Seizure& seizure, Tid tid, std::size_t bytes) {
   const auto values = seizure.registers(tid);
   copy_.bytes.clear();
   if (!values) return false;
   for (std::size_t i = 0; i < values->size(); ++i) copy_.registers.set(i, (*values)[i]);
-  read_stack((*values)[kDwarfRsp], seizure.fs_base(tid).value_or(0));
+  thread_pointer_ = seizure.fs_base(tid).value_or(0);
+  read_stack((*values)[kDwarfRsp], std::min(bytes, wanted_));
   return true;
 }
 
@@ -50,7 +51,8 @@ bool NativeStacks::take_blocked(Tid tid) {
   if (values.size() < 2) return false;
   copy_.registers.set(kDwarfRsp, values[values.size() - 2]);
   copy_.registers.set(kDwarfRip, values.back());
-  read_stack(values[values.size() - 2], 0);
+  thread_pointer_ = 0;
+  read_stack(values[values.size() - 2], wanted_);
   return true;
 }
 
@@ -69,6 +71,12 @@ void NativeStacks::take(const attach::FaultRecord& record) {
     const std::uint64_t word = record.words[i];
     std::memcpy(copy_.bytes.data() + (i - kSaved.size()) * sizeof(word), &word, sizeof(word));
   }
+}
+
+void NativeStacks::unwind() { unwinder_.unwind(copy_, stack_); }
+
+std::uint64_t NativeStacks::instruction() const {
+  return copy_.registers.find(kDwarfRip).value_or(0);
 }
 
 std::vector<MergedFrame> NativeStacks::merge(const cpython::RawStack& python) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,11 @@ class NativeStacks {
         wanted_(first_bytes) {}
 
   // In the stop: registers and one read of the stack. False: the thread is gone.
-  bool take(const attach::Seizure& seizure, Tid tid);
+  bool take(const attach::Seizure& seizure, Tid tid) { return take_top(seizure, tid, wanted_); }
+  // The same of at most so many bytes; in the same stop, when these show that it is worth it, the
+  // rest.
+  bool take_top(const attach::Seizure& seizure, Tid tid, std::size_t bytes);
+  void take_rest() { read_stack(copy_.begin, wanted_); }
   // Of a thread that is blocked: it stands where /proc says. Of its registers only some are known.
   bool take_blocked(Tid tid);
   // What a fault record holds.
@@ -37,13 +42,18 @@ class NativeStacks {
   // After the stop: the stack of what was taken last, merged with the Python frames read in the
   // same stop. Innermost first.
   std::vector<MergedFrame> merge(const cpython::RawStack& python);
+  // The same without Python's frames: stack().
+  void unwind();
   const unwind::NativeStack& stack() const { return stack_; }
+  // Of what was taken last: where the thread stands, and the words from its stack pointer up.
+  std::uint64_t instruction() const;
+  std::span<const std::byte> copied() const { return copy_.bytes; }
   // A native frame as a recording keeps it: without a name.
   static Frame frame_of(const unwind::NativeFrame& frame);
   const unwind::UnwindCounts& counts() const { return unwinder_.counts(); }
 
  private:
-  void read_stack(std::uint64_t stack, std::uint64_t thread_pointer);
+  void read_stack(std::uint64_t stack, std::uint64_t bytes);
 
   const procfs::ProcDir& proc_;
   Pid pid_;
@@ -53,6 +63,7 @@ class NativeStacks {
   unwind::StackCopy copy_;
   unwind::NativeStack stack_;
   std::size_t wanted_;
+  std::uint64_t thread_pointer_ = 0;  // of the thread that was taken last; 0: not known
 };
 
 // Why a native stack is not whole, for a person; "" when it is.

@@ -39,6 +39,12 @@ std::uint64_t PageLedger::Chunk::weight() const {
 
 std::uint64_t PageLedger::Chunk::held() const { return (present & ~baseline).count(); }
 
+std::bitset<kChunkPages> PageLedger::Chunk::unwitnessed() const {
+  std::bitset<kChunkPages> pages = present & ~baseline;
+  for (const Live& sample : live) pages.reset(sample.page);
+  return pages;
+}
+
 std::uint32_t PageLedger::owner_index(const LedgerOwner& owner) {
   const std::uint64_t key =
       (static_cast<std::uint64_t>(owner.thread.value) << 32) | owner.stack.value;
@@ -139,6 +145,22 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
   if (live_samples_ > merge_at_) merge_pairs();
 }
 
+void PageLedger::reassign(RemoteAddr start, std::uint64_t bytes, StackId stack) {
+  const RemoteAddr end = start + bytes;
+  for (RemoteAddr at = start_of(chunk_of(start)); at < end; at = at + kChunkBytes) {
+    const auto chunk = chunks_.find(chunk_of(at));
+    if (chunk == chunks_.end()) continue;
+    for (Live& sample : chunk->second.live) {
+      const RemoteAddr page = at + sample.page * kPageBytes;
+      const LedgerOwner owner = owners_[sample.owner].owner;
+      if (page < start || page >= end || owner.stack == stack) continue;
+      give_back(sample.owner, sample.weight);
+      sample.owner = owner_index({owner.thread, stack});
+      add(sample.owner, sample.weight);
+    }
+  }
+}
+
 // A chunk that one fault filled, or that the kernel has made one page since (khugepaged fills the
 // holes): what nobody has touched page by page is shared by those who have touched the rest.
 void PageLedger::weigh_huge(ChunkIndex index, Chunk& chunk) {
@@ -227,6 +249,7 @@ void PageLedger::update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunk
   chunk.present = present;
   const auto gone = chunk.baseline & ~present;
   shrink_pages_ += gone.count();
+  baseline_gone_ += gone.count();
   chunk.baseline &= present;
   chunk.claimed &= present;
   if (chunk.huge) review_huge(index, chunk);

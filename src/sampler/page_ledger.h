@@ -72,6 +72,8 @@ class PageLedger {
   // A page of `map`'s file-backed mappings brings its neighbours along (fault-around); the others
   // count `faults` pages. A null page is a sample whose address is not known.
   void touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t faults, const MemoryMap& map);
+  // What was touched in this range is `stack`'s from now on, whoever touched it.
+  void reassign(RemoteAddr start, std::uint64_t bytes, StackId stack);
   // From here on a touch of a page that is held already is a copy-on-write: it moves no RSS.
   void note_fork() { fork_age_ = ++age_; }
 
@@ -84,10 +86,11 @@ class PageLedger {
   // showed to be claimed twice. Less is: what came up without a fault beside pages that were
   // touched came with them (a huge page, split since); a huge page whose one fault was not recorded
   // belongs to whoever touched its neighbours; what went from one place and came up at another has
-  // moved (mremap), and stays with its owner. The rest goes to whoever has touched the same chunks.
-  // Claims are always a little behind RSS, those of `awaited` are known to be: while sampling goes
-  // on only what was without a claim at the settle() before is looked at, and the rest only once it
-  // has been missing for long. kLast: no more claims will come. After audit() only.
+  // moved (mremap), and stays with its owner, or in the baseline. The rest goes to whoever has
+  // touched the same chunks. Claims are always a little behind RSS, those of `awaited` are known to
+  // be: while sampling goes on only what was without a claim at the settle() before is looked at,
+  // and the rest only once it has been missing for long. kLast: no more claims will come. After
+  // audit() only.
   enum class Settling { kGoesOn, kLast };
   void settle(std::int64_t limit_pages, const AwaitedFaults& awaited, const MemoryMap& map,
               Settling settling);
@@ -95,7 +98,7 @@ class PageLedger {
   std::vector<LedgerDelta> drain();
 
   std::int64_t net_pages() const { return net_pages_; }         // touched - returned
-  std::uint64_t shrink_pages() const { return shrink_pages_; }  // of the baseline
+  std::uint64_t shrink_pages() const { return shrink_pages_; }  // of the baseline; less after moves
   std::uint64_t copied_pages() const { return copied_pages_; }  // copy-on-write after a fork
   std::uint64_t huge_pages() const { return huge_pages_; }      // 2 MiB pages weighed
   std::size_t live_samples() const { return live_samples_; }
@@ -117,6 +120,7 @@ class PageLedger {
     std::uint64_t huge_age = 0;    // …those up to this age
     std::uint64_t weight() const;  // pages claimed by samples
     std::uint64_t held() const;    // pages that came since the baseline, as last read
+    std::bitset<kChunkPages> unwitnessed() const;  // …those that no sample names
   };
   struct Edge {
     const Live* sample = nullptr;
@@ -154,6 +158,8 @@ class PageLedger {
   std::int64_t follow_moves(std::int64_t deficit,
                             std::unordered_map<std::uint32_t, std::uint64_t>& from);
   std::uint64_t place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages);
+  bool holds_moved(const Chunk& chunk, std::uint64_t room) const;
+  std::int64_t follow_baseline(std::int64_t deficit, std::uint64_t& gone);
   void merge_pairs();
 
   PageTables& tables_;
@@ -165,7 +171,8 @@ class PageLedger {
   std::unordered_map<std::uint32_t, std::uint64_t> unplaced_;  // owner -> pages without an address
   // owner -> pages gone since the last settle(), and since the one before it
   std::unordered_map<std::uint32_t, std::uint64_t> gone_, gone_before_;
-  Settling settling_ = Settling::kLast;  // of the settle() at hand
+  std::uint64_t baseline_gone_ = 0, baseline_gone_before_ = 0;  // the same of the baseline
+  Settling settling_ = Settling::kLast;                         // of the settle() at hand
   std::vector<bool> buffer_;
   std::uint64_t age_ = 0, fork_age_ = 0;
   std::int64_t net_pages_ = 0;

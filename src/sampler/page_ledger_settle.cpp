@@ -26,6 +26,7 @@ void PageLedger::settle(std::int64_t limit_pages, const AwaitedFaults& awaited,
   if (settling == Settling::kGoesOn) missing = long_missing(missing);
   if (missing > 0) fill_up(missing, 0);
   gone_before_ = std::exchange(gone_, {});
+  baseline_gone_before_ = std::exchange(baseline_gone_, 0);
   note_unclaimed();
 }
 
@@ -184,9 +185,36 @@ std::int64_t PageLedger::adopt_huge(std::int64_t deficit, const MemoryMap& map) 
   return deficit;
 }
 
+// A list that was there before the run is baseline at its old end and somebody's at its new one: it
+// moves as a whole.
 std::int64_t PageLedger::follow_moves(std::int64_t deficit) {
-  deficit = follow_moves(deficit, gone_before_);
-  return settling_ == Settling::kLast ? follow_moves(deficit, gone_) : deficit;
+  deficit = follow_moves(follow_baseline(deficit, baseline_gone_before_), gone_before_);
+  if (settling_ != Settling::kLast) return deficit;
+  return follow_moves(follow_baseline(deficit, baseline_gone_), gone_);
+}
+
+// Less than that is what thinned records leave open anywhere.
+bool PageLedger::holds_moved(const Chunk& chunk, std::uint64_t room) const {
+  return room >= chunk.held() / 2 && room >= kMovedRoom;
+}
+
+std::int64_t PageLedger::follow_baseline(std::int64_t deficit, std::uint64_t& gone) {
+  for (auto& [index, chunk] : chunks_) {
+    if (deficit <= 0 || gone == 0) break;
+    const std::uint64_t room = open_room(chunk);
+    if (!holds_moved(chunk, room)) continue;
+    const std::bitset<kChunkPages> open = chunk.unwitnessed();
+    std::uint64_t pages = std::min({room, static_cast<std::uint64_t>(deficit), gone});
+    for (std::size_t page = 0; page < kChunkPages && pages > 0; ++page) {
+      if (!open[page]) continue;
+      chunk.baseline.set(page);
+      --pages;
+      --gone;
+      --deficit;
+      --shrink_pages_;
+    }
+  }
+  return deficit;
 }
 
 std::int64_t PageLedger::follow_moves(std::int64_t deficit,
@@ -194,8 +222,7 @@ std::int64_t PageLedger::follow_moves(std::int64_t deficit,
   auto gone = from.begin();
   for (auto& [index, chunk] : chunks_) {
     std::uint64_t room = open_room(chunk);
-    // Less than that is what thinned records leave open anywhere.
-    if (room < chunk.held() / 2 || room < kMovedRoom) continue;
+    if (!holds_moved(chunk, room)) continue;
     while (room > 0 && deficit > 0 && gone != from.end()) {
       const auto pages = std::min({room, static_cast<std::uint64_t>(deficit), gone->second});
       const std::uint64_t placed = place_moved(chunk, gone->first, pages);
@@ -212,8 +239,7 @@ std::int64_t PageLedger::follow_moves(std::int64_t deficit,
 
 // A new witness for pages that have moved into this chunk; returns for how many.
 std::uint64_t PageLedger::place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages) {
-  std::bitset<kChunkPages> open = chunk.present & ~chunk.baseline;
-  for (const Live& sample : chunk.live) open.reset(sample.page);
+  const std::bitset<kChunkPages> open = chunk.unwitnessed();
   if (open.none()) return 0;
   std::uint16_t page = 0;
   while (!open[page]) ++page;

@@ -97,11 +97,14 @@ void ProcessWindow::reconcile(std::uint64_t rss_bytes,
   growth_.rss_peak_bytes = std::max(growth_.rss_peak_bytes, rss_bytes);
   const auto change =
       static_cast<std::int64_t>(rss_bytes) - static_cast<std::int64_t>(growth_.rss_begin_bytes);
-  const auto shrink = static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
+  const auto shrink_now = [this] {
+    return static_cast<std::int64_t>(ledger_.shrink_pages() * kPageBytes);
+  };
   if (settling) {
-    ledger_.settle((change + shrink) / static_cast<std::int64_t>(kPageBytes), awaited_, map_,
+    ledger_.settle((change + shrink_now()) / static_cast<std::int64_t>(kPageBytes), awaited_, map_,
                    *settling);
   }
+  const std::int64_t shrink = shrink_now();
   const auto attributed = static_cast<std::int64_t>(attributed_now());
   const std::int64_t rest = change + shrink - attributed;
   growth_.attributed_bytes = static_cast<std::uint64_t>(attributed);

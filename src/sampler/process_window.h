@@ -85,6 +85,7 @@ class ProcessWindow {
 
   const WindowGrowth& growth() const { return growth_; }
   const PageLedger& ledger() const { return ledger_; }
+  PageLedger& ledger() { return ledger_; }
 
  private:
   bool look(SteadyTime now, bool last);

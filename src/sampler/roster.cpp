@@ -38,6 +38,11 @@ void Roster::announce(const Target& target) {
   }
 }
 
+WindowEdge Roster::edge_of(const Target& target, WindowEdge::Kind kind) const {
+  const auto statm = proc_.statm(target.pid());
+  return {target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, false};
+}
+
 ThreadIndex Roster::thread(const Target& target, Tid tid) {
   auto [it, fresh] = threads_.try_emplace(tid);
   if (fresh) {

@@ -34,6 +34,9 @@ class Roster {
   // Announces what is known of a process now: again after its interpreter was found.
   void announce(const Target& target);
 
+  // With RSS as it is now.
+  WindowEdge edge_of(const Target& target, WindowEdge::Kind kind) const;
+
   const std::unordered_map<Pid, std::unique_ptr<Target>>& processes() const { return processes_; }
 
  private:

@@ -118,6 +118,7 @@ void SeriesCollector::collect_pymalloc(SeriesPoint& point) {
   if (!state.has_value()) return;
   point[C::kArenaBytes] = static_cast<double>(state->arena_bytes);
   point[C::kPymallocUsedBytes] = static_cast<double>(state->used_bytes);
+  point[C::kPymallocUsedBlocks] = static_cast<double>(state->used_blocks);
   point[C::kPymallocFreeBytes] = static_cast<double>(state->free_bytes);
 }
 

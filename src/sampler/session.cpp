@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "procfs/processes.h"
 #include "sampler/collector.h"
+#include "sampler/engines/alloc.h"
+#include "sampler/engines/bpf.h"
 #include "sampler/engines/live.h"
 #include "sampler/engines/page_fault.h"
 #include "sampler/engines/poll.h"
@@ -57,10 +59,33 @@ void raise_file_limit() {
 }
 
 std::unique_ptr<Engine> make_engine(SamplingMode mode, EngineChoice choice,
+                                    std::unique_ptr<attach::BpfFaults> bpf,
                                     EngineContext& context) {
   if (mode == SamplingMode::kLive) return std::make_unique<LiveEngine>(context);
+  if (mode == SamplingMode::kAlloc) return std::make_unique<AllocEngine>(context);
+  if (choice == EngineChoice::kBpf) return std::make_unique<BpfEngine>(context, std::move(bpf));
   if (choice == EngineChoice::kFaults) return std::make_unique<PageFaultEngine>(context);
   return std::make_unique<PollEngine>(context);
+}
+
+const char* mode_name(SamplingMode mode) {
+  if (mode == SamplingMode::kLive) return "live";
+  return mode == SamplingMode::kAlloc ? "alloc" : "growth";
+}
+
+// What -n comes to with this engine; "" nothing to be said.
+std::string native_note(EngineChoice engine) {
+  if (!has_native_frames(engine))
+    return std::string("engine ") + engine_name(engine) + " has no native frames";
+  if (engine != EngineChoice::kFaults) return "";
+  return "with native frames one stop stands for many page faults, so that shares of pages are "
+         "coarse";
+}
+
+Result<Rung> choose_rung(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options) {
+  if (options.mode == SamplingMode::kLive) return choose_live_engine(proc, pid, options.engine);
+  if (options.mode == SamplingMode::kAlloc) return choose_alloc_engine(proc, pid, options.engine);
+  return choose_engine(proc, pid, options);
 }
 
 EngineOptions engine_options(const SessionOptions& options) {
@@ -72,6 +97,7 @@ EngineOptions engine_options(const SessionOptions& options) {
   engine.poll_interval = std::min<std::chrono::nanoseconds>(engine.poll_interval, options.interval);
   engine.max_pause = options.max_pause.value_or(engine.max_pause);
   engine.least_age = options.least_age;
+  engine.allocation = options.mode == SamplingMode::kAlloc;
   return engine;
 }
 
@@ -126,6 +152,7 @@ class RunningSession final : public Session {
   ProcessRecord target_;
   std::optional<Launch> launch_;
   EngineChoice engine_ = EngineChoice::kRss;
+  std::unique_ptr<attach::BpfFaults> bpf_;  // for the engine, until there is one
   std::thread tracer_;
   std::promise<void> go_, began_;
   bool went_ = false;
@@ -134,19 +161,17 @@ class RunningSession final : public Session {
 };
 
 Result<Unit> RunningSession::open_header(Pid pid) {
-  const bool live = options_.mode == SamplingMode::kLive;
-  MEMSPY_TRY(rung, live ? choose_live_engine(proc_, pid, options_.engine)
-                        : choose_engine(proc_, pid, options_.engine));
+  MEMSPY_TRY(rung, choose_rung(proc_, pid, options_));
   engine_ = rung.engine;
+  bpf_ = std::move(rung.bpf);
   utsname host{};
   ::uname(&host);
   header_.memspy_version = MEMSPY_VERSION;
-  header_.mode = live ? "live" : "growth";
+  header_.mode = mode_name(options_.mode);
   header_.engine = engine_name(engine_);
   header_.engine_reason = rung.reason;
-  if (options_.native && engine_ != EngineChoice::kFaults)
-    header_.engine_reason += std::string(rung.reason.empty() ? "" : "; ") +
-                             "native frames take the engine faults: there are none";
+  if (const std::string note = options_.native ? native_note(engine_) : ""; !note.empty())
+    header_.engine_reason += (rung.reason.empty() ? "" : "; ") + note;
   header_.host = host.nodename;
   header_.kernel = host.release;
   header_.command_line = options_.command_line;
@@ -226,7 +251,7 @@ bool RunningSession::stands_before_python(const Error& error, Pid pid) const {
 
 // The tracer thread, whole: ptrace belongs to the thread that seized.
 void RunningSession::trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached) {
-  const auto engine = make_engine(options_.mode, engine_, context_);
+  const auto engine = make_engine(options_.mode, engine_, std::move(bpf_), context_);
   auto result = engine->attach(pid, kind);
   if (!result.has_value() && stands_before_python(result.error(), pid))
     result = engine->attach(pid, AttachKind::kChild);
@@ -293,7 +318,9 @@ std::optional<std::string> RunningSession::ended(SteadyTime end) const {
 
 Result<std::unique_ptr<attach::ProcessImage>> RunningSession::take_image(
     Pid pid, const attach::ImageOptions& options) {
-  if (engine_ == EngineChoice::kRss) return attach::take_image(proc_, pid, options);
+  // Nobody traces it.
+  if (engine_ == EngineChoice::kRss || engine_ == EngineChoice::kBpf)
+    return attach::take_image(proc_, pid, options);
   return attach::take_image(proc_, pid, options,
                             [&](const auto& stop) -> Result<Unit> { return on_tracer(pid, stop); });
 }

@@ -19,10 +19,11 @@
 
 namespace memspy::sampler {
 
-enum class EngineChoice { kAuto, kFaults, kPoll, kRss };
+enum class EngineChoice { kAuto, kBpf, kFaults, kPoll, kRss, kClock };
 enum class SamplingMode {
   kGrowth,  // of RSS, by who first touched it
-  kLive     // of the Python heap, by who took what is still there
+  kLive,    // of the Python heap, by who took what is still there
+  kAlloc    // CPU time spent allocating, by who spends it
 };
 
 struct SessionOptions {
@@ -33,6 +34,7 @@ struct SessionOptions {
   SamplingMode mode = SamplingMode::kGrowth;
   std::chrono::nanoseconds least_age{};  // live: of blocks that count
   EngineChoice engine = EngineChoice::kAuto;
+  bool auto_takes_bpf = true;
   std::chrono::nanoseconds interval = std::chrono::seconds(1);
   std::optional<std::chrono::nanoseconds> duration;
   double budget_percent = 2;

@@ -42,8 +42,16 @@ StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackR
 }
 
 StackId StackInterner::python_stack(ProcessIndex process, const cpython::StackReader& reader,
-                                    const cpython::RawStack& raw) {
-  StackId stack = python_prefix(process, reader, raw.frames);
+                                    const cpython::RawStack& raw, bool callers_known) {
+  const std::span<const cpython::RawFrame> frames = raw.frames;
+  StackId stack = kNoStack;
+  if (callers_known) {
+    stack = python_prefix(process, reader, frames);
+  } else {
+    stack = extend(python_prefix(process, reader, frames.subspan(1)),
+                   define(Frame{std::string(kCallersUnknown), "", 0, FrameKind::kMarker}));
+    stack = extend(stack, frame(process, reader, frames.front()));
+  }
   if (raw.collecting) stack = extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
   return stack;
 }

@@ -16,9 +16,10 @@ class StackInterner {
  public:
   explicit StackInterner(EventQueue& queue) : queue_(queue) {}
 
-  // The stack of Python frames, with [gc] innermost while the collector runs.
+  // The stack of Python frames, with [gc] innermost while the collector runs, and a mark outside of
+  // the innermost frame where not all of its callers are known.
   StackId python_stack(ProcessIndex process, const cpython::StackReader& reader,
-                       const cpython::RawStack& raw);
+                       const cpython::RawStack& raw, bool callers_known = true);
   // Frames of it. `without_line`: the innermost is named without its line.
   StackId python_prefix(ProcessIndex process, const cpython::StackReader& reader,
                         std::span<const cpython::RawFrame> innermost_first,

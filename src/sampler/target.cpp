@@ -1,6 +1,7 @@
 #include "sampler/target.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "symbolize/module_index.h"
 
@@ -13,7 +14,9 @@ using namespace std::chrono_literals;
 // looking costs milliseconds, and the thread that faults may be standing still for it.
 constexpr auto kFirstSearchPause = 2ms, kLongestSearchPause = 500ms;
 constexpr auto kYoungSearchPause = 16ms;
-constexpr auto kYouth = 1s;  // what starts now is Python soon or never
+constexpr auto kYouth = 1s;        // what starts now is Python soon or never
+constexpr auto kStartUpTime = 2s;  // an interpreter that is starting is ready by then
+constexpr auto kStartUpPause = 10ms;
 constexpr auto kNamesPause = 1s;
 constexpr int kTornReads = 3;  // attempts at a stack that changes while it is read
 // glibc on x86-64: struct pthread holds the kernel's thread id here (2.36 to 2.43).
@@ -45,6 +48,18 @@ Result<Unit> Target::find_interpreter() {
   interpreter_ = std::move(found).value();
   reader_.emplace(*interpreter_, *memory_);
   return Unit{};
+}
+
+Result<Unit> Target::await_interpreter() {
+  const auto deadline = std::chrono::steady_clock::now() + kStartUpTime;
+  while (true) {
+    auto found = find_interpreter();
+    if (found.has_value()) return found;
+    const bool starting =
+        found.error().code == Errc::kUnreadable && std::chrono::steady_clock::now() < deadline;
+    if (!starting) return found;
+    std::this_thread::sleep_for(kStartUpPause);
+  }
 }
 
 void Target::find_interpreter_soon() {

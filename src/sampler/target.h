@@ -30,6 +30,8 @@ class Target {
 
   // Looks for the interpreter. An error leaves the target without one; it may be asked again.
   Result<Unit> find_interpreter();
+  // The same, for as long as one takes to start up.
+  Result<Unit> await_interpreter();
   // The same for a process that may be starting up: at most once in a while, and silently.
   void find_interpreter_soon();
   // A fork of `parent`: the same interpreter at the same addresses.

@@ -96,8 +96,7 @@ void ThreadFaults::add(Mode mode, const attach::FaultRecord& record) {
   Side& to = side(mode);
   ++to.records;
   const RemoteAddr before = std::exchange(newest_, record.address);
-  huge_pages_ |= start_of(chunk_of(record.address)) == record.address &&
-                 record.address.value - before.value == kChunkBytes;
+  huge_pages_ |= is_next_chunk(before, record.address);
   if (const auto stack = match(record)) {
     to.known.push_back({*stack, record.address});
   } else if (native_ && to.stack) {

@@ -127,8 +127,8 @@ class ThreadFaults {
   ProcessIndex process_;
   ThreadIndex thread_;
   FaultMatcher matcher_;
-  const FaultMatcher::Intern intern_ = [this](const cpython::RawStack& stack) {
-    return outlet_.interner.python_stack(process_, *reader_, stack);
+  const FaultMatcher::Intern intern_ = [this](const cpython::RawStack& stack, bool callers_known) {
+    return outlet_.interner.python_stack(process_, *reader_, stack, callers_known);
   };
   cpython::StackReader* reader_ = nullptr;
   bool native_ = false;

@@ -12,11 +12,11 @@ namespace {
 // Of the target's time: the kernel copies registers and the top of the stack, and what memspy does
 // with the record beside it is felt too. Measured on programs that compute on many megabytes
 // (docs/accuracy-and-overhead.md).
-constexpr double kRecordPrice = 2e-6;
+constexpr double kRecordPrice = 2.5e-6;
 constexpr double kShareForRecords = 0.2;  // of the budget
 constexpr double kHugePageShare = 3;       // times as many where there are huge pages
 constexpr double kSmallestBudget = 1e-3;   // percent
-constexpr double kSavings = 2;             // seconds
+constexpr double kSavings = 1.5;           // seconds
 constexpr double kMostDebt = 10;           // times the savings
 constexpr double kWindow = 0.1;            // seconds between adjustments
 constexpr double kThriftyShare = 0.8;      // of the rate while savings are low: the rest is saved

@@ -1,5 +1,5 @@
 // How many of a process' faults leave a record in its trails. A bucket of records: each record is
-// taken from it, every second adds what the budget allows, and two seconds' worth can be saved, so
+// taken from it, every second adds what the budget allows, and a second and a half can be saved, so
 // that a burst is recorded fault by fault and only growth that goes on is thinned out.
 //
 // One thread (the tracer). Pure: time is a parameter.

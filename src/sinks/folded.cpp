@@ -21,7 +21,7 @@ Result<Unit> write_folded(const recording::Profile& profile, const FormatOptions
   for (const auto& stack : shaped.stacks) {
     std::string line;
     for (const auto frame : stack.frames) line.append(line.empty() ? "" : ";").append(names[frame]);
-    lines.push_back(line + " " + std::to_string(stack.bytes) + "\n");
+    lines.push_back(line + " " + std::to_string(stack.amount) + "\n");
   }
   std::sort(lines.begin(), lines.end());
   for (const auto& line : lines) out << line;

@@ -128,7 +128,9 @@ class HeapSnapshotWriter {
         snapshot_(*look.snapshot),
         graph_(look.snapshot->graph),
         out_(out),
-        ids_(graph_.node_count()) {}
+        ids_(graph_.node_count()),
+        first_alike_(first_alike(snapshot_.string_marks)),
+        marked_names_(first_alike_.size()) {}
   void write();
 
  private:
@@ -147,6 +149,8 @@ class HeapSnapshotWriter {
   std::uint64_t name_string(std::uint32_t name);
   std::uint64_t key_string(std::uint32_t key);
   std::uint64_t object_name(NodeIndex node);
+  const snapshot::StringMark* find_mark(NodeIndex node);
+  std::uint64_t string_name(NodeIndex node);
   std::uint64_t place_of(std::uint64_t node) const { return (kFirstObject + node) * kNodeFields; }
   std::uint64_t edges_of(NodeIndex node) const;
   void edge(V8Edge type, std::uint64_t name, std::uint64_t to_node) {
@@ -166,6 +170,9 @@ class HeapSnapshotWriter {
   std::vector<V8Node> type_nodes_;
   std::vector<std::uint64_t> type_names_, name_strings_;
   std::unordered_map<std::uint32_t, std::uint64_t> key_strings_;
+  std::vector<std::uint32_t> first_alike_;   // by mark
+  std::vector<std::uint64_t> marked_names_;  // by mark that is the first of its like; 0: none yet
+  std::size_t next_mark_ = 0;
   std::uint64_t nodes_ = 0, edges_ = 0, rest_string_ = 0, unknown_key_ = 0;
 };
 
@@ -244,8 +251,27 @@ void HeapSnapshotWriter::write_nodes() {
   synthetic(strings_.add("(end)"), kV8EndId, 0);
 }
 
-// Content is named only where the snapshot has it; else a name of its own for each, since the
-// reader takes strings of one name for duplicates.
+// Nodes are asked for in ascending order, as the marks lie.
+const snapshot::StringMark* HeapSnapshotWriter::find_mark(NodeIndex node) {
+  const auto& marks = snapshot_.string_marks;
+  while (next_mark_ < marks.size() && marks[next_mark_].node < node.value) ++next_mark_;
+  const bool found = next_mark_ < marks.size() && marks[next_mark_].node == node.value;
+  return found ? &marks[next_mark_] : nullptr;
+}
+
+// Without its content: readers take strings of one name for duplicates, so that those that say the
+// same have one.
+std::uint64_t HeapSnapshotWriter::string_name(NodeIndex node) {
+  const auto* const mark = find_mark(node);
+  if (mark == nullptr)
+    return strings_.add_only(fmt::format("str@{:x}", graph_.address(node).value));
+  std::uint64_t& name = marked_names_[first_alike_[next_mark_]];
+  if (name == 0) name = strings_.add_only(marked_name(*mark));
+  return name;
+}
+
+// Content is named only where the snapshot has it. Two that were cut may begin alike and be
+// different.
 std::uint64_t HeapSnapshotWriter::object_name(NodeIndex node) {
   const std::uint32_t type = graph_.type(node).value;
   const V8Node kind = type_nodes_[type];
@@ -255,23 +281,22 @@ std::uint64_t HeapSnapshotWriter::object_name(NodeIndex node) {
     const std::string_view label = graph_.label(node);
     return label.empty() ? type_names_[type] : strings_.add(label);
   }
-  if (text != snapshot_.texts.end()) return strings_.add(unquoted(text->second));
-  if (kind == V8Node::kNumber) return type_names_[type];
-  return strings_.add_only(
-      fmt::format("str#{}#{:x}", graph_.bytes(node), graph_.address(node).value));
+  if (text != snapshot_.texts.end()) {
+    const auto* const mark =
+        kind == V8Node::kString && text->second.ends_with("…") ? find_mark(node) : nullptr;
+    if (mark != nullptr) return strings_.add(text->second + " " + marked_name(*mark));
+    return strings_.add(unquoted(text->second));
+  }
+  return kind == V8Node::kNumber ? type_names_[type] : string_name(node);
 }
 
 void HeapSnapshotWriter::write_object(NodeIndex node) {
   const std::uint32_t type = graph_.type(node).value;
   const std::uint64_t id =
       ids_.take(graph_.address(node).value, graph_.types()[type].address.value);
-  const std::array<std::uint64_t, kNodeFields> fields{static_cast<std::uint64_t>(type_nodes_[type]),
-                                                      object_name(node),
-                                                      id,
-                                                      std::min(graph_.bytes(node), kV8LargestSize),
-                                                      edges_of(node),
-                                                      0,
-                                                      0};
+  const std::uint64_t bytes = std::min(graph_.bytes(node), kV8LargestSize);
+  const std::array<std::uint64_t, kNodeFields> fields{
+      static_cast<std::uint64_t>(type_nodes_[type]), object_name(node), id, bytes, edges_of(node)};
   out_.record(fields);
 }
 
@@ -363,7 +388,7 @@ void HeapSnapshotWriter::write_edges() {
 
 }  // namespace
 
-Result<Unit> write_heapsnapshot(const Look& look, std::ostream& out) {
+Result<Unit> write_heapsnapshot(const Look& look, const SnapshotFormatOptions&, std::ostream& out) {
   HeapSnapshotWriter(look, out).write();
   out.flush();
   return check_stream(out);

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
+#include <tuple>
+
+#include <spdlog/fmt/fmt.h>
 
 namespace memspy::sinks {
 namespace {
@@ -60,6 +64,25 @@ std::string v8_class_name(std::string_view type_name) {
   if (name[0] == '<') name[0] = '(';
   if (name.starts_with("Detached ")) name[8] = '_';
   return name;
+}
+
+std::vector<std::uint32_t> first_alike(std::span<const snapshot::StringMark> marks) {
+  std::vector<std::uint32_t> order(marks.size());
+  std::iota(order.begin(), order.end(), 0U);
+  const auto key = [&](std::uint32_t i) { return std::tuple(marks[i].hash, marks[i].length); };
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return key(a) != key(b) ? key(a) < key(b) : a < b;
+  });
+  std::vector<std::uint32_t> first(marks.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const bool alike = i > 0 && key(order[i]) == key(order[i - 1]);
+    first[order[i]] = alike ? first[order[i - 1]] : order[i];
+  }
+  return first;
+}
+
+std::string marked_name(const snapshot::StringMark& mark) {
+  return fmt::format("str#{}#{:016x}", mark.length, mark.hash);
 }
 
 V8Ids::V8Ids(std::uint64_t count) : taken_(std::bit_ceil(2 * count + 16), 0) {}

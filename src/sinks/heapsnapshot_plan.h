@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "snapshot/object_graph.h"
+#include "snapshot/snapshot.h"
 
 namespace memspy::sinks {
 
@@ -40,13 +40,20 @@ enum class V8Group : std::uint8_t { kThreads, kInterpreter, kStaticTypes, kNativ
 inline constexpr std::array<std::string_view, 5> kV8Groups{
     "(threads)", "(interpreter)", "(static types)", "(native refs)", "(garbage)"};
 // Ids of the nodes without an object: the root's is 1, then the groups', then the end's.
-constexpr std::uint32_t v8_group_id(std::size_t group) { return 2 * static_cast<std::uint32_t>(group) + 3; }
+constexpr std::uint32_t v8_group_id(std::size_t group) {
+  return 2 * static_cast<std::uint32_t>(group) + 3;
+}
 inline constexpr std::uint32_t kV8EndId = v8_group_id(kV8Groups.size());
 V8Group group_of(RootKind kind);  // not of kModule: modules hang below the root itself
 
 V8Node v8_node_of(std::string_view type_name);
 // A type's name as DevTools shows it whole: it cuts what begins with '<', and renames "Object".
 std::string v8_class_name(std::string_view type_name);
+
+// Of each string the first that says the same, as indices into the marks.
+std::vector<std::uint32_t> first_alike(std::span<const snapshot::StringMark> marks);
+// "str#11#00f3…": its length and its hash, in 16 digits.
+std::string marked_name(const snapshot::StringMark& mark);
 
 // Sizes are 32 bits for the reader: what is larger goes on in nodes of its own.
 inline constexpr std::uint64_t kV8LargestSize = 0xfffffff8;

@@ -3,6 +3,7 @@
 #include "base/duration.h"
 #include "recording/shaped.h"
 #include "recording/summary_json.h"
+#include "sinks/run_json.h"
 #include "sinks/writers.h"
 
 namespace memspy::sinks {
@@ -10,18 +11,6 @@ namespace {
 
 using nlohmann::ordered_json;
 using recording::Profile;
-
-const char* kind_name(FrameKind kind) {
-  switch (kind) {
-    case FrameKind::kPython:
-      return "python";
-    case FrameKind::kNative:
-      return "native";
-    case FrameKind::kMarker:
-      break;
-  }
-  return "marker";
-}
 
 ordered_json processes_json(const Profile& profile) {
   auto list = ordered_json::array();
@@ -39,16 +28,7 @@ ordered_json processes_json(const Profile& profile) {
   return list;
 }
 
-ordered_json gaps_json(const Profile& profile) {
-  auto list = ordered_json::array();
-  for (const auto& gap : profile.gaps) {
-    list.push_back({{"time_seconds", to_seconds(gap.time)},
-                    {"duration_seconds", to_seconds(gap.duration)},
-                    {"reason", gap.reason},
-                    {"samples", gap.samples}});
-  }
-  return list;
-}
+std::int64_t microseconds(std::chrono::nanoseconds time) { return time.count() / 1000; }
 
 }  // namespace
 
@@ -57,9 +37,13 @@ Result<Unit> write_json(const Profile& profile, const FormatOptions& options, st
   ordered_json document;
   document["schema"] = "memspy.profile/1";
   recording::add_run_head(profile, document);
-  document["unit"] = "bytes";
+  const std::string unit = recording::unit_name(shaped.measure);
+  document["unit"] = unit;
   document["gross"] = options.gross;
-  document["total_bytes"] = shaped.total_bytes;
+  document["total_" + unit] = shaped.total;
+  if (shaped.measure == recording::Measure::kMicroseconds)
+    document["user_cpu_microseconds"] =
+        microseconds(profile.allocating().time) + microseconds(profile.not_allocating().time);
   // That of the run is none of a window; `report --json` has one's figures.
   document["summary"] = profile.summary.has_value() && profile.window.whole()
                             ? recording::summary_json(*profile.summary, profile.header.engine)
@@ -77,8 +61,7 @@ Result<Unit> write_json(const Profile& profile, const FormatOptions& options, st
   document["frames"] = std::move(frames);
   auto stacks = ordered_json::array();
   for (const auto& stack : shaped.stacks) {
-    stacks.push_back(
-        {{"bytes", stack.bytes}, {"samples", stack.samples}, {"frames", stack.frames}});
+    stacks.push_back({{unit, stack.amount}, {"samples", stack.samples}, {"frames", stack.frames}});
   }
   document["stacks"] = std::move(stacks);
   out << recording::json_text(document);

@@ -130,6 +130,24 @@ bool has_expansion(const std::string& pattern) {
   return expand_output_name(pattern, all) != pattern;
 }
 
+Result<Unit> check_output_name(const std::string& pattern) {
+  const OutputFacts all{Pid{1}, std::chrono::nanoseconds(0), "host", "name"};
+  for (std::size_t at = pattern.find('%', directory_of(pattern).size()); at != std::string::npos;
+       at = pattern.find('%', at + 2)) {
+    if (at + 1 < pattern.size() && expansion(pattern[at + 1], all)) continue;
+    Error error =
+        make_error(Errc::kUsage, fmt::format("\"{}\" in the output's name {} stands for nothing",
+                                             pattern.substr(at, 2), pattern));
+    error.why = "%p is the pid, %t the time, %h the host, %n the name of the process";
+    error.hint = "write %% for a percent sign";
+    return error;
+  }
+  if (!has_expansion(directory_of(pattern))) return Unit{};
+  return make_error(
+      Errc::kUsage,
+      "%p, %t, %h and %n stand in the file's name only, not in its folder: " + pattern);
+}
+
 struct OutputFile::Impl {
   std::string pattern;
   std::string partial;  // the temporary file; "" when the target is written in place
@@ -209,11 +227,7 @@ Result<OutputFile> OutputFile::open(const std::string& pattern, bool force,
   if (pattern.empty() || pattern.back() == '/') {
     return make_error(Errc::kUsage, "not a file name for an output: \"" + pattern + "\"");
   }
-  if (has_expansion(directory_of(pattern))) {
-    return make_error(
-        Errc::kUsage,
-        "%p, %t, %h and %n stand in the file's name only, not in its folder: " + pattern);
-  }
+  MEMSPY_CHECK(check_output_name(pattern));
   const TargetKind kind = has_expansion(pattern) ? TargetKind::kAbsent : target_kind(pattern);
   if (kind == TargetKind::kFolder) return output_error("cannot write " + pattern, EISDIR);
   if (kind == TargetKind::kFile && !force) return exists_already(pattern);

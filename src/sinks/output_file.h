@@ -14,7 +14,7 @@
 namespace memspy::sinks {
 
 // What stands for %p %t %h %n in the name of an output: pid, time (UTC, 20231114T221320Z), host,
-// name of the process. What is not known stays as it is written; so does any other %.
+// name of the process. What is not known stays as it is written; %% is a percent sign.
 struct OutputFacts {
   std::optional<Pid> pid;
   std::optional<std::chrono::nanoseconds> wall_time;
@@ -24,10 +24,12 @@ struct OutputFacts {
 // Slashes in facts become '_'.
 std::string expand_output_name(const std::string& pattern, const OutputFacts& facts);
 bool has_expansion(const std::string& pattern);
+// kUsage: a % that stands for nothing, or one that stands for something in a folder's name.
+Result<Unit> check_output_name(const std::string& pattern);
 
 class OutputFile {
  public:
-  // `pattern` "-": `standard_output`. Expansions stand in the last component only (kUsage).
+  // `pattern` "-": `standard_output`. kUsage: as check_output_name().
   // kOutput: no such folder, not writable, or the target exists and not `force`. A target that is a
   // device or a pipe is written in place.
   static Result<OutputFile> open(const std::string& pattern, bool force,

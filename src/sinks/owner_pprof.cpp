@@ -4,6 +4,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "recording/text.h"
+#include "sinks/gzip.h"
 #include "sinks/owner_stacks.h"
 #include "sinks/pprof_encoder.h"
 #include "sinks/snapshot_formats.h"
@@ -61,8 +62,9 @@ std::string encode(const OwnerStacks& stacks, const snapshot::Header& header) {
 
 }  // namespace
 
-Result<Unit> write_owner_pprof(const snapshot::Look& look, std::ostream& out) {
-  return write_gzip(encode(owner_stacks(look), look.snapshot->header), out);
+Result<Unit> write_owner_pprof(const snapshot::Look& look, const SnapshotFormatOptions&,
+                               std::ostream& out) {
+  return write_gzip(encode(owner_stacks(look), look.snapshot->header), GzipLevel::kFast, out);
 }
 
 }  // namespace memspy::sinks

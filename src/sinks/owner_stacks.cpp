@@ -7,7 +7,7 @@ namespace memspy::sinks {
 namespace {
 
 constexpr std::uint32_t kNone = kNoNode.value;
-constexpr std::size_t kDeepest = 64;  // frames; more would be folded into the last
+constexpr std::size_t kDeepestOwner = 64;  // frames; more would be folded into the last
 
 // A trie of stacks. Place 0 is the root; the owners are its children.
 class Places {
@@ -23,7 +23,7 @@ class Places {
   std::uint32_t descend(std::uint32_t place, std::uint32_t frame) {
     for (std::uint32_t at = place; at != 0; at = all_[at].parent)
       if (all_[at].frame == frame) return at;
-    return all_[place].depth >= kDeepest ? place : child(place, frame);
+    return all_[place].depth >= kDeepestOwner ? place : child(place, frame);
   }
 
   void add(std::uint32_t place, std::uint64_t bytes) {

@@ -5,6 +5,7 @@
 
 #include "recording/shaped.h"
 #include "recording/text.h"
+#include "sinks/gzip.h"
 #include "sinks/pprof_encoder.h"
 #include "sinks/writers.h"
 
@@ -29,44 +30,69 @@ class ProfileEncoder {
 
   std::string encode(const recording::Profile& profile, bool gross) {
     pbf_writer to(data_);
-    write_type(to, profile::kSampleType, strings_, "inuse_space", "bytes");
+    const bool time = shaped_.measure == recording::Measure::kMicroseconds;
+    const char* kind = time ? "alloc_time" : "inuse_space";
+    if (time) write_type(to, profile::kSampleType, strings_, "samples", "count");
+    write_type(to, profile::kSampleType, strings_, kind, recording::unit_name(shaped_.measure));
     for (const auto& stack : shaped_.stacks) write_stack(to, stack);
-    find_mappings();
+    find_mappings(profile);
     write_mappings(to);
     for (std::size_t i = 0; i < shaped_.frames.size(); ++i) write_frame(to, i);
-    write_type(to, profile::kPeriodType, strings_, "space", "bytes");
-    to.add_int64(profile::kPeriod, 1);  // every byte is counted
+    if (time) {
+      write_type(to, profile::kPeriodType, strings_, "cpu", "nanoseconds");
+      to.add_int64(profile::kPeriod, mean_period(profile));
+    } else {
+      write_type(to, profile::kPeriodType, strings_, "space", "bytes");
+      to.add_int64(profile::kPeriod, 1);  // every byte is counted
+    }
     to.add_int64(profile::kTimeNanos, profile.header.wall_start.count());
     if (profile.summary) to.add_int64(profile::kDurationNanos, profile.summary->duration.count());
     to.add_int64(profile::kComment, strings_.index(comment(profile, gross)));
-    to.add_int64(profile::kDefaultSampleType, strings_.index("inuse_space"));
+    to.add_int64(profile::kDefaultSampleType, strings_.index(kind));
     strings_.write(to);
     return std::move(data_);
   }
 
  private:
   static std::string comment(const recording::Profile& profile, bool gross) {
+    if (profile.measure() == recording::Measure::kMicroseconds)
+      return fmt::format("memspy {}: CPU time spent allocating, engine {}",
+                         profile.header.memspy_version, profile.header.engine);
     return fmt::format("memspy {}: {}, engine {}", profile.header.memspy_version,
                        gross ? "resident memory touched" : "growth of resident memory",
                        profile.header.engine);
   }
 
-  static void write_stack(pbf_writer& to, const recording::ShapedStack& stack) {
+  // Of the ticks, which vary by design.
+  static std::int64_t mean_period(const recording::Profile& profile) {
+    const auto in = profile.allocating(), out = profile.not_allocating();
+    const auto ticks = static_cast<std::int64_t>(in.samples + out.samples);
+    return ticks <= 0 ? 0 : in.time.count() / ticks + out.time.count() / ticks;
+  }
+
+  void write_stack(pbf_writer& to, const recording::ShapedStack& stack) const {
     std::vector<std::uint64_t> leaf_first;
     for (auto it = stack.frames.rbegin(); it != stack.frames.rend(); ++it)
       leaf_first.push_back(*it + 1);
-    const std::array values{static_cast<std::int64_t>(stack.bytes)};
+    std::vector<std::int64_t> values;
+    if (shaped_.measure == recording::Measure::kMicroseconds)
+      values.push_back(static_cast<std::int64_t>(stack.samples));
+    values.push_back(static_cast<std::int64_t>(stack.amount));
     pbf_writer message(to, profile::kSample);
     message.add_packed_uint64(sample::kLocationId, leaf_first.begin(), leaf_first.end());
     message.add_packed_int64(sample::kValue, values.begin(), values.end());
   }
 
-  void find_mappings() {
-    for (const ShapedFrame& frame : shaped_.frames) {
-      if (frame.code.module.empty()) continue;
-      MappedFile& file = files_[{frame.code.module, frame.code.build_id}];
-      if (file.id == 0) file.id = files_.size();
-      file.limit = std::max(file.limit, frame.code.address % kRangeOfFile + 1);
+  // pprof takes the first one for the program.
+  void find_mappings(const recording::Profile& profile) {
+    const std::string program = profile.processes.empty() ? "" : profile.processes[0].executable;
+    for (const bool of_program : {true, false}) {
+      for (const ShapedFrame& frame : shaped_.frames) {
+        if (frame.code.module.empty() || (frame.code.module == program) != of_program) continue;
+        MappedFile& file = files_[{frame.code.module, frame.code.build_id}];
+        if (file.id == 0) file.id = files_.size();
+        file.limit = std::max(file.limit, frame.code.address % kRangeOfFile + 1);
+      }
     }
   }
 
@@ -122,7 +148,7 @@ class ProfileEncoder {
 Result<Unit> write_pprof(const recording::Profile& profile, const FormatOptions& options,
                          std::ostream& out) {
   const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
-  return write_gzip(ProfileEncoder(shaped).encode(profile, options.gross), out);
+  return write_gzip(ProfileEncoder(shaped).encode(profile, options.gross), GzipLevel::kFast, out);
 }
 
 }  // namespace memspy::sinks

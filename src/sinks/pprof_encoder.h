@@ -1,14 +1,11 @@
-// What every pprof file has in common: strings by number, units, gzip. Private to sinks.
+// What every pprof file has in common: strings by number, units. Private to sinks.
 #pragma once
 
 #include <cstdint>
-#include <ostream>
 #include <protozero/pbf_writer.hpp>
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include "memspy/result.h"
 
 namespace memspy::sinks::pprof {
 
@@ -60,7 +57,5 @@ class Strings {
 
 void write_type(pbf_writer& to, pbf_tag_type tag, Strings& strings, const char* type,
                 const char* unit);
-
-Result<Unit> write_gzip(const std::string& data, std::ostream& out);
 
 }  // namespace memspy::sinks::pprof

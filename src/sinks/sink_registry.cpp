@@ -5,7 +5,7 @@
 namespace memspy::sinks {
 namespace {
 
-const std::vector<Format>& table() {
+const std::vector<Format>& format_table() {
   static const std::vector<Format> kTable = {
       {"folded",
        {".folded", ".collapsed"},
@@ -18,6 +18,13 @@ const std::vector<Format>& table() {
        FormatKind::kStacks,
        write_speedscope},
       {"pprof", {".pb.gz"}, "a profile for go tool pprof", FormatKind::kStacks, write_pprof},
+      {"html",
+       {".html", ".htm"},
+       "one page to look at: verdict, time series, flame graph, tables",
+       FormatKind::kStacks,
+       write_html,
+       recording::Timeline::kKeep},
+      {"svg", {".svg"}, "an interactive flame graph", FormatKind::kStacks, write_svg},
       {"json",
        {".json"},
        "profile and summary, schema memspy.profile/1",
@@ -40,10 +47,10 @@ const std::vector<Format>& table() {
 
 }  // namespace
 
-std::span<const Format> formats() { return table(); }
+std::span<const Format> formats() { return format_table(); }
 
 const Format* find_format(std::string_view name) {
-  for (const auto& format : table()) {
+  for (const auto& format : format_table()) {
     if (format.name == name) return &format;
   }
   return nullptr;
@@ -52,7 +59,7 @@ const Format* find_format(std::string_view name) {
 const Format* find_format_for(std::string_view path) {
   const Format* best = nullptr;
   std::size_t length = 0;
-  for (const auto& format : table()) {
+  for (const auto& format : format_table()) {
     for (const auto suffix : format.suffixes) {
       if (suffix.size() > length && path.ends_with(suffix)) {
         best = &format;

@@ -2,8 +2,10 @@
 // suffix of `-o`, come from here. A live run's outputs are made the same way, from its recording.
 #pragma once
 
+#include <functional>
 #include <ostream>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,9 +14,18 @@
 
 namespace memspy::sinks {
 
+// The sentences of a run, for formats that people look at. Sinks know none: who asks for a format
+// gives the way to find them, for stacks of the shape that the format shows.
+struct RunWords {
+  std::string title, verdict, evidence;
+  std::string loss;  // what is missing of the run; "": nothing
+};
+using FindWords = std::function<RunWords(const recording::Profile&, const recording::StackShape&)>;
+
 struct FormatOptions {
   recording::StackShape shape;
   bool gross = false;  // touched bytes, without what was given back
+  FindWords words;     // empty: there are none
 };
 
 enum class FormatKind {
@@ -30,6 +41,7 @@ struct Format {
   FormatKind kind;
   // kOutput when the stream fails.
   Result<Unit> (*write)(const recording::Profile&, const FormatOptions&, std::ostream&);
+  recording::Timeline timeline = recording::Timeline::kNone;  // what a profile must have for it
 };
 
 std::span<const Format> formats();

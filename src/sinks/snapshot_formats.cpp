@@ -15,12 +15,17 @@ namespace {
 using nlohmann::ordered_json;
 using snapshot::Look;
 
-const std::vector<SnapshotFormat>& table() {
+const std::vector<SnapshotFormat>& snapshot_format_table() {
   static const std::vector<SnapshotFormat> kTable = {
       {"heapsnapshot",
        {".heapsnapshot"},
        "every object and reference: Chrome DevTools, VS Code, memlab",
        write_heapsnapshot},
+      {"html",
+       {".html", ".htm"},
+       "one page to look at: types, owners, where every byte is",
+       write_heap_html},
+      {"svg", {".svg"}, "who holds the heap, as an interactive flame graph", write_owner_svg},
       {"pprof",
        {".pb.gz", ".pprof"},
        "who holds the heap, as stacks: go tool pprof",
@@ -58,22 +63,22 @@ ordered_json sampled(const OwnerStacks& stacks, const char* name, const char* un
 
 }  // namespace
 
-std::span<const SnapshotFormat> snapshot_formats() { return table(); }
+std::span<const SnapshotFormat> snapshot_formats() { return snapshot_format_table(); }
 
 const SnapshotFormat* find_snapshot_format(std::string_view name) {
-  for (const auto& format : table())
+  for (const auto& format : snapshot_format_table())
     if (format.name == name) return &format;
   return nullptr;
 }
 
 const SnapshotFormat* find_snapshot_format_for(std::string_view path) {
-  for (const auto& format : table())
+  for (const auto& format : snapshot_format_table())
     for (const auto suffix : format.suffixes)
       if (path.ends_with(suffix)) return &format;
   return nullptr;
 }
 
-Result<Unit> write_owner_folded(const Look& look, std::ostream& out) {
+Result<Unit> write_owner_folded(const Look& look, const SnapshotFormatOptions&, std::ostream& out) {
   const OwnerStacks stacks = owner_stacks(look);
   std::vector<std::string> names, lines;
   for (const std::string& frame : stacks.frames)
@@ -89,7 +94,8 @@ Result<Unit> write_owner_folded(const Look& look, std::ostream& out) {
   return check_stream(out);
 }
 
-Result<Unit> write_owner_speedscope(const Look& look, std::ostream& out) {
+Result<Unit> write_owner_speedscope(const Look& look, const SnapshotFormatOptions&,
+                                    std::ostream& out) {
   const OwnerStacks stacks = owner_stacks(look);
   auto frames = ordered_json::array();
   for (const std::string& frame : stacks.frames)
@@ -98,9 +104,9 @@ Result<Unit> write_owner_speedscope(const Look& look, std::ostream& out) {
   ordered_json document{{"$schema", "https://www.speedscope.app/file-format-schema.json"},
                         {"version", "0.0.1"}};
   document["shared"] = {{"frames", std::move(frames)}};
-  document["profiles"] = ordered_json::array(
-      {sampled(stacks, "bytes held", "bytes", &OwnerStack::bytes),
-       sampled(stacks, "objects held", "none", &OwnerStack::objects)});
+  document["profiles"] =
+      ordered_json::array({sampled(stacks, "bytes held", "bytes", &OwnerStack::bytes),
+                           sampled(stacks, "objects held", "none", &OwnerStack::objects)});
   document["name"] = fmt::format("heap of {}", header.source);
   document["activeProfileIndex"] = 0;
   document["exporter"] = "memspy " + header.memspy_version;

@@ -11,6 +11,7 @@ using nlohmann::ordered_json;
 
 std::string profile_name(const recording::Profile& profile, bool gross) {
   std::string name = gross ? "memory touched" : "memory growth";
+  if (profile.measure() == recording::Measure::kMicroseconds) name = "time spent allocating";
   if (const auto* process = profile.find_process({1})) {
     name += fmt::format(" of pid {} ({})", process->identity.pid.value, process->name);
   }
@@ -39,14 +40,14 @@ Result<Unit> write_speedscope(const recording::Profile& profile, const FormatOpt
   auto weights = ordered_json::array();
   for (const auto& stack : shaped.stacks) {
     samples.push_back(stack.frames);
-    weights.push_back(stack.bytes);
+    weights.push_back(stack.amount);
   }
   const std::string name = profile_name(profile, options.gross);
   ordered_json sampled{{"type", "sampled"},
                        {"name", name},
-                       {"unit", "bytes"},
+                       {"unit", recording::unit_name(shaped.measure)},
                        {"startValue", 0},
-                       {"endValue", shaped.total_bytes}};
+                       {"endValue", shaped.total}};
   sampled["samples"] = std::move(samples);
   sampled["weights"] = std::move(weights);
   ordered_json document{{"$schema", "https://www.speedscope.app/file-format-schema.json"},

@@ -10,6 +10,8 @@ namespace memspy::sinks {
 Result<Unit> write_folded(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_csv(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_jsonl(const recording::Profile&, const FormatOptions&, std::ostream&);
+Result<Unit> write_html(const recording::Profile&, const FormatOptions&, std::ostream&);
+Result<Unit> write_svg(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_json(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_pprof(const recording::Profile&, const FormatOptions&, std::ostream&);
 Result<Unit> write_speedscope(const recording::Profile&, const FormatOptions&, std::ostream&);

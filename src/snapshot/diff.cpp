@@ -10,6 +10,19 @@ namespace {
 
 constexpr std::uint64_t kEnd = ~0ULL;
 
+// A loop's local is one owner, on whichever line its function is: "frame consume:9 local backlog".
+std::string without_line(const std::string& owner) {
+  constexpr std::string_view kFrame = "frame ";
+  const auto frame = owner.find(kFrame);
+  if (frame == std::string::npos) return owner;
+  const auto end = std::min(owner.find(' ', frame + kFrame.size()), owner.size());
+  const auto colon = owner.rfind(':', end - 1);
+  if (colon == std::string::npos || colon < frame || colon + 1 == end ||
+      owner.find_first_not_of("0123456789", colon + 1) < end)
+    return owner;
+  return owner.substr(0, colon) + owner.substr(end);
+}
+
 // Rows by name, over all snapshots.
 class Rows {
  public:
@@ -77,6 +90,12 @@ class Cursor {
   std::uint64_t address_ = 0;
 };
 
+// A core file does not say when its process was started: there its number and name have to do.
+bool of_one_process(const Header& a, const Header& b) {
+  if (a.process.start_ticks != 0 && b.process.start_ticks != 0) return a.process == b.process;
+  return a.process.pid == b.process.pid && a.process_name == b.process_name;
+}
+
 class Differ {
  public:
   explicit Differ(std::span<const Look> looks)
@@ -86,7 +105,7 @@ class Differ {
     const Header& first = looks_.front().snapshot->header;
     const Header& last = looks_.back().snapshot->header;
     result_.same_process = std::all_of(looks_.begin(), looks_.end(), [&](const Look& look) {
-      return look.snapshot->header.process == first.process;
+      return of_one_process(look.snapshot->header, first);
     });
     if (result_.same_process)
       result_.minutes =
@@ -115,7 +134,7 @@ class Differ {
     }
     if (looks_[i].owners == nullptr) return;
     for (const auto& owner : looks_[i].owners->owners) {
-      GrowthRow& row = owners_[owners_.row(owner.owner)];
+      GrowthRow& row = owners_[owners_.row(without_line(owner.owner))];
       row.counts[i] += owner.count;
       row.bytes[i] += owner.bytes;
     }
@@ -155,7 +174,8 @@ class Differ {
     ++types_[last.row()].new_and_alive;
     if (looks_.back().owners == nullptr) return;
     const Owners& owners = *looks_.back().owners;
-    ++owners_[owners_.row(owners.owners[owners.owner_of[last.node().value]].owner)].new_and_alive;
+    const auto& owner = owners.owners[owners.owner_of[last.node().value]];
+    ++owners_[owners_.row(without_line(owner.owner))].new_and_alive;
   }
 
   std::span<const Look> looks_;
@@ -170,7 +190,7 @@ Result<SnapshotDiff> diff_snapshots(std::span<const Look> looks) {
   if (looks.size() < 2) return make_error(Errc::kUsage, "a diff needs two snapshots or more");
   for (std::size_t i = 1; i < looks.size(); ++i) {
     const Header &before = looks[i - 1].snapshot->header, &after = looks[i].snapshot->header;
-    if (before.process == after.process && after.wall_time < before.wall_time) {
+    if (of_one_process(before, after) && after.wall_time < before.wall_time) {
       Error error =
           make_error(Errc::kUsage, fmt::format("snapshot {} is older than snapshot {}", i + 1, i));
       error.hint = "name them oldest first";

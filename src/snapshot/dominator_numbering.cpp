@@ -12,7 +12,7 @@ using namespace node_state;
 // In the parent's number of a node on the way of the search: nothing stands against folding it.
 constexpr std::uint32_t kMayFold = 1U << 31;
 // How many edges ahead a target's state is fetched: about the time one miss takes.
-constexpr std::uint32_t kAhead = 8;
+constexpr std::uint32_t kStatesAhead = 8;
 // How many children of a node are fetched when the search comes to it.
 constexpr std::uint32_t kChildrenFetched = 6;
 
@@ -64,8 +64,9 @@ void DominatorNumbering::find_sole_referrers(std::uint32_t first, std::uint32_t 
   }
   for (std::uint32_t n = 0; n < node_count_; ++n) {
     for (std::uint32_t e = begins_[n]; e < begins_[n + 1]; ++e) {
-      if (e + 2 * kAhead < edge_count_ && targets_[e + 2 * kAhead] - first < end - first)
-        __builtin_prefetch(&states_[targets_[e + 2 * kAhead]], 1);
+      if (e + 2 * kStatesAhead < edge_count_ &&
+          targets_[e + 2 * kStatesAhead] - first < end - first)
+        __builtin_prefetch(&states_[targets_[e + 2 * kStatesAhead]], 1);
       if (labels_[e].weak()) {
         if (first == 0) has_weak_.add(n);
         continue;
@@ -129,7 +130,7 @@ bool DominatorNumbering::descend(std::uint32_t& at) {
   const std::uint32_t end = begins_[node + 1];
   for (std::uint32_t e = links_[at].label; e < end; ++e) {
     const std::uint32_t target = targets_[e];
-    if (e + kAhead < end) __builtin_prefetch(&states_[targets_[e + kAhead]]);
+    if (e + kStatesAhead < end) __builtin_prefetch(&states_[targets_[e + kStatesAhead]]);
     const std::uint32_t state = states_[target];
     if (tag(state) == kFolded || state == kRoot || is_weak(node, e)) continue;
     if (tag(state) == kNumbered) {
@@ -222,10 +223,10 @@ void DominatorNumbering::for_referrers(std::uint32_t first, std::uint32_t end,
     const std::uint32_t from = states_[n];
     if (tag(from) != kNumbered) continue;
     for (std::uint32_t e = begins_[n]; e < begins_[n + 1]; ++e) {
-      if (e + 4 * kAhead < edge_count_) {
-        if (const std::uint32_t later = targets_[e + 4 * kAhead]; mine(later))
+      if (e + 4 * kStatesAhead < edge_count_) {
+        if (const std::uint32_t later = targets_[e + 4 * kStatesAhead]; mine(later))
           __builtin_prefetch(&states_[later]);
-        if (const std::uint32_t next = targets_[e + kAhead]; mine(next))
+        if (const std::uint32_t next = targets_[e + kStatesAhead]; mine(next))
           __builtin_prefetch(&soon[states_[next] & kPayload], 1);
       }
       if (!mine(targets_[e]) || tree_edges_.contains(e) || tops_.contains(targets_[e])) continue;

@@ -10,7 +10,7 @@ namespace {
 
 using namespace node_state;
 
-constexpr std::uint32_t kAhead = 16;  // how far ahead what is read at random is fetched
+constexpr std::uint32_t kLinksAhead = 16;  // how far ahead what is read at random is fetched
 
 // Semi-NCA (Georgiadis): semidominators as Lengauer and Tarjan find them, with path compression,
 // then the dominator as the nearest common ancestor, walked up in the tree that grows from the
@@ -48,7 +48,7 @@ class SemiNca {
     for (std::uint32_t i = begins_[x]; i < end; ++i) {
       const std::uint32_t from = numbers_[i];
       // Numbers go down, and with them the places of their referrers.
-      if (i >= kAhead) __builtin_prefetch(&links_[numbers_[i - kAhead]], 1);
+      if (i >= kLinksAhead) __builtin_prefetch(&links_[numbers_[i - kLinksAhead]], 1);
       semi = std::min(semi, from < x ? from : lowest_on_path(from, x));
     }
     return semi;
@@ -101,7 +101,8 @@ void to_nodes(const DominatorNumbering& numbering, const Column<std::uint32_t>& 
   const bool any_garbage = numbering.first_garbage() != numbering.count();
   in_shares(result.idom.size(), [&](std::uint64_t begin, std::uint64_t end) {
     for (std::uint64_t n = begin; n < end; ++n) {
-      if (n + kAhead < end) __builtin_prefetch(&into.data()[result.idom[n + kAhead] & kPayload]);
+      if (n + kLinksAhead < end)
+        __builtin_prefetch(&into.data()[result.idom[n + kLinksAhead] & kPayload]);
       std::uint32_t& state = result.idom[n];
       if (tag(state) == kFolded) {
         state &= kPayload;
@@ -119,10 +120,11 @@ void to_nodes(const DominatorNumbering& numbering, const Column<std::uint32_t>& 
 void sum_up(const Column<std::uint32_t>& idom, const Column<std::uint32_t>& vertex,
             std::vector<std::uint64_t>& retained) {
   for (std::uint32_t x = static_cast<std::uint32_t>(idom.size()) - 1; x != 0; --x) {
-    if (x > 2 * kAhead) {
-      __builtin_prefetch(&vertex[idom[x - 2 * kAhead]]);
-      __builtin_prefetch(&retained[vertex[x - kAhead]]);
-      if (idom[x - kAhead] != 0) __builtin_prefetch(&retained[vertex[idom[x - kAhead]]], 1);
+    if (x > 2 * kLinksAhead) {
+      __builtin_prefetch(&vertex[idom[x - 2 * kLinksAhead]]);
+      __builtin_prefetch(&retained[vertex[x - kLinksAhead]]);
+      if (idom[x - kLinksAhead] != 0)
+        __builtin_prefetch(&retained[vertex[idom[x - kLinksAhead]]], 1);
     }
     if (idom[x] != 0) retained[vertex[idom[x]]] += retained[vertex[x]];
   }

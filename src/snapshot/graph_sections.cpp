@@ -64,6 +64,8 @@ const char* section_name(SectionId id) {
       return "retained sizes";
     case SectionId::kGarbage:
       return "garbage";
+    case SectionId::kStringMarks:
+      return "string marks";
   }
   return "unknown";
 }

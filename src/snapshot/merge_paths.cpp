@@ -8,9 +8,8 @@
 namespace memspy::snapshot {
 namespace {
 
-constexpr std::uint32_t kNone = 0xffffffff;
-// Deeper than this, and below another of the objects asked for, everything is one step "…": a chain
-// of a million sessions is one fact.
+// Deeper than this, and below another of the objects asked for of the same type, everything is one
+// step "…": a chain of a million sessions is one fact.
 constexpr std::uint32_t kMaxDepth = 48;
 
 struct Key {
@@ -73,7 +72,7 @@ class Merger {
     for (NodeIndex up = node;; up = {tree_.step(up).parent}) {
       if (place_[up.value] != 0) {
         at = place_[up.value];
-        below_asked_ = asked_.contains(up.value);
+        below_asked_ = one_of_those(up, node);
         break;
       }
       path.push_back(up);
@@ -84,9 +83,15 @@ class Merger {
     }
     for (auto n = path.rbegin(); n != path.rend(); ++n) {
       at = place_[n->value] = child(at, *n);
-      below_asked_ = asked_.contains(n->value);
+      below_asked_ = one_of_those(*n, node);
     }
     return at;
+  }
+
+  // Asked for as `node` is, and of its type: links of one chain. Of the largest objects, which are
+  // of many types, one may hold another.
+  bool one_of_those(NodeIndex above, NodeIndex node) const {
+    return asked_.contains(above.value) && graph_.type(above).value == graph_.type(node).value;
   }
 
   std::uint32_t child(std::uint32_t parent, NodeIndex n) {

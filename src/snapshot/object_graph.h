@@ -22,6 +22,7 @@ inline constexpr std::uint64_t kSizeUnit = 8;  // node sizes are kept in units o
 inline constexpr std::uint32_t kMaxNodes = (1U << 30) - 16;
 inline constexpr std::uint32_t kMaxEdges = (1U << 31) - 16;
 inline constexpr std::uint32_t kMaxTypes = 1U << 24;
+inline constexpr std::uint32_t kNone = kNoNode.value;  // in columns of nodes, types, places
 
 // An edge as the graph keeps it: the target in one column, how it is written in another.
 struct EdgeLabel {

@@ -53,8 +53,11 @@ Result<std::shared_ptr<const Mapping>> map_file(const std::string& path) {
 }
 
 Error not_a_snapshot(const std::string& path, std::string why) {
-  Error error = make_error(Errc::kCorrupt, path + " is not a memspy snapshot");
+  Error error = make_error(Errc::kUsage, path + " is not a memspy snapshot");
   error.why = std::move(why);
+  error.hint =
+      "give a file that memspy snapshot has written (.memsnap); of a core file make one: "
+      "memspy snapshot --core FILE";
   return error;
 }
 
@@ -167,7 +170,32 @@ void read_dominators(Sections& sections, OpenedSnapshot& opened) {
   d = compute_dominators(graph);
 }
 
+// Ascending by node, and none of a node that is not there.
+bool valid_marks(std::span<const StringMark> marks, std::uint32_t nodes) {
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    if (marks[i].node >= nodes || (i > 0 && marks[i].node <= marks[i - 1].node)) return false;
+  }
+  return true;
+}
+
+void read_string_marks(Sections& sections, OpenedSnapshot& opened) {
+  if (!sections.has(SectionId::kStringMarks)) return;
+  std::string why;
+  const auto bytes = sections.section(SectionId::kStringMarks, sizeof(StringMark), why);
+  auto& marks = opened.snapshot.string_marks;
+  if (why.empty() && bytes.size() % sizeof(StringMark) != 0) why = "are cut inside a value";
+  if (why.empty() && !bytes.empty()) {
+    marks.resize(bytes.size() / sizeof(StringMark));
+    std::memcpy(marks.data(), bytes.data(), bytes.size());
+    if (!valid_marks(marks, opened.snapshot.graph.node_count())) why = "contradict themselves";
+  }
+  if (why.empty()) return;
+  opened.damage.push_back("which strings are alike is lost: string marks " + why);
+  marks.clear();
+}
+
 void read_rest(Sections& sections, OpenedSnapshot& opened) {
+  read_string_marks(sections, opened);
   std::string why;
   const auto info = sections.section(SectionId::kInfo, 1, why);
   if (why.empty() && !decode_info(info, opened.snapshot)) why = "contradicts itself";

@@ -10,7 +10,6 @@
 namespace memspy::snapshot {
 namespace {
 
-constexpr std::uint32_t kNone = 0xffffffff;
 constexpr std::uint32_t kSeveral = kNone - 1;  // referrers
 constexpr int kMaxFollowed = 64;               // referrers of referrers
 
@@ -157,8 +156,7 @@ class OwnerFinder {
       std::uint32_t known = n;
       while (owner_of[known] == kNone) known = above(known);
       const std::uint32_t found = owner_of[known];
-      for (std::uint32_t at = n; owner_of[at] == kNone; at = above(at))
-        owner_of[at] = found;
+      for (std::uint32_t at = n; owner_of[at] == kNone; at = above(at)) owner_of[at] = found;
     }
   }
 

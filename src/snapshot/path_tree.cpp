@@ -3,7 +3,7 @@
 namespace memspy::snapshot {
 namespace {
 
-constexpr std::uint32_t kAhead = 8;  // edges, for prefetching
+constexpr std::uint32_t kStepsAhead = 8;  // edges, for prefetching
 
 }  // namespace
 
@@ -25,9 +25,9 @@ PathTree::PathTree(const ObjectGraph& graph) : steps_(graph.node_count()) {
     for (; done < queue.size(); ++done) {
       const std::uint32_t n = queue[done];
       const std::uint32_t end = begins[n + 1];
-      if (done + kAhead < queue.size()) __builtin_prefetch(&begins[queue[done + kAhead]]);
+      if (done + kStepsAhead < queue.size()) __builtin_prefetch(&begins[queue[done + kStepsAhead]]);
       for (std::uint32_t e = begins[n]; e < end; ++e) {
-        if (e + kAhead < end) __builtin_prefetch(&steps_[targets[e + kAhead]], 1);
+        if (e + kStepsAhead < end) __builtin_prefetch(&steps_[targets[e + kStepsAhead]], 1);
         Step& step = steps_[targets[e]];
         if (step.parent != kNotReached || labels[e].weak()) continue;
         step = {n, e};

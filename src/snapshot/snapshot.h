@@ -36,6 +36,16 @@ struct GcSummary {
   std::vector<NodeIndex> garbage_list;  // gc.garbage
 };
 
+// Which strings say the same, without what they say: docs/snapshot-format.md. Marks compare within
+// one snapshot only.
+struct StringMark {
+  static constexpr std::uint32_t kLongest = 0xffffffff;  // so many characters, or more
+  std::uint32_t node = 0;
+  std::uint32_t length = 0;  // characters
+  std::uint64_t hash = 0;
+  bool operator==(const StringMark&) const = default;
+};
+
 struct Header {
   std::string memspy_version;
   ProcessIdentity process;
@@ -63,6 +73,9 @@ struct Snapshot {
   // Text of keys and other short strings and numbers, as Python would print them: `'k'`, `17`. Of
   // a live look those that are asked for are added as they are; in a file only with --values.
   std::unordered_map<std::uint32_t, std::string> texts;  // by node index
+  // Of all str objects whose characters could be read, ascending by node. Of a live look only where
+  // they were asked for.
+  std::vector<StringMark> string_marks;
 
   // Shortest paths of this graph, computed by the first question for one; shared by copies. A graph
   // is not exchanged behind it.

@@ -39,6 +39,7 @@ enum class SectionId : std::uint32_t {
   kIdom = 15,
   kRetained = 16,
   kGarbage = 17,
+  kStringMarks = 18,
 };
 const char* section_name(SectionId id);
 
@@ -62,6 +63,8 @@ static_assert(sizeof(SectionEntry) == 32);
 struct RootRecord {
   std::uint32_t node = 0, name = 0, kind = 0, zero = 0;
 };
+
+static_assert(sizeof(StringMark) == 16, "a record of the file");
 
 // Bytes of a section, or why there are none.
 class SectionSource {

@@ -4,8 +4,6 @@
 namespace memspy::snapshot {
 namespace {
 
-constexpr std::uint32_t kNone = kNoNode.value;
-
 // Walks the dominator tree with a count of the open instances of each type. Only the nodes that can
 // make a difference are linked into it: those that dominate something, and the leaves of their
 // types.

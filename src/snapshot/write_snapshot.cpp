@@ -23,13 +23,15 @@ Error cannot(const std::string& what, const std::string& path, int err) {
 // A file that appears under its name only when it is whole and on disk.
 class NewFile {
  public:
-  static Result<NewFile> create(const std::string& path) {
+  // `secret`: for the owner's eyes alone.
+  static Result<NewFile> create(const std::string& path, bool secret) {
     NewFile file;
     file.path_ = through_links(path);
     file.partial_ = fmt::format("{}.partial-{}", file.path_, ::getpid());
     ::unlink(file.partial_.c_str());  // of a process that had our number and was killed
-    file.fd_ = UniqueFd(
-        ::open(file.partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+    file.fd_ =
+        UniqueFd(::open(file.partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                        secret ? 0600 : 0666));
     if (!file.fd_.valid()) return cannot("create", file.partial_, errno);
     return file;
   }
@@ -131,12 +133,15 @@ Result<Unit> write_snapshot(const std::string& path, const Snapshot& snapshot,
     sections.push_back({column.id, column.value_bytes, column.bytes});
   sections.push_back({SectionId::kRoots, sizeof(RootRecord), as_bytes_of(roots)});
   if (snapshot.header.values) sections.push_back({SectionId::kTexts, 1, as_bytes_of(texts)});
+  if (!snapshot.string_marks.empty())
+    sections.push_back({SectionId::kStringMarks, sizeof(StringMark),
+                        std::as_bytes(std::span(snapshot.string_marks))});
   if (dominators.idom.size() == graph.node_count()) {
     sections.push_back({SectionId::kIdom, 4, std::as_bytes(std::span(dominators.idom))});
     sections.push_back({SectionId::kRetained, 8, std::as_bytes(std::span(dominators.retained))});
     sections.push_back({SectionId::kGarbage, 1, std::as_bytes(std::span(dominators.garbage))});
   }
-  MEMSPY_TRY(file, NewFile::create(path));
+  MEMSPY_TRY(file, NewFile::create(path, snapshot.header.values));
   MEMSPY_CHECK(write_all(file, sections));
   return file.commit();
 }

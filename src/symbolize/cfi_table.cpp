@@ -198,6 +198,9 @@ const CfiRow* CfiTable::load(std::uint64_t address) {
   CfiRow row;
   if (!frame || !fill_row(row, frame.get())) return nullptr;
   if (address < row.begin || address >= row.end) return nullptr;
+  // Behind DW_CFA_restore_state libdw takes the row to begin where the restored one did, before the
+  // epilogue that lies in between (elfutils 0.188): only from here on it is sure.
+  row.begin = address;
   // What a hostile table says of one address must not overlap what it has said of another.
   const auto next = rows_.lower_bound(row.begin);
   if (next != rows_.end() && next->first < row.end) row.end = next->first;

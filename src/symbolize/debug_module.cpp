@@ -10,7 +10,7 @@
 namespace memspy::symbolize {
 namespace {
 
-constexpr int kMaxSymbols = 8 << 20;
+constexpr int kMaxDebugSymbols = 8 << 20;
 
 std::uint8_t binding_of(const GElf_Sym& symbol) {
   switch (GELF_ST_BIND(symbol.st_info)) {
@@ -91,7 +91,7 @@ Dwarf_Die* DebugModule::unit_of(std::uint64_t address) {
   return ::dwfl_module_addrdie(module_, address, &bias_);
 }
 
-const ScopeIndex& DebugModule::scopes_of(Dwarf_Die* unit) {
+ScopeIndex& DebugModule::scopes_of(Dwarf_Die* unit) {
   auto& index = units_[::dwarf_dieoffset(unit)];
   if (!index) index = std::make_unique<ScopeIndex>(unit);
   return *index;
@@ -105,7 +105,7 @@ const std::string& DebugModule::name_of(const std::string& mangled) {
 
 void DebugModule::load_symbols() {
   if (std::exchange(symbols_loaded_, true)) return;
-  const int count = std::min(::dwfl_module_getsymtab(module_), kMaxSymbols);
+  const int count = std::min(::dwfl_module_getsymtab(module_), kMaxDebugSymbols);
   for (int i = 1; i < count; ++i) {
     GElf_Sym symbol;
     GElf_Addr address = 0;
@@ -130,7 +130,7 @@ std::string DebugModule::symbol_at(std::uint64_t address) {
 // The inlined functions and what they are in; false: the unit knows no function there.
 bool DebugModule::add_scopes(Dwarf_Die* unit, std::uint64_t address,
                              std::vector<SourceFrame>& frames) {
-  const ScopeIndex& scopes = scopes_of(unit);
+  ScopeIndex& scopes = scopes_of(unit);
   const ScopeIndex::Scope* scope = scopes.find(address - bias_);
   if (scope == nullptr) return false;
   frames.back().function = name_of(scope->function);

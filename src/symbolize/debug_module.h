@@ -28,7 +28,7 @@ class DebugModule {
   static int find_debug_info(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base,
                              const char* file, const char* link, GElf_Word crc, char** path);
   Dwarf_Die* unit_of(std::uint64_t address);
-  const ScopeIndex& scopes_of(Dwarf_Die* unit);
+  ScopeIndex& scopes_of(Dwarf_Die* unit);
   const std::string& name_of(const std::string& mangled);
   void load_symbols();
   std::string symbol_at(std::uint64_t address);

@@ -14,9 +14,9 @@
 namespace memspy::symbolize {
 namespace {
 
-constexpr std::size_t kMaxSegments = 4096;
-constexpr std::size_t kMaxSymbols = 8U << 20;
-constexpr std::size_t kMaxNotes = 256U << 10;
+constexpr std::size_t kMaxFileSegments = 4096;
+constexpr std::size_t kMaxFileSymbols = 8U << 20;
+constexpr std::size_t kMaxFileNotes = 256U << 10;
 
 void init_libelf() {
   static const auto kVersion = ::elf_version(EV_CURRENT);
@@ -78,7 +78,7 @@ Result<Unit> ElfFile::Impl::load() {
 Result<Unit> ElfFile::Impl::load_segments() {
   std::size_t count = 0;
   if (::elf_getphdrnum(elf.get(), &count) != 0) return elf_error(name, "program headers");
-  if (count > kMaxSegments) {
+  if (count > kMaxFileSegments) {
     return make_error(Errc::kCorrupt, fmt::format("{}: {} program headers", name, count));
   }
   for (std::size_t i = 0; i < count; ++i) {
@@ -97,7 +97,7 @@ Result<Unit> ElfFile::Impl::load_segments() {
 }
 
 void ElfFile::Impl::load_build_id(std::uint64_t offset, std::uint64_t size) {
-  if (offset > INT64_MAX || size > kMaxNotes) return;
+  if (offset > INT64_MAX || size > kMaxFileNotes) return;
   const Elf_Data* data =
       ::elf_getdata_rawchunk(elf.get(), static_cast<std::int64_t>(offset), size, ELF_T_BYTE);
   if (data == nullptr || data->d_buf == nullptr) return;
@@ -126,7 +126,7 @@ SymbolTable ElfFile::Impl::load_symbols(Elf_Scn* section) const {
   Elf_Data* data = ::elf_getdata(section, nullptr);
   const std::size_t entry = ::gelf_fsize(elf.get(), ELF_T_SYM, 1, EV_CURRENT);
   if (data == nullptr || data->d_buf == nullptr || entry == 0) return table;
-  const std::size_t count = std::min(data->d_size / entry, kMaxSymbols);
+  const std::size_t count = std::min(data->d_size / entry, kMaxFileSymbols);
   for (std::size_t i = 0; i < count; ++i) {
     GElf_Sym symbol;
     if (::gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;

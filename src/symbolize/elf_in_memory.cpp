@@ -12,11 +12,11 @@ namespace memspy::symbolize {
 namespace {
 
 // What the largest real libraries have, times ten; the bytes are the target's and may lie.
-constexpr std::size_t kMaxSegments = 256;
+constexpr std::size_t kMaxMappedSegments = 256;
 constexpr std::size_t kMaxDynamicEntries = 4096;
-constexpr std::size_t kMaxSymbols = 2U << 20;
-constexpr std::size_t kMaxNames = 128U << 20;
-constexpr std::size_t kMaxNotes = 64U << 10;
+constexpr std::size_t kMaxMappedSymbols = 2U << 20;
+constexpr std::size_t kMaxMappedNames = 128U << 20;
+constexpr std::size_t kMaxMappedNotes = 64U << 10;
 constexpr std::size_t kMaxBuckets = 4U << 20;
 
 struct Dynamic {
@@ -90,7 +90,7 @@ Result<Unit> ElfMemoryLoader::load_segments(const Elf64_Ehdr& header) {
     return make_error(Errc::kCorrupt, fmt::format("ELF image at {:#x}: {}", header_.value, what));
   };
   if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum == 0 ||
-      header.e_phnum > kMaxSegments || header.e_phoff > (1U << 20)) {
+      header.e_phnum > kMaxMappedSegments || header.e_phoff > (1U << 20)) {
     return corrupt("program headers make no sense");
   }
   auto phdrs = read_array<Elf64_Phdr>(header_ + header.e_phoff, header.e_phnum);
@@ -110,7 +110,7 @@ Result<Unit> ElfMemoryLoader::load_segments(const Elf64_Ehdr& header) {
 
 void ElfMemoryLoader::load_build_id() {
   for (const auto& p : phdrs_) {
-    if (p.p_type != PT_NOTE || p.p_filesz > kMaxNotes || !image_.build_id_.empty()) continue;
+    if (p.p_type != PT_NOTE || p.p_filesz > kMaxMappedNotes || !image_.build_id_.empty()) continue;
     const auto notes = read_array<std::byte>(RemoteAddr{p.p_vaddr + bias_}, p.p_filesz);
     if (notes) image_.build_id_ = find_build_id(*notes);
   }
@@ -166,7 +166,7 @@ std::optional<std::size_t> ElfMemoryLoader::gnu_symbol_count(RemoteAddr table) c
   const auto top = std::max_element(buckets->begin(), buckets->end());
   if (top == buckets->end() || *top < head->first_symbol) return head->first_symbol;
   const RemoteAddr chains = bucket_at + head->buckets * std::uint64_t{4};
-  for (std::uint64_t index = *top; index < kMaxSymbols; ++index) {
+  for (std::uint64_t index = *top; index < kMaxMappedSymbols; ++index) {
     const auto link = read<std::uint32_t>(memory_, chains + (index - head->first_symbol) * 4);
     if (!link) return std::nullopt;
     if ((*link & 1) != 0) return index + 1;  // the last of its chain
@@ -181,8 +181,8 @@ Result<Unit> ElfMemoryLoader::load_symbols() {
     return make_error(Errc::kCorrupt, fmt::format("ELF image at {:#x}: {}", header_.value, what));
   };
   const auto count = symbol_count(dynamic);
-  if (!count || *count > kMaxSymbols || dynamic.symbol_size != sizeof(Elf64_Sym) ||
-      dynamic.names_size > kMaxNames) {
+  if (!count || *count > kMaxMappedSymbols || dynamic.symbol_size != sizeof(Elf64_Sym) ||
+      dynamic.names_size > kMaxMappedNames) {
     return corrupt("the dynamic section makes no sense");
   }
   const auto symbols = read_array<Elf64_Sym>(pointer(dynamic.symbols), *count);

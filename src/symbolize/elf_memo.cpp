@@ -22,7 +22,7 @@ namespace {
 // Of all processes of a run. Reached only where each brings other files; then all are forgotten,
 // which costs one more parse of those that are still in use.
 constexpr std::size_t kMaxFiles = 512;
-constexpr std::size_t kMaxNames = 256;  // memspy asks for a dozen
+constexpr std::size_t kMaxKnownNames = 256;  // memspy asks for a dozen
 
 std::shared_ptr<ElfAnswers> header_of(const ElfFile& file) {
   auto answers = std::make_shared<ElfAnswers>();
@@ -65,7 +65,7 @@ class RememberedElf final : public ElfImage {
     const ElfFile* parsed = file();
     if (parsed == nullptr) return std::nullopt;
     const auto answer = (parsed->*ask)(name);
-    if (known.size() < kMaxNames) known.emplace(name, answer);
+    if (known.size() < kMaxKnownNames) known.emplace(name, answer);
     return answer;
   }
 

@@ -6,7 +6,7 @@
 namespace memspy::symbolize {
 namespace {
 
-constexpr std::uint32_t kMaxEntries = 4U << 20;
+constexpr std::uint32_t kMaxTableEntries = 4U << 20;
 // The one form that linkers write: a count of 4 bytes, then pairs of 4 bytes, signed, relative to
 // the header's beginning.
 constexpr std::uint8_t kVersion = 1, kCount4 = 0x03, kSigned4FromHeader = 0x3b;
@@ -27,7 +27,7 @@ FunctionBounds::FunctionBounds(const CfiTable& image) {
   struct Pair {
     std::int32_t begin, entry;
   };
-  std::vector<Pair> pairs(std::min(count, kMaxEntries));
+  std::vector<Pair> pairs(std::min(count, kMaxTableEntries));
   pairs.resize(image.read(at + head.size(), std::as_writable_bytes(std::span(pairs))) /
                sizeof(Pair));
   begins_.reserve(pairs.size());

@@ -2,11 +2,13 @@
 
 #include <dwarf.h>
 
+#include <utility>
+
 namespace memspy::symbolize {
 namespace {
 
 // Of one unit. The largest known, of a program that is compiled as one, has some million.
-constexpr std::size_t kMaxEntries = 16U << 20;
+constexpr std::size_t kMaxUnitEntries = 16U << 20;
 constexpr std::size_t kMaxDepth = 256;
 constexpr std::size_t kMaxRanges = 1U << 16;  // of one function
 
@@ -31,6 +33,11 @@ bool leads_on(int tag) {
          tag == DW_TAG_module || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
          tag == DW_TAG_union_type || tag == DW_TAG_common_block || tag == DW_TAG_with_stmt ||
          tag == DW_TAG_try_block || tag == DW_TAG_catch_block || tag == DW_TAG_entry_point;
+}
+
+// Classes of C++ are full of them, and there is no code below.
+bool is_declaration(Dwarf_Die* die, int tag) {
+  return tag == DW_TAG_subprogram && ::dwarf_hasattr(die, DW_AT_declaration) != 0;
 }
 
 std::uint64_t number_of(Dwarf_Die* die, unsigned int name) {
@@ -58,9 +65,9 @@ void ScopeIndex::walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth) {
   Dwarf_Die child;
   if (depth > kMaxDepth || ::dwarf_child(parent, &child) != 0) return;
   do {
-    if (++visited_ > kMaxEntries) return;
+    if (++visited_ > kMaxUnitEntries) return;
     const int tag = ::dwarf_tag(&child);
-    if (!leads_on(tag)) continue;
+    if (!leads_on(tag) || is_declaration(&child, tag)) continue;
     const std::size_t inner = is_scope(tag) ? add(&child, scope) : scope;
     walk(&child, inner, depth + 1);
   } while (::dwarf_siblingof(&child, &child) == 0);
@@ -84,13 +91,18 @@ std::size_t ScopeIndex::add(Dwarf_Die* die, std::size_t parent) {
   Scope& scope = scopes_[index];
   scope.inlined = ::dwarf_tag(die) == DW_TAG_inlined_subroutine;
   scope.parent = scope.inlined ? parent : 0;
-  scope.function = function_name(die);
-  if (!scope.inlined) return index;
-  const std::uint64_t file = number_of(die, DW_AT_call_file);
+  scope.die = *die;
+  return index;
+}
+
+void ScopeIndex::name(Scope& scope) const {
+  if (std::exchange(scope.named, true)) return;
+  scope.function = function_name(&scope.die);
+  if (!scope.inlined) return;
+  const std::uint64_t file = number_of(&scope.die, DW_AT_call_file);
   if (files_ != nullptr && file < file_count_)
     scope.call_file = whole_path(::dwarf_filesrc(files_, file, nullptr, nullptr), folder_);
-  scope.call_line = static_cast<std::int32_t>(number_of(die, DW_AT_call_line) & 0x7fffffff);
-  return index;
+  scope.call_line = static_cast<std::int32_t>(number_of(&scope.die, DW_AT_call_line) & 0x7fffffff);
 }
 
 // Of two scopes side by side the first has what both cover: as elfutils' dwarf_getscopes() has it.
@@ -108,8 +120,9 @@ void ScopeIndex::split(std::uint64_t address) {
     starts_.emplace_hint(above, address, std::prev(above)->second);
 }
 
-const ScopeIndex::Scope* ScopeIndex::find(std::uint64_t address) const {
+const ScopeIndex::Scope* ScopeIndex::find(std::uint64_t address) {
   const std::size_t scope = std::prev(starts_.upper_bound(address))->second;
+  for (std::size_t i = scope; i != 0; i = scopes_[i].parent) name(scopes_[i]);
   return scope == 0 ? nullptr : &scopes_[scope];
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory_resource>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,14 @@ class ScopeIndex {
 
   struct Scope {
     std::size_t parent = 0;  // 0: none
-    std::string function;    // mangled where the file has it so; "" none
-    bool inlined = false;
+    Dwarf_Die die{};
+    bool inlined = false, named = false;
+    std::string function;   // mangled where the file has it so; "" none
     std::string call_file;  // where it was inlined; "": not known
     std::int32_t call_line = 0;
   };
-  // The innermost function at an address; nullptr: none.
-  const Scope* find(std::uint64_t address) const;
+  // The innermost function at an address, with its names and those of its parents; nullptr: none.
+  const Scope* find(std::uint64_t address);
   const Scope* parent_of(const Scope& scope) const {
     return scope.parent == 0 ? nullptr : &scopes_[scope.parent];
   }
@@ -35,6 +37,7 @@ class ScopeIndex {
  private:
   void walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth);
   std::size_t add(Dwarf_Die* die, std::size_t parent);
+  void name(Scope& scope) const;
   void paint(std::uint64_t begin, std::uint64_t end, std::size_t scope, std::size_t parent);
   void split(std::uint64_t address);
 
@@ -42,10 +45,11 @@ class ScopeIndex {
   Dwarf_Files* files_ = nullptr;
   std::size_t file_count_ = 0;
   std::size_t visited_ = 0;
-  std::vector<Scope> scopes_{1};
+  std::vector<Scope> scopes_{1};  // named when somebody asks: of most nobody does
   // Where another scope begins: from here up to the next key. Scopes are painted from the outside
   // in, so that the innermost stays.
-  std::map<std::uint64_t, std::size_t> starts_{{0, 0}};
+  std::pmr::monotonic_buffer_resource memory_;
+  std::pmr::map<std::uint64_t, std::size_t> starts_{{{0, 0}}, &memory_};
 };
 
 }  // namespace memspy::symbolize

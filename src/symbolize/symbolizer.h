@@ -1,12 +1,14 @@
 // Names and lines of native code, by file, build id and address: the offline step that can be
 // repeated on any machine. Files are looked for again there, and used only when their build ids are
-// the ones asked for. Nothing of it needs the process. One thread at a time.
+// the ones asked for. Nothing of it needs the process. Used by one thread at a time.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -43,6 +45,10 @@ class Symbolizer {
   // lives. It comes first.
   void offer(const std::string& module, const std::string& build_id, const std::string& path);
 
+  // Where many addresses are to be asked for: those of one module are looked up by several threads
+  // at once, each with the file opened for itself, and kept. The answers are the same.
+  void prepare(std::span<const CodeAddress> codes);
+
   // The functions at an address: those inlined there, innermost first, then the one they are in.
   // Empty: nothing is known.
   std::vector<SourceFrame> resolve(const CodeAddress& code);
@@ -51,12 +57,16 @@ class Symbolizer {
   std::vector<MissingDebugInfo> missing() const;
 
  private:
-  using Key = std::pair<std::string, std::string>;  // path, build id
+  using Key = std::pair<std::string, std::string>;                              // path, build id
+  using Answers = std::unordered_map<std::uint64_t, std::vector<SourceFrame>>;  // by address
   DebugModule* module_of(const CodeAddress& code);
+  std::unique_ptr<DebugModule> open(const CodeAddress& code) const;
+  Answers look_up(const CodeAddress& module, std::span<const std::uint64_t> addresses);
 
   SymbolizeOptions options_;
   std::map<Key, std::string> offered_;
   std::map<Key, std::unique_ptr<DebugModule>> modules_;  // null: no file was found
+  std::map<Key, Answers> prepared_;
 };
 
 }  // namespace memspy::symbolize

@@ -10,7 +10,7 @@ THP = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
 # khugepaged makes a huge page of small ones at any time, and fills its holes: RSS that no line asks
 # for. The workload's own figures charge it to whatever ran just then, so it is put off.
 KHUGEPAGED = pathlib.Path("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs")
-WORKLOADS = ["rows", "reserved", "io_growth", "threads"]
+WORKLOADS = ["rows", "reserved", "io_growth", "threads", "callers"]
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def own_rss(pid):
     return int(harness.status(pid)["VmRSS"].split()[0]) * 1024
 
 
-def slowdown(python, options):
+def slowdown(python, options, memspy_options=()):
     """The same work with and without memspy, in turn, each in a process of its own.
 
     CPU time is the figure: the wall clock of a shared machine holds its neighbours too. It includes
@@ -59,7 +59,7 @@ def slowdown(python, options):
 
     def under_memspy():
         with target_of(python, "timing.py", "--rounds", options.rounds) as target:
-            with recording(target) as memspy:
+            with recording(target, *memspy_options) as memspy:
                 watched.append(target.ask("work", deadline=300))
                 summary = memspy.stop().json()
                 stopped.append(summary["stopped_seconds"])
@@ -74,10 +74,19 @@ def slowdown(python, options):
                                                 for stop, run in zip(stopped, watched))}
     for kind in ("cpu", "wall"):
         # Of each pair: what a shared machine does to one it mostly does to the other.
-        found[kind] = statistics.median(ratio[kind] for ratio in ratios)
-        each = sorted(ratio[kind] for ratio in ratios)
-        found[f"{kind}_quartiles"] = [each[len(each) // 4], each[-1 - len(each) // 4]]
+        found[kind], found[f"{kind}_error"] = trimmed_mean([ratio[kind] for ratio in ratios])
     return found
+
+
+def trimmed_mean(values):
+    """Without the tenth that is farthest off at each end, and its standard error. One run of the same
+    program differs from the next by 2 to 4 %, so that a few pairs cannot tell 1.01 from 1.04."""
+    cut = len(values) // 10
+    kept = sorted(values)[cut:len(values) - cut]
+    # The spread of all with the extremes drawn in, as the trimming has done (Tukey and McLaughlin).
+    drawn_in = [min(max(value, kept[0]), kept[-1]) for value in values]
+    error = statistics.stdev(drawn_in) * len(values) ** 0.5 / len(kept) if len(values) > 1 else float("nan")
+    return statistics.mean(kept), error
 
 
 def stop_cost(python, options):

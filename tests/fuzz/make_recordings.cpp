@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
   };
   const bool done = write(folder + "/finished.memspy", memspy::testing::tell_sample_run) &&
                     write(folder + "/unfinished.memspy", memspy::testing::tell_unfinished_run) &&
+                    write(folder + "/alloc.memspy", memspy::testing::tell_alloc_run) &&
                     write(folder + "/steady.memspy", steady);
   return done ? 0 : 1;
 }

@@ -39,6 +39,7 @@ Snapshot small(bool values) {
   snapshot.header.command_line = {"python3"};
   snapshot.header.values = values;
   snapshot.texts = {{4, "'k'"}};
+  snapshot.string_marks = {{3, 5, 0xabc}, {4, 1, 0xdef}};
   snapshot.ledger = {{"live objects", 64, ""}};
   GcSummary gc;
   gc.generations.resize(3);

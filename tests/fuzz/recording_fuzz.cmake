@@ -12,5 +12,5 @@ add_custom_command(
 add_custom_target(fuzz_recordings ALL DEPENDS ${recording_inputs}/stamp)
 memspy_add_fuzz(recording_fuzz LINKS memspy_recording
   SEEDS ${recording_inputs}/finished.memspy ${recording_inputs}/unfinished.memspy
-        ${recording_inputs}/steady.memspy
+        ${recording_inputs}/steady.memspy ${recording_inputs}/alloc.memspy
   DEPENDS fuzz_recordings MUTATIONS 2000)

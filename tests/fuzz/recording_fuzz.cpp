@@ -8,6 +8,7 @@
 
 #include "recording/profile.h"
 #include "recording/recording.h"
+#include "recording/shaped_timeline.h"
 
 namespace {
 
@@ -34,7 +35,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     auto reader = memspy::recording::Reader::open(path());
     if (reader.has_value()) {
       memspy::recording::Profile profile;
+      profile.keep_timeline = true;
       static_cast<void>(reader->replay(profile));
+      static_cast<void>(memspy::recording::shape_timeline(profile, {}));
       static_cast<void>(profile.totals());
     }
   }

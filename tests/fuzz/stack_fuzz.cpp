@@ -3,13 +3,17 @@
 // Input: the version, then edits of four bytes each: where (u16), how, with what.
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
+#include <deque>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "by_version.h"
 #include "cpython/layouts.h"
+#include "cpython/recorded_stack.h"
 #include "cpython/stack_reader.h"
 #include "support/py_image_builder.h"
 
@@ -50,6 +54,7 @@ class Image {
     for (std::size_t i = 0; i + 4 <= size; i += 4) edit(data + i);
     look(reader);
     look(reader);
+    decode(reader, {data, size});
     restore();
     // A string that was damaged without a trace in its code object may be remembered, but the
     // frames and instructions are those of the chain.
@@ -62,6 +67,7 @@ class Image {
   void push_frames();
   void edit(const std::uint8_t* what);
   std::string look(cpython::StackReader& reader) const;
+  void decode(cpython::StackReader& reader, std::span<const std::uint8_t> input);
   // Only what edits can reach is compared and copied back: the rest of the image is large.
   void restore() {
     for (const auto& [at, length] : ranges()) {
@@ -154,6 +160,37 @@ std::string Image::look(cpython::StackReader& reader) const {
     for (const cpython::LocalVariable& variable : *locals) text += variable.name + variable.repr;
   }
   return text;
+}
+
+// What the kernel's program copied, or what came of it: frames at addresses of the image, their
+// bytes from the image, from the input, or cut short.
+void Image::decode(cpython::StackReader& reader, std::span<const std::uint8_t> input) {
+  const auto plan = cpython::plan_walk(python_->layout(), python_->anchors());
+  if (!plan) return;
+  std::deque<std::vector<std::byte>> bytes;
+  std::vector<cpython::RecordedFrame> frames;
+  RemoteAddr next = frames_begin_;
+  for (std::size_t i = 0; i + 4 <= input.size() && frames.size() < 64; i += 4) {
+    const RemoteAddr at = input[i] % 2 == 0 ? next : begin_ + std::size_t{input[i + 1]} * 8;
+    auto& copy = bytes.emplace_back(plan->frame_bytes);
+    if (input[i] % 3 == 0) {
+      std::memcpy(copy.data(), &input[i], std::min(copy.size(), input.size() - i));
+    } else {
+      (void)py_.memory().read_some(at, copy);
+    }
+    if (input[i] % 7 == 0) copy.resize(input[i + 2] % copy.size());
+    if (copy.size() >= plan->frame_previous + sizeof(std::uint64_t))
+      std::memcpy(&next.value, copy.data() + plan->frame_previous, sizeof(next.value));
+    frames.push_back({at, copy});
+  }
+  cpython::RecordedStack stack;
+  stack.state = thread_;
+  stack.frames = frames;
+  stack.truncated = !input.empty() && input[0] % 2 == 1;
+  cpython::RawStack raw;
+  if (!reader.decode(stack, raw).has_value()) return;
+  std::vector<memspy::Frame> found;
+  reader.resolve(raw, found);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ TEST_P(HeapFormats, MatchTheirText) {
   const auto* format = sinks::find_snapshot_format(GetParam());
   ASSERT_NE(format, nullptr);
   std::ostringstream out;
-  ASSERT_THAT(format->write(sample_heap().look(), out), IsOk());
+  ASSERT_THAT(format->write(sample_heap().look(), {}, out), IsOk());
   expect_golden("heap/sample" + std::string(format->suffixes.front()), out.str());
 }
 INSTANTIATE_TEST_SUITE_P(Golden, HeapFormats,

@@ -7,6 +7,7 @@
 #include "report/annotate.h"
 #include "report/diff.h"
 #include "report/report.h"
+#include "sinks/page.h"
 #include "sinks/sink_registry.h"
 #include "support/golden.h"
 #include "support/result_matchers.h"
@@ -31,7 +32,7 @@ Profile through_a_recording(Result<Unit> (*tell)(SampleSink&), recording::TimeWi
   writer->reset();
   auto reader = Reader::open(dir.file("run.memspy"));
   EXPECT_THAT(reader, IsOk());
-  auto profile = Profile::load(*reader, window);
+  auto profile = Profile::load(*reader, window, recording::Timeline::kKeep);
   EXPECT_THAT(profile, IsOk());
   return std::move(profile).value();
 }
@@ -48,7 +49,7 @@ TEST_P(Formats, MatchTheirText) {
   expect_golden("sample" + std::string(format->suffixes.front()), out.str());
 }
 INSTANTIATE_TEST_SUITE_P(Golden, Formats,
-                         ::testing::Values("folded", "speedscope", "json", "csv", "jsonl"),
+                         ::testing::Values("folded", "speedscope", "svg", "json", "csv", "jsonl"),
                          [](const auto& value) { return std::string(value.param); });
 
 TEST(Golden, FoldedByProcessAndThread) {
@@ -57,6 +58,17 @@ TEST(Golden, FoldedByProcessAndThread) {
   std::ostringstream out;
   ASSERT_THAT(sinks::find_format("folded")->write(sample(), options, out), IsOk());
   expect_golden("sample-threads.folded", out.str());
+}
+
+// What is inside the page; the page around it is web/'s.
+TEST(Golden, DataOfThePage) {
+  const Profile profile = sample();
+  sinks::PageParts parts;
+  parts.run = &profile;
+  expect_golden("page.json", sinks::page_json(parts));
+  const Profile time = through_a_recording(memspy::testing::tell_alloc_run);
+  parts.run = &time;
+  expect_golden("alloc-page.json", sinks::page_json(parts));
 }
 
 TEST(Golden, Tables) {
@@ -97,6 +109,26 @@ TEST(Golden, DataOfAReport) {
   expect_golden("report.json", report::report_json(sample(), {}));
 }
 
+// Time, and nowhere bytes.
+TEST(Golden, TimeSpentAllocating) {
+  const Profile profile = through_a_recording(memspy::testing::tell_alloc_run);
+  for (const char* name : {"folded", "speedscope", "svg", "json"}) {
+    const auto* format = sinks::find_format(name);
+    std::ostringstream out;
+    ASSERT_THAT(format->write(profile, {}, out), IsOk());
+    expect_golden("alloc" + std::string(format->suffixes.front()), out.str());
+  }
+  report::ReportOptions options;
+  expect_golden("alloc-report.txt", report::report_table(profile, options));
+  expect_golden("alloc-report-tree.txt", report::report_tree(profile, options));
+  expect_golden("alloc-report.csv", report::report_csv(profile, options));
+  expect_golden("alloc-report.json", report::report_json(profile, options));
+  const recording::TimeWindow window{std::chrono::seconds(1), {}};
+  expect_golden(
+      "alloc-report-window.txt",
+      report::report_table(through_a_recording(memspy::testing::tell_alloc_run, window), options));
+}
+
 TEST(Golden, AnnotatedSource) {
   Profile profile = sample();
   // The checked-out sources are younger than the synthetic run.
@@ -129,6 +161,19 @@ TEST(Golden, DiffOfTwoAndThree) {
       report::diff_profiles({{"a.memspy", &first}, {"b.memspy", &second}, {"c.memspy", &second}},
                             report::GroupBy::kLine, {}, false);
   expect_golden("diff-three.txt", report::diff_text(three, {}, 2));
+}
+
+TEST(Golden, DiffOfTimeSpentAllocating) {
+  const Profile first = through_a_recording(memspy::testing::tell_alloc_run);
+  const Profile second = through_a_recording(memspy::testing::tell_second_alloc_run);
+  const auto two = report::diff_profiles({{"a.memspy", &first}, {"b.memspy", &second}},
+                                         report::GroupBy::kFunction, {}, false);
+  expect_golden("alloc-diff.txt", report::diff_text(two, {}, 0));
+  expect_golden("alloc-diff.json", report::diff_json(two));
+  const auto three =
+      report::diff_profiles({{"a.memspy", &second}, {"b.memspy", &first}, {"c.memspy", &first}},
+                            report::GroupBy::kLine, {}, false);
+  expect_golden("alloc-diff-three.txt", report::diff_text(three, {}, 2));
 }
 
 }  // namespace

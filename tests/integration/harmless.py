@@ -20,8 +20,12 @@ WAYS = [
     (["record", "--engine", "faults", "-s", "-o", "{out}.memspy"], 0.6),
     (["record", "--engine", "faults", "--budget", "100", "-o", "{out}.folded"], 0.6),
     (["record", "--engine", "faults", "-n", "--budget", "100", "-o", "{out}.memspy"], 0.6),
+    (["record", "--engine", "bpf", "-o", "{out}.folded"], 0.6),
+    (["record", "--engine", "bpf", "--budget", "100", "-o", "{out}.memspy"], 0.6),
     (["record", "--mode", "live", "-o", "{out}.folded"], 1.2),
     (["record", "--mode", "live", "-s", "--budget", "100", "-o", "{out}.memspy"], 1.2),
+    (["record", "--mode", "alloc", "-o", "{out}.folded"], 0.6),
+    (["record", "--mode", "alloc", "-s", "--budget", "100", "-o", "{out}.memspy"], 0.6),
     (["record", "--engine", "poll", "-i", "10ms", "-o", "{out}.folded"], 0.6),
     (["record", "--engine", "poll", "-s", "-i", "10ms", "-o", "{out}.folded"], 0.6),
     (["dump", "--json"], 0.08),
@@ -104,9 +108,10 @@ class Harmless(harness.PythonCase):
             run = self.run_memspy("record", "-p", target.pid, "--engine", engine, "-s", "-d", 3,
                                   "-i", "10ms", "-o", self.folder / f"{engine}.folded")
             self.assert_well(target, str(run))
-        run = self.run_memspy("record", "-p", target.pid, "--mode", "live", "-s", "-d", 3,
-                              "-o", self.folder / "live.folded")
-        self.assert_well(target, str(run))
+        for mode in ("live", "alloc"):
+            run = self.run_memspy("record", "-p", target.pid, "--mode", mode, "-s", "-d", 3,
+                                  "-o", self.folder / f"{mode}.folded")
+            self.assert_well(target, str(run))
         for _ in range(20):
             self.run_memspy("dump", target.pid)
         self.assert_well(target, "many times dump")

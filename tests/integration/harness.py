@@ -5,6 +5,7 @@ until it holds or its deadline passes, and a deadline that passes is a failure t
 sides said.
 """
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ import pythons
 HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = HERE / "targets"
 WORKLOADS = HERE.parent / "workloads"
+KERNEL_REFUSES = "the kernel takes no BPF program here"  # the one skip that no set-up can mend
 DEADLINE = 60.0  # seconds, for anything that should take an instant; generous for a loaded machine
 
 
@@ -170,7 +172,8 @@ class Memspy:
         def attached():
             if self.process.poll() is not None:
                 raise AssertionError(f"memspy ended before it sampled:\n{self.finish()}")
-            return self.err.strip() and status(pid).get("TracerPid", "0") != "0"
+            untraced = "engine bpf:" in self.err
+            return self.err.strip() and (untraced or status(pid).get("TracerPid", "0") != "0")
         eventually(attached, f"memspy attaches to {pid}: {' '.join(self.command)}\n{self.err}", deadline)
         return self
 
@@ -290,6 +293,29 @@ def need(name):
     if python is None:
         raise unittest.SkipTest(pythons.why_missing(name))
     return python
+
+
+def bpf_engine():
+    """Of the engines, bpf, where the kernel lets us: for root, on hosts of our own."""
+    return ["bpf"] if not _why_no_bpf() else []
+
+
+@functools.lru_cache(maxsize=None)
+def _why_no_bpf():
+    run = run_memspy("doctor", os.getpid(), "--json")
+    why = next(finding["evidence"] for finding in run.json()["findings"]
+               if finding["check"] == "bpf").partition("not used: ")[2]
+    # Anything else is a fault of ours.
+    of_the_host = ("not permitted", "Permission denied", "not implemented", "namespace", "BTF", "vmlinux")
+    if why and not any(word in why for word in of_the_host):
+        raise AssertionError(f"memspy's BPF program does not load: {why}")
+    return why
+
+
+def need_bpf():
+    why = _why_no_bpf()
+    if why:
+        raise unittest.SkipTest(f"{KERNEL_REFUSES}: {why}")
 
 
 def need_root():

@@ -1,18 +1,13 @@
 """Reads what `memspy report` makes of a snapshot the way its readers do: DevTools' and others' rules
-for .heapsnapshot, profile.proto, folded, speedscope; and asks those readers themselves."""
+for .heapsnapshot, profile.proto, folded, speedscope. test_readers asks those readers themselves."""
 import collections
 import gzip
 import json
-import os
 import pathlib
 import re
-import shutil
-import subprocess
-import sys
 
 import profiles
 
-READERS = pathlib.Path(__file__).resolve().parent / "readers"
 NODE_FIELDS = ["type", "name", "id", "self_size", "edge_count", "trace_node_id", "detachedness"]
 EDGE_FIELDS = ["type", "name_or_index", "to_node"]
 ORDER = ["snapshot", "nodes", "edges", "trace_function_infos", "trace_tree", "samples", "locations", "strings"]
@@ -114,6 +109,25 @@ class HeapSnapshot:
         seen = self.flood()
         return [node for node in range(self.size) if self.name(node) == name and not seen[node]]
 
+    def sizes(self):
+        """{class: the sizes of its objects}, of nodes that are plain objects."""
+        found = collections.defaultdict(list)
+        for node in range(self.size):
+            if self.types[self.nodes[7 * node]] == "object":
+                found[self.name(node)].append(self.nodes[7 * node + 3])
+        return found
+
+    def texts(self):
+        """Names of the nodes that DevTools takes for strings, by id."""
+        return {self.nodes[7 * node + 2]: self.name(node) for node in range(self.size)
+                if self.types[self.nodes[7 * node]] == "string"}
+
+    def duplicated(self):
+        """How many strings have a name that another has, too; static ones, of no size, aside."""
+        names = collections.Counter(self.nodes[7 * node + 1] for node in range(self.size)
+                                    if self.types[self.nodes[7 * node]] == "string" and self.nodes[7 * node + 3])
+        return sum(count for count in names.values() if count > 1)
+
     def single(self):
         """Objects that are the only ones of their class: {name: node}."""
         found = collections.defaultdict(list)
@@ -192,48 +206,3 @@ def pprof_total(path):
         assert len(values) == len(kinds) and all(each in locations for each in ids)
         total += values[index]
     return total
-
-
-def in_vscode(case, path, total):
-    """The reader behind VS Code's view of heap snapshots; readers/package.json pins it."""
-    if not shutil.which("node") or not (READERS / "node_modules").is_dir():
-        return "heapsnapshot: no reader of npm here"
-    done = subprocess.run(["node", str(READERS / "heapsnapshot.js"), str(path)], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=120, check=False, text=True)
-    case.assertEqual(done.returncode, 0, done.stderr)
-    seen = json.loads(done.stdout)
-    case.assertEqual(seen["self_size"], total)
-    case.assertGreaterEqual(seen["classes"]["app.Session"]["retained_size"],
-                            seen["classes"]["app.Session"]["self_size"])
-    return f"heapsnapshot: v8-heap-parser says {seen['self_size']} bytes as well"
-
-
-def in_devtools(case, path, total):
-    """Chromium's own, where it is installed."""
-    if not shutil.which("chromium"):
-        return "heapsnapshot: no chromium here"
-    done = subprocess.run([sys.executable, "-B", str(READERS / "devtools.py"), str(path)], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=180, check=False, text=True)
-    case.assertEqual(done.returncode, 0, done.stderr)
-    seen = json.loads(done.stdout)
-    case.assertEqual((seen["total"], seen["self_size"]), (total, total))
-    case.assertEqual(seen["classes"]["app.Session"]["count"], 1150)
-    return f"heapsnapshot: DevTools of {seen['browser']} say {seen['total']} bytes as well"
-
-
-def in_go(case, path, total):
-    go = shutil.which("go")
-    if not go:
-        return "pprof: no go here"
-    done = subprocess.run([go, "tool", "pprof", "-raw", str(path)], stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.PIPE, timeout=120, check=False, env=dict(os.environ, HOME="/tmp"))
-    case.assertEqual(done.returncode, 0, done.stderr)
-    case.assertIn("inuse_space/bytes", done.stdout)
-    done = subprocess.run([go, "tool", "pprof", "-top", "-unit=B", "-nodecount=5", str(path)],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
-                          env=dict(os.environ, HOME="/tmp"))
-    case.assertEqual(done.returncode, 0, done.stderr)
-    shown = re.search(r"of (\d+)B total", done.stdout)
-    case.assertTrue(shown, done.stdout)
-    case.assertEqual(int(shown.group(1)), total, done.stdout)
-    return f"pprof: go tool pprof says {total} bytes as well"

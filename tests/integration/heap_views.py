@@ -15,21 +15,21 @@ TRACKED, IMMORTAL, STATIC, IN_POOL, CONSERVATIVE, NATIVE = 1, 8, 16, 32, 64, 128
 Thing = collections.namedtuple("Thing", "address type size listed referents")
 Node = collections.namedtuple("Node", "address type bytes size flags edges")
 Edge = collections.namedtuple("Edge", "to kind weak name")
-CLOSURE, DICT = 5, 8  # of EdgeKind
+CLOSURE, DICT, WORD = 5, 8, 10  # of EdgeKind
 PAUSE = "34 "  # pause(2) in /proc/PID/syscall
 
 
 class Zoo:
     """heap_zoo.py under one interpreter: a process that stands still, and the truth about it."""
 
-    def __init__(self, python):
+    def __init__(self, python, **popen):
         parent = None if python.root is None else python.root / "tmp"
         self._folder = tempfile.TemporaryDirectory(prefix="memspy-zoo-", dir=parent)
         outside = pathlib.Path(self._folder.name)
         self._inside = outside if parent is None else pathlib.Path("/tmp") / outside.name
         self._outside = outside
         self.target = harness.Target(python.command(
-            harness.TARGETS / "heap_zoo.py", self._inside / "truth", self._inside / "blocks"))
+            harness.TARGETS / "heap_zoo.py", self._inside / "truth", self._inside / "blocks"), **popen)
         try:
             self.pid = self.target.hear("ready", 3 * harness.DEADLINE)["pid"]
             syscall = pathlib.Path(f"/proc/{self.pid}/syscall")

@@ -25,6 +25,10 @@ std::vector<std::uint64_t> read_addresses() {
 double seconds_of(const std::vector<std::uint64_t>& addresses, symbolize::Symbolizer& symbolizer,
                   CodeAddress code) {
   const auto begin = std::chrono::steady_clock::now();
+  std::vector<CodeAddress> codes;
+  for (const std::uint64_t address : addresses)
+    codes.push_back({code.module, code.build_id, address});
+  symbolizer.prepare(codes);
   std::size_t frames = 0;
   for (const std::uint64_t address : addresses) {
     code.address = address;

@@ -101,14 +101,6 @@ class Busy(harness.PythonCase):
         self.assertIn("app.Worker", singles)
         self.assertEqual({name: heap.retained(heap.single()[name]) for name in singles},
                          {name: rows[name]["retained_bytes"] for name in singles})
-        for line in self.readers(out["heapsnapshot"], out["pprof"], total):
-            print(line)
-
-    def readers(self, heapsnapshot, pprof, total):
-        """Programs of other people, where they are installed."""
-        yield heap_formats.in_vscode(self, heapsnapshot, total)
-        yield heap_formats.in_devtools(self, heapsnapshot, total)
-        yield heap_formats.in_go(self, pprof, total)
 
     def test_a_core_file(self):
         if not shutil.which("gcore"):
@@ -213,12 +205,14 @@ class HeapRefusals(harness.Case):
         data = good.read_bytes()
         for name, content in [("empty", b""), ("text", b"not a snapshot at all" * 100),
                               ("cut", data[:len(data) // 2]), ("head", data[:64])]:
+            # What is cut is read as far as it goes; the others are no snapshots.
+            codes = (0, 1) if name == "cut" else (2,)
             bad = self.folder / f"{name}.memsnap"
             bad.write_bytes(content)
             with self.subTest(name=name):
                 for words in (["why", bad, "--type", "builtins.dict"], ["diff", good, bad], ["report", bad, "-f", "json"]):
                     run = harness.run_memspy(*words)
-                    self.assertIn(run.code, (0, 1), str(run))
+                    self.assertIn(run.code, codes, str(run))
                     self.assertTrue(run.err, f"{words}: silent about the damage")
                     self.assertNotIn("terminate called", run.err)
         self.refused(USAGE, ["no-such"], "why", self.folder / "no-such.memsnap", "--type", "builtins.dict")

@@ -1,9 +1,11 @@
 """heap, gc and diff as their users meet them: memory of every kind in its row, verdicts on what grows,
 outputs in files."""
+import collections
 import json
 import os
 
 import harness
+import heap_views
 
 MB = 1 << 20
 
@@ -51,6 +53,32 @@ class Ledger(Use):
         self.assertFalse([name for name in rows if name.startswith("malloc ") and rows[name] > MB], rows)
         self.assertLess(seen["unexplained_bytes"], 0.05 * seen["rss_bytes"], rows)
         self.assertRegex(seen["verdict"], "^native memory: .* an allocator other than glibc's")
+
+
+class WithoutPymalloc(harness.Case):
+    """Every object by malloc, of glibc and of an allocator that memspy does not walk: those that are on a
+    list of the collector, or that anything refers to, which are all that the target knows of."""
+
+    def look(self, **more):
+        zoo = heap_views.Zoo(harness.need("system"), env=dict(os.environ, PYTHONMALLOC="malloc", **more))
+        self.addCleanup(zoo.end)
+        probe = heap_views.Probe(zoo.pid)
+        missing = {address for address, thing in zoo.things.items()
+                   if address not in probe.nodes or probe.nodes[address].type != thing.type}
+        # A handful of locks and the like is made anew in each child of a fork, at an address of its own.
+        self.assertLess(len(missing), 10, [zoo.name(address) for address in missing])
+        unseen = collections.Counter(node.type for address, node in probe.nodes.items() if address not in zoo.things)
+        self.assertFalse(collections.Counter(zoo.things[address].type for address in missing) - unseen)
+        self.assertEqual((probe.stats["from_pools"], probe.stats["rejected"]), (0, 0))
+        run = self.run_memspy("heap", "-p", zoo.pid)
+        self.assertRegex(run.out, r"no pymalloc in this process .* [\d ]+ objects were found on")
+        print(f"{len(zoo.things)} objects, {len(missing)} missing; {probe.stats}")
+
+    def test_malloc_of_glibc(self):
+        self.look()
+
+    def test_another_malloc(self):
+        self.look(LD_PRELOAD=os.environ["MEMSPY_ALLOCATOR"])
 
 
 class Growth(Use):
@@ -115,6 +143,25 @@ class Outputs(Use):
         text = self.run_memspy("gc", self.service.pid).out
         self.assertRegex(text.splitlines()[-1], r"of garbage are frozen: gc\.unfreeze\(\)")
         self.assertIn("gc.collect() would free", text)
+
+
+class Arrays(harness.Case):
+    def test_arrays_of_numpy(self):
+        """What each refers to (dtype, base, items) and what its data costs, as numpy itself says."""
+        target = self.script(harness.need("system"), "arrays.py")
+        harness.until_listening(target.pid)
+        probe, said = heap_views.Probe(target.pid), target.ready
+        for name, address in said["arrays"].items():
+            with self.subTest(array=name):
+                node = probe.nodes[address]
+                self.assertEqual(node.type, "numpy.ndarray")
+                # Besides, one that owns its data holds a capsule with what frees it; Python code sees no trace of that.
+                ours = {edge.to for edge in node.edges if probe.nodes[edge.to].type != "builtins.PyCapsule"}
+                self.assertEqual(ours, set(said["referents"][name]))
+                self.assertFalse([edge for edge in node.edges if edge.weak])
+                if name in said["bytes"]:
+                    self.assertGreaterEqual(node.bytes, said["bytes"][name] + 80)
+                self.assertLess(node.bytes, said["bytes"].get(name, 0) + 4096 + 300)
 
 
 del Use  # its tests are those of its children

@@ -31,6 +31,17 @@ class LiveCase(harness.PythonCase):
         self.assertEqual(report.code, 0, str(report))
         return truth, profiles.Folded(folded), run, out
 
+    def record_near(self, *arguments, options=()):
+        """Four blocks of a burst instead of one make 44 %, in one of some hundred runs: twice in a row they do not."""
+        for attempt in (1, 2):
+            truth, folded, run, out = self.record(*arguments, options=options)
+            ours = self.by_function(truth, folded)
+            if profiles.distance(ours, truth["functions"]) < DISTANCE:
+                return truth, folded, run, out, ours
+            out.unlink()
+            (self.folder / "out.folded").unlink()
+        self.fail(f"further than {DISTANCE} from the truth, twice: {ours}\n{truth}\n{run}")
+
     def by_function(self, truth, folded):
         names = list(truth["functions"]) + truth["churners"]
         return folded.by_function("refill.py", names)
@@ -42,10 +53,8 @@ class LiveCase(harness.PythonCase):
 
 class Live(LiveCase):
     def test_keepers_that_share_size_classes_beside_temporaries(self):
-        truth, folded, run, out = self.record()
+        truth, folded, run, out, ours = self.record_near()
         self.assert_flat(truth)
-        ours = self.by_function(truth, folded)
-        self.assertLess(profiles.distance(ours, truth["functions"]), DISTANCE, f"{ours}\n{truth}\n{run}")
         churn = sum(ours.get(name, 0) for name in truth["churners"])
         self.assertLess(churn, CHURN * folded.total(), f"{ours}\n{run}")
         # The sum is what the sweeps have counted, not what the samples say. (What lies outside of the
@@ -81,10 +90,16 @@ class LiveWithoutPymalloc(LiveCase):
 
 
 class LiveLonger(LiveCase):
+    def test_native_frames_lead_from_the_line_to_what_takes_the_block(self):
+        truth, folded, run, _, ours = self.record_near(options=("-n",))
+        of_lines = sum(count for frames, count in folded.stacks if "refill.py" in " ".join(frames))
+        native = sum(count for frames, count in folded.stacks
+                     if "refill.py" in " ".join(frames) and ".py:" not in frames[-1])
+        self.assertGreater(of_lines, 0.5 * folded.total(), f"{ours}\n{run}")
+        self.assertGreater(native, 0.95 * of_lines, f"{folded.stacks[:3]}\n{run}")
+
     def test_several_threads(self):
-        truth, folded, run, _ = self.record("--threads", 3)
-        ours = self.by_function(truth, folded)
-        self.assertLess(profiles.distance(ours, truth["functions"]), DISTANCE, f"{ours}\n{truth}\n{run}")
+        truth, folded, run, _, ours = self.record_near("--threads", 3)
         churn = sum(ours.get(name, 0) for name in truth["churners"])
         self.assertLess(churn, CHURN * folded.total(), f"{ours}\n{run}")
 

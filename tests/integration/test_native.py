@@ -126,7 +126,7 @@ class Recorded(harness.PythonCase):
         _, _, recording, _ = self.record(20)
         first = self.report(recording).read_text(encoding="utf-8")
         with sqlite3.connect(recording) as db:
-            self.assertEqual(db.execute("PRAGMA user_version").fetchone(), (2,))
+            self.assertEqual(db.execute("PRAGMA user_version").fetchone(), (3,))
             modules = db.execute("SELECT path, build_id FROM modules").fetchall()
             self.assertTrue([path for path, build_id in modules if "libc" in path and build_id])
             text = db.execute("SELECT count(*) FROM frames WHERE kind = 1 AND function != ''").fetchone()

@@ -15,10 +15,13 @@ SUMMARY_KEYS = {"schema", "engine", "duration_seconds", "samples", "rejected", "
                 "pause_us", "rss_bytes", "ended_by"}
 
 
-class Record(harness.PythonCase):
+class GrowthTests:
+    """What every exact engine must get right."""
+    engine = None
+
     def record(self, *arguments, megabytes=60):
         out = self.folder / "out.folded"
-        ready, grown, run = self.record_growth(out, *arguments, megabytes=megabytes)
+        ready, grown, run = self.record_growth(out, "--engine", self.engine, *arguments, megabytes=megabytes)
         return ready, grown, profiles.Folded(out), run
 
     def assert_top_line(self, ready, folded, run):
@@ -41,7 +44,7 @@ class Record(harness.PythonCase):
 
     def check_summary(self, summary, grown, run):
         self.assertLessEqual(SUMMARY_KEYS, set(summary))
-        self.assertEqual(summary["schema"], "memspy.record/1")
+        self.assertEqual((summary["schema"], summary["engine"]), ("memspy.record/1", self.engine))
         self.assertEqual(set(summary["pause_us"]), {"p50", "p99", "max"})
         rss = summary["rss_bytes"]
         self.assertEqual(summary["growth_bytes"] - summary["shrink_bytes"], rss["end"] - rss["start"])
@@ -67,7 +70,7 @@ class Record(harness.PythonCase):
     def test_a_thread_for_each_request_is_no_hiding_place(self):
         target = self.script(self.python, "growing.py", "--mb", 20, "--mbps", 8, "--thread-each")
         out = self.folder / "out.folded"
-        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json")
+        memspy = self.memspy("record", "-p", target.pid, "--engine", self.engine, "-o", out, "--json")
         memspy.until_attached(target.pid)
         grown = target.ask("grow")["grown"]
         run = memspy.stop()
@@ -75,6 +78,23 @@ class Record(harness.PythonCase):
         folded = profiles.Folded(out)
         self.assert_top_line(target.ready, folded, run)
         self.assertGreater(folded.by_leaf()[folded.top()], 0.9 * grown, f"{folded.by_leaf()}\n{run}")
+
+    def test_memory_given_back_is_subtracted(self):
+        target = self.script(self.python, "growing.py", "--mb", 30, "--mbps", 60)
+        out = self.folder / "out.folded"
+        memspy = self.memspy("record", "-p", target.pid, "--engine", self.engine, "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        grown = target.ask("grow")["grown"]
+        shrunk = target.ask("forget")["shrunk"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.assertGreater(shrunk, grown / 2, "the target kept its memory: this test shows nothing")
+        left = profiles.Folded(out).total()
+        self.assertLessEqual(abs(left - (grown - shrunk)), 0.02 * grown + (256 << 10), str(run))
+
+
+class Record(GrowthTests, harness.PythonCase):
+    engine = "faults"
 
     def test_what_an_interpreter_gives_back_at_its_end_was_kept(self):
         out = self.folder / "out.folded"
@@ -95,26 +115,14 @@ class Record(harness.PythonCase):
     def test_polling_charges_the_common_path(self):
         """Between two looks only the common prefix of both stacks is known: the growing function, or
         one of its callers."""
-        ready, grown, folded, run = self.record("--engine", "poll", megabytes=45)
+        self.engine = "poll"
+        ready, grown, folded, run = self.record(megabytes=45)
         path = ("main", "grow", "handle_request", "remember")
         self.assert_close(folded.total(), grown, "sum of the profile", run)
         by_function = folded.by_function(ready["file"], path)
         on_the_path = sum(by_function.get(name, 0) for name in path)
         self.assertGreater(on_the_path, 0.9 * grown, f"{by_function}\n{run}")
         self.assertEqual(run.json()["engine"], "poll")
-
-    def test_memory_given_back_is_subtracted(self):
-        target = self.script(self.python, "growing.py", "--mb", 30, "--mbps", 60)
-        out = self.folder / "out.folded"
-        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json")
-        memspy.until_attached(target.pid)
-        grown = target.ask("grow")["grown"]
-        shrunk = target.ask("forget")["shrunk"]
-        run = memspy.stop()
-        self.assertEqual(run.code, 0, str(run))
-        self.assertGreater(shrunk, grown / 2, "the target kept its memory: this test shows nothing")
-        left = profiles.Folded(out).total()
-        self.assertLessEqual(abs(left - (grown - shrunk)), 0.02 * grown + (256 << 10), str(run))
 
     def test_a_launched_command_is_recorded_from_birth(self):
         out = self.folder / "out.folded"
@@ -133,7 +141,7 @@ class Record(harness.PythonCase):
         """Reading a page that was never touched would map one; most of a thread's stack is such."""
         target = self.script(self.python, "growing.py", "--idle", 20)
         before = harness.resident(target.pid)
-        for engine in ("faults", "poll"):
+        for engine in ("faults", "poll", *harness.bpf_engine()):
             self.run_memspy("record", "-p", target.pid, "-d", "1", "--engine", engine, "--force",
                             "-o", self.folder / "out.memspy", "--timeseries", self.folder / "out.csv")
         grown = harness.resident(target.pid) - before
@@ -154,6 +162,41 @@ class Record(harness.PythonCase):
         self.assertIn("samples", run.err)  # the line of evidence
         target.hear("grow")
         self.assert_untouched(target.pid)
+
+
+class RecordBpf(GrowthTests, harness.PythonCase):
+    engine = "bpf"
+
+    def setUp(self):
+        super().setUp()
+        harness.need_bpf()
+
+    def test_nothing_is_stopped_and_threads_that_come_and_go_are_seen(self):
+        target = self.script(self.python, "busy.py")
+        out = self.folder / "out.memspy"
+        memspy = self.memspy("record", "-p", target.pid, "--engine", "bpf", "-o", out, "--json")
+        memspy.until_attached(target.pid)
+        self.assert_at_work(target, "while it is recorded")
+        self.assertEqual(harness.status(target.pid)["TracerPid"], "0")
+        summary = memspy.stop().json()
+        self.assertEqual((summary["stopped_seconds"], summary["counters"]["blind_threads"]), (0, 0), str(summary))
+        self.assertLess(summary["rejected"], 0.02 * summary["samples"] + 5, str(summary))
+        self.assert_at_work(target, "afterwards")
+
+    def test_a_target_that_execs_is_followed(self):
+        target = self.script(self.python, "execs.py")
+        out = self.folder / "out.memspy"
+
+        def recorded():
+            """While it attaches the target may execute: then there is no interpreter where one was."""
+            run = harness.run_memspy("record", "-p", target.pid, "--engine", "bpf", "-d", 2, "--force", "-o", out,
+                                     "--json")
+            self.assertIn(run.code, (0, 1, 5, 6), str(run))
+            return run if run.code == 0 else None
+        run = harness.eventually(recorded, "it attaches between two execs")
+        self.assertEqual(run.json()["ended_by"], "duration", str(run))
+        self.assert_at_work(target, "afterwards")
+        self.assertIn("more process", self.run_memspy("report", out).out)  # each program is one
 
 
 def harness_line(name, mark):

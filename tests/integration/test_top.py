@@ -1,7 +1,11 @@
 """`memspy top` on a real terminal: tmux types the keys and reads the screen."""
+import contextlib
+import os
 import pathlib
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import unittest
 
@@ -145,6 +149,49 @@ class Top(harness.Case):
         self.addCleanup(lambda: path.unlink(missing_ok=True))
         self.quit(screen)
         self.assertIn("grow_steadily", self.run_memspy("report", path).out)
+
+    def test_native_frames_are_named_on_the_screen_and_addresses_in_the_recording(self):
+        screen = self.screen("-p", self.target.pid, "-i", "200ms", "--native")
+        screen.until("grow_steadily")
+        screen.press("3")
+        screen.until("sort: cumulative")
+        screen.until(r"\b_?Py\w+ \(")  # functions that every build exports
+        screen.press("w")
+        name = re.search(r"([\w./%-]+\.memspy)", screen.until(r"[\w./%-]+\.memspy"))[1]
+        path = pathlib.Path(name)
+        self.addCleanup(lambda: path.unlink(missing_ok=True))
+        self.quit(screen)
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            frames = db.execute("SELECT function, count(*) FROM frames WHERE kind = 1 GROUP BY 1").fetchall()
+        self.assertEqual([function for function, _ in frames], [""])
+        self.assertGreater(frames[0][1], 5)
+        self.assertIn("grow_steadily", self.run_memspy("report", path).out)
+
+    def test_time_in_the_place_of_bytes(self):
+        target = harness.Target(harness.need("system").command(harness.WORKLOADS / "allocate.py", "--duration", 10000))
+        self.addCleanup(target.end)
+        target.hear("ready")
+        target.tell("go")
+        screen = self.screen("-p", target.pid, "-i", "200ms", "--mode", "alloc")
+        screen.until(r" % +[\d.]+ [mµ]?s +[\d.]+ .* first \(allocate\.py:\d+\)")
+        self.assertRegex(screen.text(), r"allocating [\d.<]+ % of .* of CPU time in user mode")
+        screen.press("?")
+        screen.until("sort by CPU now")
+        screen.press("?")
+        screen.press("3")
+        screen.until("sort: cumulative")
+        # What has come since the reset is less than what was there before, however late we look: it stands still.
+        screen.until(r"of \d+\.\d s of CPU time")
+        os.kill(target.pid, signal.SIGSTOP)
+        screen.press("r")
+        screen.until("figures count from now")
+        harness.eventually(lambda: not re.search(r"of [\d.]+ (s|m) of CPU time", screen.text()), "the reset is seen")
+        os.kill(target.pid, signal.SIGCONT)
+        screen.press("1")
+        screen.until(r"sort: CPU now")
+        screen.until(r"first \(allocate\.py:\d+\)")
+        self.quit(screen)
+        self.assert_untouched(target.pid)
 
     def test_the_list_of_processes(self):
         screen = self.screen("-i", "200ms")

@@ -27,10 +27,30 @@ class Verbs(harness.PythonCase):
         target = self.growing()
         run = self.run_memspy("attach", "--pid", target.pid, "-d", 2, "-i", "250ms")
         self.assertIn("grow_steadily", run.out)
+        self.assertRegex(run.out, "/min  ▁[▂-█]+ ")  # RSS rises
         self.assertIn("samples", run.out + run.err)
         self.assertGreater(len(run.out.splitlines()), 6)
         self.assertNotIn("\x1b", run.out)
         self.assert_untouched(target.pid)
+
+    def test_attach_with_an_alert(self):
+        target = self.script(self.python, "family.py")
+        memspy = self.memspy("attach", "--pid", target.pid, "-i", "100ms", "--alert", "rss > 40MiB",
+                             "--report-interval", "10m", "--json")
+        memspy.until_attached(target.pid)
+
+        def told():
+            target.ask("grow")
+            return '"alert"' in memspy.out
+        harness.eventually(told, "the alert fires")
+        run = memspy.stop()
+        lines = [json.loads(line) for line in run.out.splitlines()]
+        self.assertEqual([line["event"] for line in lines], ["status", "alert", "end"], str(run))
+        self.assertEqual((lines[1]["when"], lines[1]["state"]), ("rss > 40MiB", "firing"))
+        self.assertGreater(lines[1]["rss_bytes"], 40 << 20)
+        end = lines[2]["alert"]
+        self.assertEqual(end["fired"], 1)
+        self.assertGreaterEqual(end["rss_peak_bytes"], end["rss_average_bytes"])
 
     def test_attach_json(self):
         target = self.growing()
@@ -56,6 +76,112 @@ class Verbs(harness.PythonCase):
         for line in lines:
             self.assertEqual(line["schema"], "memspy.top/1")
         self.assertIn("grow_steadily", json.dumps(lines[-1]))
+
+    def allocating(self):
+        """A target that allocates until it is ended, most of the time in `first`."""
+        target = self.target(self.python.command(harness.WORKLOADS / "allocate.py", "--duration", 10000))
+        target.hear("ready")
+        target.tell("go")
+        return target
+
+    def live_json(self, holds, *arguments):
+        """The documents of a live verb up to the one that `holds` is true of."""
+        memspy = self.memspy(*arguments, "--json", "-i", "200ms")
+
+        def documents():
+            return [json.loads(line) for line in memspy.out.splitlines(keepends=True) if line.endswith("\n")]
+
+        def found():
+            if memspy.process.poll() is not None:
+                raise AssertionError(f"it ended before: {memspy.finish()}")
+            return any(holds(document) for document in documents())
+        try:
+            harness.eventually(found, f"{arguments} says it")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{memspy.out[-4000:]}\n{memspy.err}") from None
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        return documents()
+
+    def test_top_of_time(self):
+        target = self.allocating()
+        def told(document):  # a hundred samples alone may have the second before the first
+            rows = document["rows"]
+            return (sum(row["samples"] for row in rows) >= 100 and
+                    max(rows, key=lambda row: row["own_microseconds"])["function"] == "first")
+        documents = self.live_json(told, "top", "--mode", "alloc", "-F", "-p", target.pid)
+        last = next(document for document in documents if told(document))
+        rows = last["rows"]
+        own = {row["function"]: row["own_microseconds"] for row in rows}
+        self.assertAlmostEqual(sum(row["percent"] for row in rows), 100, delta=0.1)
+        run = next(row for row in rows if row["function"] == "run")
+        self.assertLessEqual(run["cumulative_microseconds"], sum(own.values()), last)
+        self.assertGreater(run["cumulative_microseconds"], 0.9 * sum(own.values()), last)
+        self.assertGreater(sum(row["now_cpu_share"] for row in rows), 0)
+        self.assertLess(sum(row["now_cpu_share"] for row in rows), 1)  # one thread
+        self.assertGreater(last["allocating_share"], 0)
+        self.assertLess(last["allocating_share"], 1)
+        self.assertLess(sum(own.values()), 1e6 * last["time_seconds"])
+        self.assertFalse([key for row in rows for key in row if "bytes" in key])
+        self.assertEqual(last["hottest_stack"][0]["file"].rpartition("/")[2], "allocate.py")
+        run = self.run_memspy("top", "--mode", "alloc", "-b", "-n", 2, "-i", "300ms", "-p", target.pid)
+        self.assertRegex(run.out, r"allocating [\d.<]+ % of .* of CPU time in user mode")
+        self.assertIn("CPU NOW", run.out)
+        self.assertNotIn("iB", run.out.rpartition("CUMULATIVE")[2], "a table of time has no bytes")
+        self.assert_untouched(target.pid)
+
+    def test_attach_of_time(self):
+        target = self.allocating()
+        documents = self.live_json(lambda d: d["top"] and d["top"]["function"] == "first",
+                                   "attach", "--mode", "alloc", "-p", target.pid)
+        told = next(d for d in documents if d["top"] and d["top"]["function"] == "first")
+        self.assertGreater(told["top"]["own_microseconds"], 0)
+        self.assertGreater(told["allocating_share"], 0)
+        self.assertIn("of the time that went into allocating", documents[-1]["verdict"])
+        self.assert_untouched(target.pid)
+
+    def test_attach_with_native_frames(self):
+        target = self.growing()
+
+        def holds(document):
+            top = document.get("top")
+            return top and top["function"].endswith("grow_steadily") and top["ends_in"]
+        documents = self.live_json(holds, "attach", "-n", "-p", target.pid)
+        top = next(filter(holds, documents))["top"]
+        self.assertTrue(top["file"].endswith("fates.py"), top)
+        self.assertGreater(top["line"], 0)
+        self.assertNotIn("module", top)
+        self.assertTrue(top["ends_in"]["function"], top)
+        self.assertRegex(top["ends_in"]["module"], "^/")
+        self.assertIn("grow_steadily", documents[-1]["verdict"])
+        run = self.run_memspy("attach", "-n", "-p", target.pid, "-d", 2, "-i", "250ms")
+        self.assertRegex(run.out, r"grow_steadily \(fates\.py:\d+\), ends in \S.* \(")
+        # Once, and of the interpreter and libc, as dump says of the same stacks.
+        dump = self.run_memspy("dump", "-n", "-p", target.pid)
+        self.assertEqual(run.err.count("no debug information"), dump.err.count("no debug information"), str(run))
+        self.assert_untouched(target.pid)
+
+    def test_top_with_native_frames(self):
+        target = self.growing()
+
+        def native(document):
+            return [row for row in document["rows"] if row.get("module") and row["own_bytes"] > 0]
+        documents = self.live_json(native, "top", "--native", "-p", target.pid, "--rows", 500)
+        last = next(filter(native, documents))
+        rows = {row["function"]: row for row in last["rows"] if row["file"].endswith("fates.py")}
+        line = next(row for name, row in rows.items() if name.endswith("grow_steadily"))
+        own = sum(row["own_bytes"] for row in native(last))
+        self.assertGreater(line["cumulative_bytes"], 0.5 * own, last)
+        self.assertLess(line["own_bytes"], 0.1 * own, last)  # it is C that touches
+        self.assertIn("module", last["hottest_stack"][0])
+        self.assertIn("grow_steadily", json.dumps(last["hottest_stack"]))
+        run = self.run_memspy("top", "--native", "--batch", "-n", 4, "-i", "300ms", "-p", target.pid,
+                              "--rows", 500)
+        self.assertIn("grow_steadily (fates.py:", run.out)
+        hottest = run.out.split("hottest stack:\n")[-1].splitlines()[0]
+        self.assertRegex(hottest, r"^  \S+ \(")
+        self.assertNotIn(".py", hottest)
+        self.assert_untouched(target.pid)
 
     def test_top_of_the_host(self):
         target = self.growing()

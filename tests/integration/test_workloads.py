@@ -11,8 +11,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench")
 import accuracy  # noqa: E402
 
 # Wider than what scripts/bench asks for: one short run, on a machine that does other things. With
-# numpy, reserved has some 30 huge pages in 3 s: one charged to the wrong neighbour is 2 %.
-LIMITS = {"rows": 0.02, "reserved": 0.12, "io_growth": 0.04, "threads": 0.02}
+# numpy, reserved has some 30 huge pages in 3 s: one charged to the wrong neighbour is 2 %. In callers
+# two handlers have frames of one size, which nothing tells apart from 3.11 on: there the last of some 30
+# stops decides.
+LIMITS = {"rows": 0.02, "reserved": 0.12, "io_growth": 0.04, "threads": 0.02, "callers": 0.1}
 
 
 class Workloads(harness.Case):

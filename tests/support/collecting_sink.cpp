@@ -61,6 +61,12 @@ Result<Unit> CollectingSink::on_unattributed(const UnattributedRecord& u) {
   return Unit{};
 }
 
+Result<Unit> CollectingSink::on_allocation(const AllocationRecord& a) {
+  lines.push_back(fmt::format("allocation {} {} {} {} {} {}", a.time.count(), a.process.value,
+                              a.thread.value, a.stack.value, a.cpu_time.count(), a.samples));
+  return Unit{};
+}
+
 Result<Unit> CollectingSink::on_gap(const Gap& g) {
   lines.push_back(fmt::format("gap {} {} {} {} {}", g.time.count(), g.duration.count(),
                               g.process.value, g.reason, g.samples));

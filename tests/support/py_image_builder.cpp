@@ -15,7 +15,6 @@ constexpr RemoteAddr kHeap{0x7f0000000000}, kFrameStack{0x7f1000000000};
 constexpr std::size_t kHeapSize = std::size_t{4} << 20, kFrameStackSize = std::size_t{1} << 20;
 constexpr std::size_t kUnit = 2;           // bytes of a code unit
 constexpr std::uint64_t kStackRefTag = 1;  // a deferred reference (3.14+)
-constexpr std::size_t kWord = sizeof(std::uint64_t);
 
 template <typename T>
 std::span<const std::byte> bytes_of(const T& container) {

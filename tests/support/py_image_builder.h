@@ -2,6 +2,7 @@
 // reader is tested without that interpreter. Only fields that memspy reads are filled in.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -12,6 +13,8 @@
 #include "support/fake_memory.h"
 
 namespace memspy::testing {
+
+inline constexpr std::size_t kWord = sizeof(std::uint64_t);  // of the target
 
 struct CodeSpec {
   std::string name = "f";

@@ -11,8 +11,6 @@ namespace {
 using cpython::Field;
 using cpython::Struct;
 
-constexpr std::size_t kWord = sizeof(std::uint64_t);
-
 template <typename Unit>
 std::vector<std::byte> as_units(std::u32string_view text) {
   std::vector<Unit> units(text.begin(), text.end());

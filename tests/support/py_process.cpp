@@ -233,6 +233,7 @@ void PyProcess::add_pymalloc() {
     image_.put(pool, Field::kPoolNextOffset, kPoolHeader + (kBlocksInUse + 1) * kPoolBlockSize);
     image_.put(pool, Field::kPoolMaxNextOffset, pool_bytes - kPoolBlockSize);
     used_bytes_ += kBlocksInUse * kPoolBlockSize;
+    used_blocks_ += kBlocksInUse;
   }
   arena_table_ = image_.allocate(16 * layout.size(Struct::kArena));
   const RemoteAddr second = arena_table_ + layout.size(Struct::kArena);  // the first slot is unused

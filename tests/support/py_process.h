@@ -63,6 +63,7 @@ class PyProcess {
   RemoteAddr arenas_variable() const { return arenas_variable_; }
   void hide_symbols();  // as strip and a static link without exports would
   std::uint64_t used_bytes() const { return used_bytes_; }
+  std::uint64_t used_blocks() const { return used_blocks_; }
   // What the target would publish at `runtime` (3.13+).
   void write_debug_offsets(std::uint32_t hex, bool free_threaded = false);
   void add_pymalloc();
@@ -84,7 +85,7 @@ class PyProcess {
   MemoryMap map_;
   RemoteAddr interpreter_, main_thread_, worker_, gc_, gc_statistics_, gc_enabled_, tstate_current_;
   RemoteAddr arena_, arena_table_, arenas_variable_, max_arenas_variable_;
-  std::uint64_t used_bytes_ = 0;
+  std::uint64_t used_bytes_ = 0, used_blocks_ = 0;
 };
 
 }  // namespace memspy::testing

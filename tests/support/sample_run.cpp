@@ -176,6 +176,91 @@ Result<Unit> tell_sample_run(SampleSink& sink) {
   return sink.finish(sample_summary());
 }
 
+namespace {
+
+RunHeader alloc_header() {
+  RunHeader header = sample_header();
+  header.mode = "alloc";
+  header.engine = "clock";
+  header.budget_percent = 5;
+  return header;
+}
+
+// Without the counters of its clock.
+RunSummary alloc_summary() {
+  RunSummary summary = sample_summary();
+  summary.rejected = 1;
+  summary.late = 0;
+  summary.attributed_bytes = summary.unattributed_bytes = summary.growth_bytes = 0;
+  summary.shrink_bytes = 0;
+  summary.rss_start_bytes = 100 * kMiB;
+  summary.rss_end_bytes = summary.rss_peak_bytes = 101 * kMiB;
+  return summary;
+}
+
+}  // namespace
+
+Result<Unit> tell_unfinished_alloc_run(SampleSink& sink) {
+  Teller teller(sink);
+  MEMSPY_CHECK(sink.on_header(alloc_header()));
+  MEMSPY_CHECK(tell_people(sink));
+  MEMSPY_TRY(load, teller.stack({kMain, kLoad}));
+  MEMSPY_TRY(json, teller.stack({kMain, kLoad, kInit}));
+  MEMSPY_TRY(native, teller.stack({{"[native thread]", "", 0, FrameKind::kMarker}}));
+  const auto tell = [&](int second, std::uint32_t process, std::uint32_t thread, StackId stack,
+                        std::chrono::microseconds time, std::uint32_t ticks) {
+    return sink.on_allocation({seconds(second), {process}, {thread}, stack, time, ticks});
+  };
+  MEMSPY_CHECK(sink.on_point(point(seconds(1), 1, 100.0 * kMiB)));
+  MEMSPY_CHECK(tell(1, 1, 1, kNoStack, std::chrono::microseconds(800'000), 200));
+  MEMSPY_CHECK(tell(1, 1, 1, load, std::chrono::microseconds(84'000), 21));
+  MEMSPY_CHECK(tell(1, 1, 2, json, std::chrono::microseconds(20'500), 5));
+  MEMSPY_CHECK(sink.on_tick_end(seconds(1)));
+  MEMSPY_CHECK(sink.on_point(point(seconds(2), 1, 101.0 * kMiB)));
+  MEMSPY_CHECK(tell(2, 1, 1, kNoStack, std::chrono::microseconds(400'000), 100));
+  MEMSPY_CHECK(tell(2, 1, 1, json, std::chrono::microseconds(30'000), 8));
+  MEMSPY_CHECK(tell(2, 2, 3, native, std::chrono::microseconds(4'000), 1));
+  return sink.on_tick_end(seconds(2));
+}
+
+Result<Unit> tell_alloc_run(SampleSink& sink) {
+  MEMSPY_CHECK(tell_unfinished_alloc_run(sink));
+  RunSummary summary = alloc_summary();
+  summary.samples = 35;
+  summary.counters = {{"clock_ticks", 335},
+                      {"unclassified_ticks", 2},
+                      {"cpu_microseconds", 1'500'000},
+                      {"user_cpu_microseconds", 1'338'500},
+                      {"allocating_microseconds", 138'500}};
+  return sink.finish(summary);
+}
+
+Result<Unit> tell_second_alloc_run(SampleSink& sink) {
+  Teller teller(sink);
+  RunHeader header = alloc_header();
+  header.wall_start += seconds(86400);
+  MEMSPY_CHECK(sink.on_header(header));
+  MEMSPY_CHECK(tell_people(sink));
+  MEMSPY_TRY(load, teller.stack({kMain, kLoad}));
+  MEMSPY_TRY(json, teller.stack({kMain, kLoad, kInit}));
+  const auto tell = [&](StackId stack, milliseconds time, std::uint32_t ticks) {
+    return sink.on_allocation({seconds(60), {1}, {1}, stack, time, ticks});
+  };
+  MEMSPY_CHECK(tell(kNoStack, milliseconds(14'800), 3700));
+  MEMSPY_CHECK(tell(load, milliseconds(5000), 1250));
+  MEMSPY_CHECK(tell(json, milliseconds(200), 50));
+  MEMSPY_CHECK(sink.on_tick_end(seconds(60)));
+  RunSummary summary = alloc_summary();
+  summary.duration = seconds(60);
+  summary.samples = 1300;
+  summary.counters = {{"clock_ticks", 5000},
+                      {"unclassified_ticks", 20},
+                      {"cpu_microseconds", 21'000'000},
+                      {"user_cpu_microseconds", 20'000'000},
+                      {"allocating_microseconds", 5'200'000}};
+  return sink.finish(summary);
+}
+
 Result<Unit> tell_second_run(SampleSink& sink) {
   Teller teller(sink);
   RunHeader header = sample_header();

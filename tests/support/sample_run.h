@@ -16,6 +16,12 @@ Result<Unit> tell_sample_run(SampleSink& sink);
 // The same program, later and leakier: for diffs.
 Result<Unit> tell_second_run(SampleSink& sink);
 
+// A run in mode alloc of the same program.
+Result<Unit> tell_unfinished_alloc_run(SampleSink& sink);
+Result<Unit> tell_alloc_run(SampleSink& sink);
+// Later, longer, and load() allocates more: for diffs.
+Result<Unit> tell_second_alloc_run(SampleSink& sink);
+
 // One process, `ticks` ticks of a second, a dozen measured columns and `rows` growing stacks each.
 Result<Unit> tell_steady_service(SampleSink& sink, int ticks, int rows);
 

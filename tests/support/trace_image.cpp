@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "support/py_image_builder.h"
+
 namespace memspy::testing {
 namespace {
 
@@ -12,7 +14,6 @@ using cpython::Struct;
 using cpython::TraceFilenameKind;
 using cpython::TracesPlace;
 
-constexpr std::uint64_t kWord = 8;
 constexpr RemoteAddr kCode{0x400000};  // where the tables' functions would be
 constexpr std::uint64_t kCodeBytes = 0x1000;
 // Static variables of one file, in the order in which compilers lay them out.

@@ -223,7 +223,7 @@ void EdgePlans::Builder::add_attributes() {
 void EdgePlans::Builder::add_scan() {
   // These bodies explain what lies behind the fields.
   if (plan_.body == EdgeBody::kTuple || plan_.body == EdgeBody::kTeeData ||
-      plan_.body == EdgeBody::kElement) {
+      plan_.body == EdgeBody::kElement || plan_.body == EdgeBody::kRing) {
     return;
   }
   const bool known = plan_.how != "nothing" && plan_.how != "slots";
@@ -290,6 +290,9 @@ EdgePlan EdgePlans::Builder::build() {
   if (const EdgeBody body = body_of_name(c_base_->c_name); body != EdgeBody::kNone)
     plan_.body = body;
   add_members();
+  // A queue's items are in a list up to 3.12, which is a member.
+  if (plan_.body == EdgeBody::kRing && !plan_.steps.empty()) plan_.body = EdgeBody::kNone;
+  if (plan_.body == EdgeBody::kRing) plan_.how = "ring rule";
   add_hidden_items();
   add_slots();
   add_attributes();

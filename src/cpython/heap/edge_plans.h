@@ -39,6 +39,8 @@ enum class EdgeBody : std::uint8_t {
   kElement,
   kTeeData,
   kItems,
+  kRing,
+  kCapsule,
 };
 
 struct EdgePlan {

@@ -22,6 +22,7 @@ EdgeReader::EdgeReader(const Interpreter& interpreter, const MemoryReader& memor
       bodies_(memory),
       others_(memory) {
   if (layout_.strategies.references == ReferenceKind::kStackRef) reference_mask_ = ~kTags;
+  module_rules_ = module_state_rules(layout_.minor);
   if (layout_.has(Field::kInterpreterStaticTypes)) {
     const auto interpreters = list_interpreters(memory, layout_, interpreter.anchors());
     if (interpreters.has_value()) {
@@ -52,6 +53,8 @@ EdgeReader::EdgeReader(const Interpreter& interpreter, const MemoryReader& memor
       {&names_.text, "text"},
       {&names_.tail, "tail"},
       {&names_.attrib, "attrib"},
+      {&names_.callback, "callback"},
+      {&names_.condition, "condition"},
   };
   for (const auto& [index, name] : names) *index = plans.intern(name);
 }
@@ -88,7 +91,10 @@ bool EdgeReader::read(RemoteAddr object, const TypeFacts& type, std::vector<RawE
   if (plan.scan_items) scan_items(object, plan, out);
   bool scanned = out.size() != before;
   if (plan.body != EdgeBody::kNone) read_body(object, plan, head, out);
-  if (plan.body == EdgeBody::kModule && !out.empty()) scanned |= out.back().kind == EdgeKind::kWord;
+  if (plan.body == EdgeBody::kModule) {
+    scanned |= std::any_of(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(),
+                           [](const RawEdge& edge) { return edge.kind == EdgeKind::kWord; });
+  }
   if (plan.attributes != EdgePlan::Attributes::kNone) read_attributes(object, plan, out);
   if (plan.owns_type) add(out, type.address.value, EdgeKind::kInternal, names_.type.value);
   return scanned;
@@ -137,6 +143,10 @@ void EdgeReader::read_body(RemoteAddr object, const EdgePlan& plan, Bytes head, 
       return read_cache_entries(object, out);
     case EdgeBody::kModule:
       return read_module_state(head, out);
+    case EdgeBody::kRing:
+      return read_ring(object, out);
+    case EdgeBody::kCapsule:
+      return read_capsule(object, plan.basic_size, out);
     case EdgeBody::kElement:
       return read_element(object, out);
     case EdgeBody::kTeeData:

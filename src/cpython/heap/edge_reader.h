@@ -14,6 +14,7 @@
 
 #include "cpython/heap/edge_plans.h"
 #include "cpython/heap/heap_bytes.h"
+#include "cpython/heap/module_states.h"
 #include "cpython/heap/type_table.h"
 #include "cpython/interpreter.h"
 #include "memspy/object_visitor.h"
@@ -69,7 +70,7 @@ class EdgeReader {
   struct Names {
     NameIndex type, stack, item, subclasses, attribute_name, name, qualname, slots, module, base,
         dtype, locals, globals, builtins, function, code, frame, cached, entry, tag, text, tail,
-        attrib;
+        attrib, callback, condition;
   };
   using Variables = std::vector<NameIndex>;  // of a code object, in the order of a frame's slots
 
@@ -99,8 +100,16 @@ class EdgeReader {
   void read_static_type(RemoteAddr object, std::uint64_t index, Edges& out);
   void read_ndarray(RemoteAddr object, Edges& out);
 
-  // library_edges.cpp
+  // module_states.cpp
   void read_module_state(Bytes head, Edges& out);
+  void apply_module_rules(std::string_view module, RemoteAddr state, std::uint64_t size,
+                          std::size_t before, Edges& out);
+  void read_callbacks(RemoteAddr at, Edges& out);
+  void read_conditions(RemoteAddr word, Edges& out);
+  void read_ring(RemoteAddr object, Edges& out);
+  void read_capsule(RemoteAddr object, std::uint32_t size, Edges& out);
+
+  // library_edges.cpp
   void read_cache_entries(RemoteAddr object, Edges& out);
   void read_element(RemoteAddr object, Edges& out);
   void read_tee_data(RemoteAddr object, Edges& out);
@@ -147,6 +156,7 @@ class EdgeReader {
   std::vector<const EdgePlan*> by_type_;
   std::unordered_map<RemoteAddr, Variables> variables_;
   std::vector<RemoteAddr> weak_dicts_;
+  std::vector<ModuleStateRule> module_rules_;  // of this version
   std::vector<RemoteAddr> interpreters_;  // that have a state of static types of their own
   std::uint64_t reference_mask_ = ~std::uint64_t{0};
   std::uint64_t budget_ = std::uint64_t{1} << 32;

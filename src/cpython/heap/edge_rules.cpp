@@ -139,7 +139,7 @@ constexpr RuleBody kBodies[] = {
     {kFloat, EdgeBody::kNone, "no references"},
     {kComplex, EdgeBody::kNone, "no references"},
     {kNone, EdgeBody::kNone, "no references"},
-    {kCapsule, EdgeBody::kNone, "no references"},
+    {kCapsule, EdgeBody::kCapsule, "capsule rule"},
 };
 
 }  // namespace
@@ -149,6 +149,7 @@ EdgeBody body_of_name(std::string_view c_name) {
   if (c_name == "itertools._tee_dataobject" || c_name == "itertools.teedataobject") {
     return EdgeBody::kTeeData;
   }
+  if (c_name == "_queue.SimpleQueue") return EdgeBody::kRing;
   return EdgeBody::kNone;
 }
 

@@ -1,4 +1,4 @@
-// Edges of modules' state, and of a few types of extension modules that have more than fields.
+// Edges of a few types of extension modules that have more than fields.
 #include <algorithm>
 
 #include "cpython/heap/edge_reader.h"
@@ -8,10 +8,7 @@ namespace {
 
 constexpr std::uint64_t kWord = 8;
 constexpr std::uint64_t kMaxItems = std::uint64_t{1} << 32;
-constexpr std::uint64_t kMaxLinked = 1 << 26;       // entries of a list that may be a ring
-constexpr std::uint64_t kMaxModuleState = 1 << 16;  // bytes
-// PyModuleDef is part of the stable ABI: {m_base, m_name, m_doc, m_size, …}.
-constexpr std::uint32_t kModuleDefSize = 0x38;
+constexpr std::uint64_t kMaxLinked = 1 << 26;  // entries of a list that may be a ring
 
 // _elementtree.Element: {tag, text, tail, extra}; bit 0 of text and tail says that they are lists
 // of strings yet to be joined. The extra part: {attrib, length, allocated, children}.
@@ -34,21 +31,6 @@ constexpr std::uint64_t kDtypeObject = 17;  // NPY_OBJECT
 constexpr std::uint64_t kArrayOwnsData = 4, kMaxDimensions = 64;
 
 }  // namespace
-
-// What a C module keeps for itself: nobody tells which words of it are references.
-void EdgeReader::read_module_state(Bytes head, Edges& out) {
-  const RemoteAddr state{field(head, Field::kModuleState)};
-  if (!is_plausible(state)) return;
-  std::uint64_t size = 0;
-  if (layout_.has(Field::kModuleStateSize)) {
-    size = field(head, Field::kModuleStateSize);
-  } else {
-    const RemoteAddr def{field(head, Field::kModuleDef)};
-    if (is_plausible(def)) size = others_.word(def + kModuleDefSize);
-  }
-  if (size > kMaxModuleState) return;
-  read_array(state, size / kWord, EdgeKind::kWord, 0, out);
-}
 
 // The entries of a bounded cache hang on a ring that begins in the cache itself. They are objects
 // that the ring and the cache's dict own; what is in them, the cache tells the collector (3.8+).

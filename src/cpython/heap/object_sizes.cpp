@@ -140,6 +140,7 @@ std::uint64_t ObjectSizes::buffers_outside(RemoteAddr object, const TypeFacts& t
     }
     case BufferRule::kStringIo:
     case BufferRule::kCData:
+    case BufferRule::kRing:  // but by that of 3.15
     case BufferRule::kNone:
       return 0;  // not counted by getsizeof()
     default: {

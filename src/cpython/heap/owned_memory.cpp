@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cpython/heap/module_states.h"
 #include "cpython/remote_fields.h"
 
 namespace memspy::cpython {
@@ -221,6 +222,13 @@ void ObjectSizes::owned_buffers(RemoteAddr object, const TypeFacts& type,
       if (data != object + layout_.offset(Field::kDecimalInline)) {
         add(data, kWord * get(object, Field::kDecimalAlloc));
       }
+      break;
+    }
+    case BufferRule::kRing: {
+      if (type.basic_size < std::int64_t{kRingFields.bytes}) break;
+      const std::uint64_t room = bytes_.word(object + kRingFields.room);
+      if (room <= static_cast<std::uint64_t>(kMaxItems))
+        add(bytes_.pointer(object + kRingFields.items), kWord * room);
       break;
     }
     case BufferRule::kCData: {

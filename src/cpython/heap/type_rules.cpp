@@ -96,6 +96,7 @@ constexpr KnownBuffer kBuffers[] = {
     {"_struct.Struct", BufferRule::kStruct},
     {"decimal.Decimal", BufferRule::kDecimal},
     {"_ctypes._CData", BufferRule::kCData},
+    {"_queue.SimpleQueue", BufferRule::kRing},
 };
 
 }  // namespace

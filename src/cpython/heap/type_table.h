@@ -77,6 +77,7 @@ enum class BufferRule : std::uint8_t {
   kStruct,
   kDecimal,
   kCData,
+  kRing,
 };
 
 struct TypeFacts {

@@ -32,6 +32,21 @@ struct EngineOptions {
   // Of one stop: what was not read by then is not read.
   std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);
   std::chrono::nanoseconds least_age{};  // live mode: of blocks that count
+  bool allocation = false;               // mode alloc: time is told, and nothing of growth
+};
+
+// Mode alloc: ticks of the threads' clocks, and what was found at them.
+struct ClockCounters {
+  std::atomic<std::uint64_t> ticks{0};
+  std::atomic<std::uint64_t> unclassified{0};  // nobody knows whether they were of an allocation
+  std::atomic<std::uint64_t> outside{0};       // of processes without an interpreter that is known
+  std::atomic<std::uint64_t> collecting{0};    // of a collection, inside an allocation
+  std::atomic<std::uint64_t> in_python{0}, in_library{0}, inlined{0};  // allocating: see CodeKind
+  // CPU time: all of it as the kernel counts, that in user mode and that in allocators by the
+  // ticks.
+  std::atomic<std::uint64_t> cpu_ns{0}, user_ns{0}, allocating_ns{0};
+  std::atomic<std::uint64_t> functions{0},
+      inlined_places{0};  // known, of the process looked at last
 };
 
 // What an engine counts; read by the collector at any time.
@@ -47,6 +62,7 @@ struct EngineCounters {
   std::atomic<std::uint64_t> native_stacks{0}, native_cut{0}, native_lost{0}, native_broken{0};
   std::atomic<std::uint64_t> native_frames{0}, native_guessed{0};
   std::atomic<std::uint64_t> blind_threads{0};  // threads whose faults could not be watched
+  ClockCounters clock;
   PauseStats pauses;
 };
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "attach/signal_choice.h"
 #include "base/duration.h"
 #include "sampler/live/thread_cpu.h"
 
@@ -22,13 +21,16 @@ constexpr std::chrono::nanoseconds kRound = 20ms, kLongestRound = 400ms;
 constexpr std::chrono::nanoseconds kSettling = 20ms;  // what lives no longer is temporary
 constexpr double kStopPrice =
     120e-6;  // seconds: the target is held and woken, memspy reads a stack
-// Of the budget: for stops, for sweeps, and for the begins and ends of rounds.
-constexpr double kStopShare = 0.5, kSweepShare = 0.15, kRoundShare = 0.2;
+constexpr double kBirthPrice = 100e-6;  // the same of a thread that is watched from its birth on
+// Of the budget: for page faults; for stops at watches, for sweeps, for the begins and ends of
+// rounds, and for births.
+constexpr double kFaultShare = 0.3;
+constexpr double kStopShare = 0.35, kSweepShare = 0.1, kRoundShare = 0.15, kBirthShare = 0.1;
+constexpr double kBirthsAtOnce = 30;  // a pool that starts its workers
 constexpr std::size_t kReviewed = 5;  // blocks of the book, at each begin or end of a round
 constexpr auto kSearchPause = 500ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr std::size_t kMaxWatchedThreads = 64;
-constexpr std::size_t kMaxRetired = 16;
 constexpr auto kLastSweepTime = 5s;  // then what the sweep before has seen stands
 
 }  // namespace
@@ -42,6 +44,7 @@ struct LiveEngine::Heap final : WatchPort {
         heap(std::move(found)),
         odds(seed),
         purse(0, double{kWatches} * LiveWatcher::kMostStops, now),
+        births(0, kBirthsAtOnce, now),
         content(target.interpreter()->layout(), target.memory()),
         watcher(heap->frontier(), content, odds, book, purse, *this) {}
 
@@ -64,6 +67,20 @@ struct LiveEngine::Heap final : WatchPort {
     each_watch(slot, [&](PerfWatch& watch) { count += watch.take_count(); });
     return count;
   }
+  bool watching() const {
+    for (std::size_t slot = 0; slot < kWatches; ++slot)
+      if (watcher.watched(slot)) return true;
+    return false;
+  }
+  // What the others are watched for, of a thread that has just begun and stands still.
+  void arm_newborn(Thread& thread) {
+    for (std::size_t slot = 0; slot < kWatches; ++slot) {
+      const auto address = watcher.watched(slot);
+      if (!address) continue;
+      if (thread.watches.empty() && !engine.open_watches(thread, /*newborn=*/true)) return;
+      if (slot < thread.watches.size()) thread.watches[slot].arm(*address);
+    }
+  }
   // Of all threads: which of them were armed depends on who was there then.
   template <typename Visit>
   void each_watch(std::size_t slot, Visit&& visit) {
@@ -77,7 +94,7 @@ struct LiveEngine::Heap final : WatchPort {
   std::unique_ptr<LiveHeap> heap;
   LiveOdds odds;
   LiveBook book;
-  StopPurse purse;
+  StopPurse purse, births;
   BlockContent content;
   LiveWatcher watcher;
   SteadyTime next_round{};
@@ -85,7 +102,7 @@ struct LiveEngine::Heap final : WatchPort {
 };
 
 LiveEngine::LiveEngine(EngineContext& context)
-    : PageFaultEngine(context), random_(std::random_device{}()) {}
+    : PageFaultEngine(context, kFaultShare), random_(std::random_device{}()) {}
 LiveEngine::~LiveEngine() = default;
 
 Result<Unit> LiveEngine::probe(const procfs::ProcDir& proc, Pid pid) {
@@ -111,7 +128,11 @@ void LiveEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin orig
   thread->tid = tid;
   thread->target = &target;
   thread->index = roster_.thread(target, tid);
-  threads_[tid] = std::move(thread);  // watched from the next round on
+  Thread& added = *(threads_[tid] = std::move(thread));
+  if (!sampling() || origin != attach::ThreadOrigin::kCloned) return;  // from the next round on
+  Heap* heap = heap_of(target);
+  if (heap == nullptr || !heap->watching() || watched_threads(target) >= kMaxWatchedThreads) return;
+  if (heap->births.take(1, std::chrono::steady_clock::now())) heap->arm_newborn(added);
 }
 
 void LiveEngine::end_thread(Tid tid) {
@@ -127,32 +148,34 @@ void LiveEngine::end_thread(Tid tid) {
   next_search_.erase(target->index().value);
 }
 
-// Opened when a round needs them: most threads of a server that starts one for each request are
-// over before.
-bool LiveEngine::open_watches(Thread& thread) {
+// Opened when a round needs them.
+bool LiveEngine::open_watches(Thread& thread, bool newborn) {
   if (!thread.watches.empty() || thread.refused) return !thread.refused;
-  const auto status = context_.proc.status(thread.target->pid(), thread.tid);
-  const auto signal = status.has_value() ? attach::choose_signal(*status) : std::nullopt;
+  const auto signal = choose_stop_signal(context_.proc, thread.target->pid(), thread.tid, newborn);
   if (!signal) return false;
   for (std::size_t i = 0; i < kWatches; ++i) {
     auto watch = PerfWatch::open(thread.tid, *signal);
     if (!watch.has_value()) break;  // a debugger has some of them: the rest will do
     thread.watches.push_back(std::move(watch).value());
   }
-  thread.signal = *signal;
+  thread.signal.use(*signal);
   thread.refused = thread.watches.empty();
   return !thread.refused;
+}
+
+std::size_t LiveEngine::watched_threads(const Target& target) const {
+  return static_cast<std::size_t>(
+      std::count_if(threads_.begin(), threads_.end(), [&](const auto& entry) {
+        return entry.second->target == &target && !entry.second->watches.empty();
+      }));
 }
 
 void LiveEngine::check_signals() {
   for (auto& [tid, thread] : threads_) {
     if (thread->watches.empty()) continue;
     const auto status = context_.proc.status(thread->target->pid(), tid);
-    if (!status.has_value() || attach::signal_free(*status, thread->signal)) continue;
-    for (const PerfWatch& watch : thread->watches)
-      thread->retired.emplace_back(thread->signal, watch.fd());
-    if (thread->retired.size() > kMaxRetired)
-      thread->retired.erase(thread->retired.begin(), thread->retired.end() - kMaxRetired);
+    if (!status.has_value() || !thread->signal.outdated(*status, true)) continue;
+    for (const PerfWatch& watch : thread->watches) thread->signal.retire(watch.fd());
     thread->watches.clear();
   }
 }
@@ -160,12 +183,9 @@ void LiveEngine::check_signals() {
 // --- a watched block is written to: the thread stands still ---
 
 bool LiveEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
-  return (stop.signal == thread.signal &&
-          std::any_of(thread.watches.begin(), thread.watches.end(),
-                      [&](const PerfWatch& watch) { return stop.is_of(watch.fd()); })) ||
-         std::any_of(thread.retired.begin(), thread.retired.end(), [&](const auto& event) {
-           return stop.signal == event.first && stop.is_of(event.second);
-         });
+  return thread.signal.is_of(stop, -1) ||
+         std::any_of(thread.watches.begin(), thread.watches.end(),
+                     [&](const PerfWatch& watch) { return thread.signal.is_of(stop, watch.fd()); });
 }
 
 // One signal may stand for several events: all watches are asked, and where the signal is of none
@@ -200,6 +220,8 @@ void LiveEngine::take_writes(Thread& thread, Heap& heap) {
 }
 
 void LiveEngine::read_stack(Thread& thread) {
+  if (context_.options.native)
+    pending_.native = natives_.of(*thread.target).take(seizure_, thread.tid);
   auto* reader = thread.target->reader();
   const auto python = find_stopped(*thread.target, thread.tid);
   pending_.python = python.has_value();
@@ -220,22 +242,32 @@ void LiveEngine::on_resumed(Pid pid, Tid tid) {
   }
   Heap* heap = heap_of(*stop.thread->target);
   if (heap == nullptr || stop.writes.empty()) return;
-  std::optional<LiveOwner> owner;
-  Target& target = *stop.thread->target;
-  if (stop.readable) {
-    const StackId stack = stack_.frames.empty()
-                              ? interner_.marker("[outside Python]")
-                              : interner_.python_stack(target.index(), *target.reader(), stack_);
-    owner = LiveOwner{stop.thread->index, stack};
-    context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
-  } else if (stop.python) {
-    context_.counters.rejected.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    owner = LiveOwner{stop.thread->index, interner_.marker("[native thread]")};
-  }
+  const auto owner = owner_of(stop);
   const bool collecting = stop.readable && stack_.collecting;
   for (const auto& [slot, write] : stop.writes)
     heap->watcher.on_write(slot, write, collecting, owner, now);
+}
+
+// nullopt: a Python thread whose stack did not hold together.
+std::optional<LiveOwner> LiveEngine::owner_of(const Pending& stop) {
+  auto& counters = context_.counters;
+  if (stop.python && !stop.readable) {
+    counters.rejected.fetch_add(1, std::memory_order_relaxed);
+    return std::nullopt;
+  }
+  if (stop.python) counters.samples.fetch_add(1, std::memory_order_relaxed);
+  Target& target = *stop.thread->target;
+  const auto stack = [&]() -> StackId {
+    if (stop.native) {
+      const cpython::RawStack* python = stop.python ? &stack_ : nullptr;
+      natives_.merge(target, python);
+      return natives_.intern(target, stop.thread->tid, python);
+    }
+    if (!stop.python) return interner_.marker("[native thread]");
+    if (stack_.frames.empty()) return interner_.marker("[outside Python]");
+    return interner_.python_stack(target.index(), *target.reader(), stack_);
+  };
+  return LiveOwner{stop.thread->index, stack()};
 }
 
 // --- rounds ---
@@ -252,17 +284,10 @@ void LiveEngine::look_for_heap(Target& target) {
     heaps_[target.index().value] =
         std::make_unique<Heap>(*this, target, std::move(found).value(), random_(), now);
   } else if (!first) {
-    note_gap(target, found.error());
+    note_gap(target.index(),
+             "only what lies outside of pymalloc is seen: " + describe(found.error()));
     next = now + 60s;
   }
-}
-
-void LiveEngine::note_gap(const Target& target, const Error& error) {
-  Gap gap;
-  gap.time = std::chrono::steady_clock::now() - context_.start;
-  gap.process = target.index();
-  gap.reason = "only what lies outside of pymalloc is seen: " + describe(error);
-  context_.queue.push(std::move(gap));
 }
 
 void LiveEngine::work() {
@@ -285,6 +310,7 @@ void LiveEngine::advance(Heap& heap, SteadyTime now) {
   const double budget = context_.options.budget_percent / 100;
   const double thrift = context_.thrift.load(std::memory_order_relaxed);
   heap.purse.set_rate(budget * thrift * kStopShare / kStopPrice);
+  heap.births.set_rate(budget * thrift * kBirthShare / kBirthPrice);
   if (now >= heap.next_round) {
     const auto least = earned_by(2 * heap.price, budget * thrift * kRoundShare) - kSettling;
     const auto length = std::clamp<std::chrono::nanoseconds>(least, kRound, kLongestRound);

@@ -14,6 +14,7 @@
 #include "sampler/engines/page_fault.h"
 #include "sampler/live/live_heap.h"
 #include "sampler/live/live_watcher.h"
+#include "sampler/stop_signal.h"
 
 namespace memspy::sampler {
 
@@ -30,11 +31,9 @@ class LiveEngine final : public PageFaultEngine {
     Tid tid;
     Target* target;
     ThreadIndex index;
-    int signal = 0;
+    StopSignal signal;
     bool refused = false;  // no watchpoint can be set on it
     std::vector<attach::PerfWatch> watches;
-    // Signals and their descriptors that may still be on their way.
-    std::vector<std::pair<int, int>> retired;
   };
   struct Heap;  // of one process
   // A stop between the moment its stack was read and the moment its thread runs again.
@@ -43,7 +42,7 @@ class LiveEngine final : public PageFaultEngine {
     SteadyTime begin{};
     Thread* thread = nullptr;
     std::vector<std::pair<std::size_t, cpython::BlockContent::Write>> writes;
-    bool python = false, readable = false;
+    bool python = false, readable = false, native = false;
   };
 
   void start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) override;
@@ -57,12 +56,13 @@ class LiveEngine final : public PageFaultEngine {
   static bool is_ours(const Thread& thread, const attach::SignalStop& stop);
   void take_writes(Thread& thread, Heap& heap);
   void read_stack(Thread& thread);
-  bool open_watches(Thread& thread);
+  std::optional<LiveOwner> owner_of(const Pending& stop);
+  bool open_watches(Thread& thread, bool newborn = false);
+  std::size_t watched_threads(const Target& target) const;
   void check_signals();
   void look_for_heap(Target& target);
   void advance(Heap& heap, SteadyTime now);
   void publish(Heap& heap);
-  void note_gap(const Target& target, const Error& error);
   Heap* heap_of(const Target& target);
 
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;

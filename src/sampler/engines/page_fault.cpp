@@ -3,11 +3,8 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 #include <vector>
-
-#include "attach/signal_choice.h"
 
 namespace memspy::sampler {
 namespace {
@@ -22,8 +19,6 @@ constexpr auto kTimer = 50ms;  // budgets are looked at; also a net under lost w
 constexpr std::chrono::nanoseconds kBesidePause = 10ms, kLongestBesidePause = 640ms;
 constexpr auto kSignalCheckPause = 2s;  // a target may install a handler at any time
 constexpr auto kCommandTime = 4ms;
-constexpr std::size_t kMaxRetired = 8;
-constexpr int kPassingBlocks = 60;
 constexpr std::uint64_t kFirstPeriod = 1;  // a thread's first fault begins its trail
 constexpr std::uint64_t kProbePeriod = 1U << 30;
 
@@ -38,24 +33,7 @@ constexpr std::size_t kNewbornRecords = 32;
 }  // namespace
 
 Result<Unit> PageFaultEngine::probe(const procfs::ProcDir& proc, Pid pid) {
-  MEMSPY_TRY(status, proc.status(pid));
-  // A thread that starts another blocks every signal for some microseconds.
-  for (int attempt = 0; attempt < kPassingBlocks && !attach::choose_signal(status); ++attempt) {
-    std::this_thread::sleep_for(1ms);
-    MEMSPY_TRY(again, proc.status(pid));
-    status = again;
-  }
-  if (!attach::choose_signal(status)) {
-    return make_error(Errc::kUnsupported,
-                      "the target catches or blocks SIGURG, SIGWINCH and SIGCHLD");
-  }
-  if (!attach::perf_signals_reach(status)) {
-    Error error = make_error(Errc::kPermission,
-                             "the kernel sends perf's signals to processes of memspy's own user "
-                             "only, unless it runs as root");
-    error.hint = "run memspy as root, or as the user of the target";
-    return error;
-  }
+  MEMSPY_CHECK(probe_stop_signal(proc, pid));
   MEMSPY_TRY(event, PerfFaultEvent::open(Tid{pid.value}, FaultKind::kSignalled, kProbePeriod,
                                          SIGURG, kSignalRing));
   (void)event;
@@ -66,7 +44,7 @@ PageFaultEngine::Budgets& PageFaultEngine::budgets_of(const Target& target) {
   const auto it = budgets_.find(target.index().value);
   if (it != budgets_.end()) return it->second;
   const auto now = std::chrono::steady_clock::now();
-  const Budget fresh(context_.options.budget_percent, now, start_savings_.take(now));
+  const Budget fresh(budget_percent_, now, start_savings_.take(now));
   return budgets_.emplace(target.index().value, Budgets{fresh, fresh}).first->second;
 }
 
@@ -102,7 +80,7 @@ void PageFaultEngine::end_thread(Tid tid) {
   if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
   give_up_ended([&](const Thread& thread) { return thread.target == target; });
   places_.erase(target->index().value);
-  natives_.erase(target->index().value);
+  natives_.forget(*target);
   budgets_.erase(target->index().value);
 }
 
@@ -148,12 +126,7 @@ void PageFaultEngine::work() {
 // --- events of a thread ---
 
 void PageFaultEngine::arm(Thread& thread, bool newborn) {
-  auto status = context_.proc.status(thread.target->pid(), thread.tid);
-  // The C library blocks every signal in a thread, and some in a fork, until it has set it up: that
-  // will pass.
-  if (newborn && status.has_value()) status->sig_blocked = {};
-  const auto signal =
-      status.has_value() ? attach::choose_signal(*status) : std::optional<int>(SIGURG);
+  const auto signal = choose_stop_signal(context_.proc, thread.target->pid(), thread.tid, newborn);
   const auto kind = signal ? FaultKind::kSignalled : FaultKind::kSilentAll;
   // Not each thread's first fault: a server that starts one for each request would stop in all of
   // them, before their first Python frame.
@@ -164,7 +137,7 @@ void PageFaultEngine::arm(Thread& thread, bool newborn) {
     if (event.error().code != Errc::kNoSuchProcess) note_blind(thread);
     return;
   }
-  thread.signal = signal.value_or(0);
+  thread.signal.use(signal.value_or(0));
   thread.period = period;
   thread.kernel_period = kFirstPeriod;
   if (kind == FaultKind::kSilentAll) {
@@ -206,21 +179,11 @@ void PageFaultEngine::enable(Thread& thread) {
   if (thread.kernel) thread.kernel->enable();
 }
 
-// A handler installed since would be run by our signal, were memspy to die; a signal blocked since
-// would not come.
 void PageFaultEngine::check_signal(Thread& thread) {
   const auto status = context_.proc.status(thread.target->pid(), thread.tid);
-  if (!status.has_value()) return;
-  const bool fits =
-      thread.user ? attach::signal_free(*status, thread.signal) : !attach::choose_signal(*status);
-  const bool caught = thread.user && status->sig_caught.contains(thread.signal);
-  // A block may be that of a thread which just starts another; the next check tells.
-  const bool again = std::exchange(thread.misfit, !fits);
-  if (fits || (!caught && !again)) return;
-  thread.misfit = false;
+  if (!status.has_value() || !thread.signal.outdated(*status, thread.user.has_value())) return;
   flush(thread);
-  if (thread.user) thread.retired.emplace_back(thread.signal, thread.user->fd());
-  if (thread.retired.size() > kMaxRetired) thread.retired.erase(thread.retired.begin());
+  if (thread.user) thread.signal.retire(thread.user->fd());
   for (auto* event : thread.events()) event->reset();
   arm(thread, false);
   if (sampling()) enable(thread);
@@ -228,24 +191,16 @@ void PageFaultEngine::check_signal(Thread& thread) {
 
 // --- a fault in user mode: the thread stands still ---
 
-bool PageFaultEngine::is_ours(const Thread& thread, const attach::SignalStop& stop) {
-  const auto sent_by = [&](int signal, int fd) { return stop.signal == signal && stop.is_of(fd); };
-  return sent_by(thread.signal, thread.user->fd()) ||
-         std::any_of(thread.retired.begin(), thread.retired.end(),
-                     [&](const auto& event) { return sent_by(event.first, event.second); });
-}
-
 bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   const auto begin = std::chrono::steady_clock::now();
   const auto it = threads_.find(tid);
   if (it == threads_.end() || !it->second->user) return false;
   Thread& thread = *it->second;
-  if (!is_ours(thread, stop)) return false;
+  if (!thread.signal.is_of(stop, thread.user->fd())) return false;
   pending_ = Pending{};
   pending_.begin = begin;
   read_stopped(thread);
-  if (NativeStacks* natives = natives_of(*thread.target))
-    pending_.native = natives->take(seizure_, tid);
+  if (context_.options.native) pending_.native = natives_.of(*thread.target).take(seizure_, tid);
   if (pending_.readable && !pending_.native)
     pending_.place = seizure_.place(tid, thread.target->memory());
   pending_.faults = thread.user->take_count();
@@ -410,6 +365,20 @@ StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
   if (thread.stack.frames.empty()) return interner_.marker("[outside Python]");
   roster_.name_thread(target, thread.tid, *thread.thread_id);
   return interner_.python_stack(target.index(), *target.reader(), thread.stack);
+}
+
+// Threads without a Python state are named; those of an interpreter that is starting are told
+// apart.
+StackId PageFaultEngine::intern_native(Thread& thread, const Pending& sample) {
+  Target& target = *thread.target;
+  if (sample.outside) look_for_interpreter(target);
+  thread.faults.set_native(true);  // no record names such a stack
+  const cpython::RawStack* python = sample.python && sample.readable ? &thread.stack : nullptr;
+  natives_.merge(target, python);
+  if (python != nullptr) roster_.name_thread(target, thread.tid, *thread.thread_id);
+  const bool outside = python == nullptr && sample.outside;
+  return natives_.intern(target, thread.tid, python,
+                         outside ? interner_.marker("[outside Python]") : kNoStack);
 }
 
 // A Python thread whose stack did not hold together, or was not read in time: its faults stay

@@ -19,15 +19,17 @@
 #include "attach/perf_fault_event.h"
 #include "sampler/budget.h"
 #include "sampler/engines/tracing_engine.h"
-#include "sampler/native_stacks.h"
+#include "sampler/stop_signal.h"
 #include "sampler/thread_faults.h"
 
 namespace memspy::sampler {
 
 class PageFaultEngine : public TracingEngine {
  public:
-  explicit PageFaultEngine(EngineContext& context)
+  // `budget_share`: of the run's budget; the rest is for what is sampled beside page faults.
+  explicit PageFaultEngine(EngineContext& context, double budget_share = 1)
       : TracingEngine(context),
+        budget_percent_(context.options.budget_percent * budget_share),
         outlet_{context.queue, interner_, context.counters.samples, context.counters.late} {}
 
   std::string_view name() const override { return "faults"; }
@@ -73,12 +75,9 @@ class PageFaultEngine : public TracingEngine {
         : tid(id), target(&of), faults(outlet, places, of.index(), number) {}
     Tid tid;
     Target* target;
-    int signal = 0;
+    StopSignal signal;
     std::uint64_t period = 1;  // of its stops
     bool blind = false;        // its faults cannot be watched
-    bool misfit = false;       // its signal was blocked at the last check
-    // Signals and their descriptors that may still be on their way.
-    std::vector<std::pair<int, int>> retired;
     std::optional<attach::PerfFaultEvent> user, kernel;
     Trail trail, call_trail;  // from its first fault of the kind on
     SteadyTime seen = std::chrono::steady_clock::now();
@@ -117,7 +116,6 @@ class PageFaultEngine : public TracingEngine {
   void arm(Thread& thread, bool newborn);
   void arm_kernel(Thread& thread);
   void note_blind(Thread& thread);
-  static bool is_ours(const Thread& thread, const attach::SignalStop& stop);
   void enable(Thread& thread);
   void check_signal(Thread& thread);
   void follow_all(Budgets& budgets, const Target& target);
@@ -152,13 +150,11 @@ class PageFaultEngine : public TracingEngine {
   bool rejected(const Pending& sample);
   FaultPlaces& places_of(const Target& target);
   StackId intern(Thread& thread, const Pending& sample);
-  NativeStacks* natives_of(const Target& target);
   StackId intern_native(Thread& thread, const Pending& sample);
-  void count_native(const unwind::UnwindCounts& before, const unwind::UnwindCounts& now);
 
+  double budget_percent_;
   FaultOutlet outlet_;
   std::unordered_map<std::uint32_t, FaultPlaces> places_;  // by process index
-  std::unordered_map<std::uint32_t, std::unique_ptr<NativeStacks>> natives_;
   std::unordered_map<Tid, std::unique_ptr<Thread>> threads_;
   std::vector<std::unique_ptr<Thread>> ended_;          // whose records wait for their places
   std::unordered_map<std::uint32_t, Budgets> budgets_;  // by process index

@@ -86,11 +86,8 @@ void PageFaultEngine::learn_call(Thread& thread) {
   Pending sample;
   sample.readable = read_running(thread);
   // The record of the call has the registers and the top of the stack that it was made from.
-  NativeStacks* natives = natives_of(*thread.target);
-  if (natives != nullptr && !calls_.empty()) {
-    natives->take(calls_.back());
-    sample.native = true;
-  }
+  sample.native = context_.options.native && !calls_.empty();
+  if (sample.native) natives_.of(*thread.target).take(calls_.back());
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
   // The thread moves too fast: a later call will do.

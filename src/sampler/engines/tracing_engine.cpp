@@ -15,8 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using attach::ThreadOrigin;
 
-constexpr auto kStartUpTime = 2s;  // an interpreter that is starting is ready by then
-constexpr auto kStartUpPause = 10ms;
 constexpr int kTracerNice = -15;
 constexpr auto kReleaseTime = 5ms;  // for signals on their way when sampling ends
 
@@ -41,6 +39,7 @@ TracingEngine::TracingEngine(EngineContext& context)
     : context_(context),
       roster_(context.proc, context.queue, context.start, context.options.assume_minor),
       interner_(context.queue),
+      natives_(context, interner_),
       seizure_(context.proc, *this, context.options.subprocesses),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       child_signals_(child_signal_fd()) {
@@ -67,15 +66,7 @@ Result<Unit> TracingEngine::attach(Pid pid, AttachKind kind) {
 
 Result<Unit> TracingEngine::find_interpreter(Pid pid) {
   Target& target = target_of(pid, ThreadOrigin::kSeized);
-  const auto deadline = std::chrono::steady_clock::now() + kStartUpTime;
-  while (true) {
-    auto found = target.find_interpreter();
-    if (found.has_value()) break;
-    const bool starting =
-        found.error().code == Errc::kUnreadable && std::chrono::steady_clock::now() < deadline;
-    if (!starting) return found;
-    std::this_thread::sleep_for(kStartUpPause);
-  }
+  MEMSPY_CHECK(target.await_interpreter());
   roster_.announce(target);
   return Unit{};
 }
@@ -94,6 +85,14 @@ std::optional<TracingEngine::PythonThread> TracingEngine::find_stopped(
   if (!thread_id) return std::nullopt;
   const RemoteAddr state = reader->find_thread_state(*thread_id);
   return state ? std::optional(PythonThread{*thread_id, state}) : std::nullopt;
+}
+
+void TracingEngine::note_gap(ProcessIndex process, std::string reason) {
+  Gap gap;
+  gap.time = std::chrono::steady_clock::now() - context_.start;
+  gap.process = process;
+  gap.reason = std::move(reason);
+  context_.queue.push(std::move(gap));
 }
 
 // --- the loop ---
@@ -161,7 +160,7 @@ Target& TracingEngine::target_of(Pid pid, ThreadOrigin origin) {
     roster_.announce(target);
   }
   if (sampling_) {
-    WindowEdge edge = edge_of(target, WindowEdge::Kind::kBegins);
+    WindowEdge edge = roster_.edge_of(target, WindowEdge::Kind::kBegins);
     edge.fresh = origin == ThreadOrigin::kExeced;
     if (forked)
       edge.inherits.emplace(roster_.thread(target, Tid{pid.value}),
@@ -234,13 +233,8 @@ void TracingEngine::on_process_ended(Pid pid, attach::WaitStatus status) {
   context_.to_collector.wake();
 }
 
-WindowEdge TracingEngine::edge_of(const Target& target, WindowEdge::Kind kind) const {
-  const auto statm = context_.proc.statm(target.pid());
-  return {target.index(), kind, statm.has_value() ? statm->rss_bytes() : 0, {}, false};
-}
-
 void TracingEngine::push_edge(const Target& target, WindowEdge::Kind kind) {
-  context_.queue.push(edge_of(target, kind));
+  context_.queue.push(roster_.edge_of(target, kind));
 }
 
 }  // namespace memspy::sampler

@@ -11,6 +11,7 @@
 #include "attach/seizure.h"
 #include "base/unique_fd.h"
 #include "sampler/engines/engine.h"
+#include "sampler/native_sampler.h"
 #include "sampler/roster.h"
 #include "sampler/stack_interner.h"
 
@@ -51,11 +52,14 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
   std::optional<PythonThread> find_stopped(Target& target, Tid tid,
                                            std::optional<std::uint64_t> known = std::nullopt);
   void watch(int fd, std::uint64_t key);
+  // What of a process cannot be seen, from now on.
+  void note_gap(ProcessIndex process, std::string reason);
   bool sampling() const { return sampling_; }
 
   EngineContext& context_;
   Roster roster_;
   StackInterner interner_;
+  NativeSampler natives_;
   attach::Seizure seizure_;
 
  private:
@@ -68,7 +72,6 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
 
   Result<Unit> find_interpreter(Pid pid);
   Target& target_of(Pid pid, attach::ThreadOrigin origin);
-  WindowEdge edge_of(const Target& target, WindowEdge::Kind kind) const;
   void push_edge(const Target& target, WindowEdge::Kind kind);
   void wait();
   void release();

@@ -18,10 +18,14 @@ void add_counter(RunSummary& summary, const char* name, double value) {
 
 }  // namespace
 
-void LiveTotals::take(const LiveProfiled& event) {
+void LiveTotals::take(const LiveProfiled& event, PageLedger& ledger) {
   profile_ = event.profile;
-  arenas_ = event.arenas;
   pages_ = event.pages;
+  for (const auto& arena : event.arenas) {
+    if (!std::binary_search(arenas_.begin(), arenas_.end(), arena))
+      ledger.reassign(arena.first, arena.second, pages_);
+  }
+  arenas_ = event.arenas;
 }
 
 FaultSample LiveTotals::placed(FaultSample sample) const {

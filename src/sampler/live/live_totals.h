@@ -16,7 +16,9 @@ namespace memspy::sampler {
 
 class LiveTotals {
  public:
-  void take(const LiveProfiled& event);
+  // What was touched in arenas that are new is charged to no stack of its own any more: it was told
+  // as pages, and is told as blocks now.
+  void take(const LiveProfiled& event, PageLedger& ledger);
   // A fault in an arena is charged to no stack of its own.
   FaultSample placed(FaultSample sample) const;
   // Is this growth of the arenas' pages? Then it is kept out of the records.

@@ -64,7 +64,6 @@ void LiveWatcher::draw(SteadyTime now) {
     slot.state = State::kArmed;
     const bool armed = port_.arm(i, block->address + cpython::BlockContent::kMark);
     if (armed && frontier_.use_of(*block) == BlockUse::kFree) continue;
-    if (slot.state != State::kArmed) continue;  // written to already: somebody was seen
     ++counts_.late;
     retire(i);
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What Chromium's DevTools make of a .heapsnapshot: the code behind their Memory panel, headless.
 
-    devtools.py FILE      prints {"browser", "total", "self_size", "nodes", "classes"} as JSON
+    devtools.py FILE      prints {"browser", "total", "self_size", "nodes", "classes", "duplicated_strings"} as JSON
 
 Needs `chromium` (Debian's package). It speaks the DevTools protocol over a pipe, loads the panel's own
 worker as a module, feeds it the file, and asks for the totals that the panel shows.
@@ -9,13 +9,16 @@ worker as a module, feeds it the file, and asks for the totals that the panel sh
 import json
 import os
 import pathlib
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 PIECE = 4 << 20
+DEADLINE = 300.0  # seconds, for one answer: of a large heap it takes a while
 PAGE = "devtools://devtools/bundled/devtools_app.html"
 WORKER = "devtools://devtools/bundled/entrypoints/heap_snapshot_worker/heap_snapshot_worker.js"
 READ = """(async () => {
@@ -35,6 +38,8 @@ READ = """(async () => {
   }
   for (const row of Object.values(heap.aggregatesWithFilter({})))
     said.classes[row.name] = {count: row.count, self_size: row.self, retained_size: row.maxRet};
+  const alike = Object.values(heap.aggregatesWithFilter({filterName: 'duplicatedStrings'}));
+  said.duplicated_strings = alike.reduce((sum, row) => sum + row.count, 0);
   return said;
 })()""" % WORKER
 
@@ -42,13 +47,14 @@ READ = """(async () => {
 class Browser:
     """A headless Chromium that hears DevTools' protocol on descriptor 3 and answers on 4."""
 
+    deadline = DEADLINE
+
     def __init__(self, folder):
         hear, self._tell = os.pipe()
         self._heard, say = os.pipe()
-        command = [shutil.which("chromium") or "chromium", "--headless=new", "--disable-gpu",
+        # Its sandbox is refused to root, and in most containers; what it opens is its own page and our file.
+        command = [shutil.which("chromium") or "chromium", "--headless=new", "--no-sandbox", "--disable-gpu",
                    "--disable-dev-shm-usage", "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"]
-        if os.geteuid() == 0:
-            command.insert(1, "--no-sandbox")  # it refuses to be root's with one
         # The shell gives the pipes their numbers; its exec becomes the browser, in a group of its own.
         shell = ["sh", "-c", f'exec "$@" 3<&{hear} 4>&{say}', "sh", *command]
         self.process = subprocess.Popen(shell, pass_fds=(hear, say), stdin=subprocess.DEVNULL,
@@ -65,15 +71,19 @@ class Browser:
         data = memoryview(json.dumps(message).encode() + b"\0")
         while data:
             data = data[os.write(self._tell, data):]
+        end = time.monotonic() + self.deadline
         while True:
-            answer = self._next()
+            answer = self._next(method, end)
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise SystemExit(f"{method}: {answer['error']}")
                 return answer["result"]
 
-    def _next(self):
+    def _next(self, method, end):
         while b"\0" not in self._rest:
+            # Chromium may be alive and say nothing: a page that computes for ever.
+            if not select.select([self._heard], [], [], max(0, end - time.monotonic()))[0]:
+                raise TimeoutError(f"no answer to {method} within {self.deadline:g} s")
             more = os.read(self._heard, 1 << 20)
             if not more:
                 raise SystemExit("chromium ended")

@@ -21,7 +21,7 @@ namespace {
 using testing::HasErrc;
 using testing::IsOk;
 
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kCorePage = 4096;
 
 Result<std::unique_ptr<ProcessImage>> image_of(const std::string& file,
                                                const std::string& executable = "") {
@@ -39,11 +39,11 @@ std::string text(const ProcessImage& image, std::uint64_t at, std::size_t size) 
 TEST(CoreImageTest, ReadsSegmentsFilesAndThreads) {
   const testing::TempDir folder;
   const std::string library = folder.file("lib.so");
-  std::ofstream(library) << std::string(kPage, 'L') << std::string(kPage, 'M');
+  std::ofstream(library) << std::string(kCorePage, 'L') << std::string(kCorePage, 'M');
   CoreBuilder core;
-  core.add_segment(0x10000, std::string(kPage, 'a'), kPage, PF_R | PF_W);
-  core.add_segment(0x20000, std::string(10, 'L'), 2 * kPage, PF_R);  // the rest is in the file
-  core.add_segment(0x30000, "", kPage, PF_R | PF_W);                 // left out, and nowhere else
+  core.add_segment(0x10000, std::string(kCorePage, 'a'), kCorePage, PF_R | PF_W);
+  core.add_segment(0x20000, std::string(10, 'L'), 2 * kCorePage, PF_R);  // the rest is in the file
+  core.add_segment(0x30000, "", kCorePage, PF_R | PF_W);  // left out, and nowhere else
   core.add_file(0x20000, 0x22000, 0, library);
   core.add_file(0x50000, 0x51000, 1, library);  // in no segment at all
   core.set_process(4321, 3);
@@ -53,25 +53,25 @@ TEST(CoreImageTest, ReadsSegmentsFilesAndThreads) {
   EXPECT_EQ((*image)->facts().threads, 3u);
   EXPECT_EQ((*image)->facts().remarks, std::vector<std::string>{});
   EXPECT_EQ(text(**image, 0x10ffe, 4), "aa");
-  EXPECT_EQ((*image)->view(RemoteAddr{0x10000}).size(), kPage);
+  EXPECT_EQ((*image)->view(RemoteAddr{0x10000}).size(), kCorePage);
   EXPECT_EQ(text(**image, 0x20ffe, 4), "LLMM");
   EXPECT_EQ(text(**image, 0x50000, 3), "MMM");
   EXPECT_EQ(text(**image, 0x30000, 1), "");
   EXPECT_EQ(text(**image, 0x1000, 1), "");
   ASSERT_EQ((*image)->map().size(), 4u);
   EXPECT_EQ((*image)->map()[1].path, library);
-  EXPECT_EQ((*image)->map()[3].offset, kPage);
+  EXPECT_EQ((*image)->map()[3].offset, kCorePage);
   EXPECT_EQ((*image)->pages()[1].rss_bytes, 10u);
   EXPECT_TRUE((*image)->map()[0].anonymous());
 }
 
 TEST(CoreImageTest, NamesStackHeapAndProgram) {
   CoreBuilder core;
-  core.add_segment(0x400000, std::string(kPage, 'p'), kPage, PF_R | PF_X);
-  core.add_segment(0x401000, std::string(kPage, 'b'), kPage, PF_R | PF_W);  // .bss
-  core.add_segment(0x900000, std::string(kPage, 'h'), kPage, PF_R | PF_W);
-  core.add_segment(0x7f0000, std::string(kPage, 'x'), kPage, PF_R);
-  core.add_segment(0x7ffff000, std::string(kPage, 's'), kPage, PF_R | PF_W);
+  core.add_segment(0x400000, std::string(kCorePage, 'p'), kCorePage, PF_R | PF_X);
+  core.add_segment(0x401000, std::string(kCorePage, 'b'), kCorePage, PF_R | PF_W);  // .bss
+  core.add_segment(0x900000, std::string(kCorePage, 'h'), kCorePage, PF_R | PF_W);
+  core.add_segment(0x7f0000, std::string(kCorePage, 'x'), kCorePage, PF_R);
+  core.add_segment(0x7ffff000, std::string(kCorePage, 's'), kCorePage, PF_R | PF_W);
   core.add_file(0x400000, 0x401000, 0, "/no/such/program");
   core.add_auxv(AT_PHDR, 0x400040);
   core.add_auxv(AT_RANDOM, 0x7ffff123);
@@ -90,13 +90,13 @@ TEST(CoreImageTest, NamesStackHeapAndProgram) {
 TEST(CoreImageTest, ChecksFilesByTheirBuildId) {
   const testing::TempDir folder;
   const auto elf = [](const std::string& id, char fill) {
-    return small_elf(id) + std::string(2 * kPage - small_elf(id).size(), fill);
+    return small_elf(id) + std::string(2 * kCorePage - small_elf(id).size(), fill);
   };
   std::ofstream(folder.file("program"), std::ios::binary) << elf("one", 'p');
   std::ofstream(folder.file("library"), std::ios::binary) << elf("new", 'n');
   CoreBuilder core;
-  core.add_segment(0x400000, elf("one", 'p').substr(0, kPage), 2 * kPage, PF_R);
-  core.add_segment(0x500000, elf("old", 'o').substr(0, kPage), 2 * kPage, PF_R);
+  core.add_segment(0x400000, elf("one", 'p').substr(0, kCorePage), 2 * kCorePage, PF_R);
+  core.add_segment(0x500000, elf("old", 'o').substr(0, kCorePage), 2 * kCorePage, PF_R);
   core.add_file(0x400000, 0x402000, 0, "/no/such/program");
   core.add_file(0x500000, 0x502000, 0, folder.file("library"));
   core.add_auxv(AT_PHDR, 0x400040);
@@ -115,7 +115,7 @@ TEST(CoreImageTest, RefusesWhatIsNoCore) {
   EXPECT_THAT(open_core("/no/such/core", ""), HasErrc(Errc::kUsage));
   EXPECT_THAT(open_core("/dev/null", ""), HasErrc(Errc::kUsage));
   CoreBuilder core;
-  core.add_segment(0x10000, "abc", kPage, PF_R);
+  core.add_segment(0x10000, "abc", kCorePage, PF_R);
   std::string other = core.build();
   other[EI_CLASS] = ELFCLASS32;
   EXPECT_THAT(image_of(other), HasErrc(Errc::kUnsupported));
@@ -150,9 +150,9 @@ TEST(CoreImageTest, AShortenedCoreIsPartialOrRefused) {
 TEST(CoreImageTest, AgreesWithTheProcessItIsOf) {
   const testing::TempDir folder;
   auto* const memory = static_cast<char*>(
-      ::mmap(nullptr, 8 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      ::mmap(nullptr, 8 * kCorePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   CountingChild child([&](CountingChild& self) {
-    for (std::size_t i = 0; i < 8 * kPage; ++i) memory[i] = static_cast<char>(i % 253);
+    for (std::size_t i = 0; i < 8 * kCorePage; ++i) memory[i] = static_cast<char>(i % 253);
     self.ready();
     for (;;) ::pause();
   });
@@ -166,12 +166,12 @@ TEST(CoreImageTest, AgreesWithTheProcessItIsOf) {
   ASSERT_THAT(live, IsOk());
   ASSERT_THAT(core, IsOk());
   const auto at = reinterpret_cast<std::uintptr_t>(memory);
-  EXPECT_EQ(text(**core, at, 8 * kPage), text(**live, at, 8 * kPage));
+  EXPECT_EQ(text(**core, at, 8 * kCorePage), text(**live, at, 8 * kCorePage));
   EXPECT_EQ(static_cast<unsigned char>(text(**core, at + 300, 1)[0]), 300 % 253);
   EXPECT_EQ((*core)->facts().process.pid, child.pid());
   EXPECT_EQ((*core)->facts().threads, 1u);
   // Constants of this program: in the core or in its file, and equal.
-  const auto constant = reinterpret_cast<std::uintptr_t>(&kPage);
+  const auto constant = reinterpret_cast<std::uintptr_t>(&kCorePage);
   EXPECT_EQ(text(**core, constant, 8), text(**live, constant, 8));
   EXPECT_EQ(text(**core, constant, 8).size(), 8u);
   std::size_t same = 0, compared = 0;
@@ -184,7 +184,7 @@ TEST(CoreImageTest, AgreesWithTheProcessItIsOf) {
   }
   EXPECT_EQ(same, compared);
   EXPECT_GT(compared, 3u);
-  ::munmap(memory, 8 * kPage);
+  ::munmap(memory, 8 * kCorePage);
 }
 #endif
 

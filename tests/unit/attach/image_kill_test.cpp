@@ -13,7 +13,7 @@
 namespace memspy::attach {
 namespace {
 
-constexpr std::size_t kBytes = 16U << 20;
+constexpr std::size_t kTargetBytes = 16U << 20;
 constexpr int kSpinners = 2;
 // µs: of its work, from its start on (an image takes about 30 ms), and of the stop.
 constexpr std::int64_t kLatestMoment = 60'000;
@@ -65,8 +65,8 @@ TEST_F(ImageKillTest, TheTargetGoesOn) {
 
   CountingChild target([](CountingChild& self) {
     auto* memory = static_cast<std::byte*>(
-        ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    for (std::size_t i = 0; i < kBytes; i += 4096) memory[i] = std::byte{1};
+        ::mmap(nullptr, kTargetBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (std::size_t i = 0; i < kTargetBytes; i += 4096) memory[i] = std::byte{1};
     start_blocked_threads(self, kSpinners);
     for (;;) ::pause();
   });

@@ -12,7 +12,7 @@ namespace {
 
 using testing::IsOk;
 
-constexpr std::size_t kPages = 256;
+constexpr std::size_t kFaultedPages = 256;
 constexpr std::size_t kRing = 64 << 10;
 
 std::vector<FaultRecord> records_of(PerfFaultEvent& event) {
@@ -22,31 +22,31 @@ std::vector<FaultRecord> records_of(PerfFaultEvent& event) {
 }
 
 char* fresh_pages() {
-  return static_cast<char*>(
-      ::mmap(nullptr, kPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  return static_cast<char*>(::mmap(nullptr, kFaultedPages * 4096, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 TEST(PerfFaultEvent, CountsEveryFaultAndKeepsAddresses) {
   auto event = PerfFaultEvent::open(Tid{::gettid()}, FaultKind::kSignalled, 4, SIGURG, kRing);
   ASSERT_THAT(event, IsOk());
   char* pages = fresh_pages();
-  ASSERT_EQ(::madvise(pages, kPages * 4096, MADV_NOHUGEPAGE), 0);
+  ASSERT_EQ(::madvise(pages, kFaultedPages * 4096, MADV_NOHUGEPAGE), 0);
   event->enable();
-  for (std::size_t i = 0; i < kPages; ++i) pages[i * 4096] = 1;
+  for (std::size_t i = 0; i < kFaultedPages; ++i) pages[i * 4096] = 1;
   event->disable();
   const std::uint64_t count = event->take_count();
-  EXPECT_GE(count, kPages);
-  EXPECT_LE(count, kPages + 64);  // the test's own, more of them under a sanitizer
+  EXPECT_GE(count, kFaultedPages);
+  EXPECT_LE(count, kFaultedPages + 64);  // the test's own, more of them under a sanitizer
   EXPECT_EQ(event->take_count(), 0u);
   ASSERT_TRUE(event->has_ring());
   std::size_t ours = 0;
   const auto begin = reinterpret_cast<std::uint64_t>(pages);
   for (const FaultRecord& record : records_of(*event)) {
-    ours += record.address.value >= begin && record.address.value < begin + kPages * 4096;
+    ours += record.address.value >= begin && record.address.value < begin + kFaultedPages * 4096;
   }
-  EXPECT_GE(ours, kPages / 4 - 4);
+  EXPECT_GE(ours, kFaultedPages / 4 - 4);
   EXPECT_TRUE(records_of(*event).empty());
-  ::munmap(pages, kPages * 4096);
+  ::munmap(pages, kFaultedPages * 4096);
 }
 
 TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
@@ -75,7 +75,7 @@ TEST(PerfFaultEvent, SeesFaultsInsideSystemCallsOnlyWhereAsked) {
     EXPECT_NE(record.stack, 0u);
     EXPECT_NE(record.code, 0u);
   }
-  ::munmap(pages, kPages * 4096);
+  ::munmap(pages, kFaultedPages * 4096);
   ::close(ends[0]);
   ::close(ends[1]);
 }
@@ -102,7 +102,7 @@ TEST(PerfFaultEvent, ATrailHoldsTheStack) {
   }
   EXPECT_GE(ours, 1u);  // one huge page, or eight
   EXPECT_FALSE(trail->has_records());
-  ::munmap(pages, kPages * 4096);
+  ::munmap(pages, kFaultedPages * 4096);
 }
 
 TEST(FaultWords, AViewInTwoPiecesIsCopiedWhole) {

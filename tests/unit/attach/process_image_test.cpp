@@ -14,6 +14,7 @@
 #include "attach/copy_store.h"
 #include "support/result_matchers.h"
 #include "support/temp_dir.h"
+#include "unit/attach/address_of.h"
 #include "unit/attach/blocked_threads.h"
 #include "unit/attach/child.h"
 
@@ -25,12 +26,11 @@ using testing::HasErrc;
 using testing::IsOk;
 
 constexpr std::size_t kPage = 4096;
-constexpr std::size_t kBytes = 32U << 20;
+constexpr std::size_t kCopiedBytes = 32U << 20;
 
 std::byte* map_bytes(std::size_t bytes, int fd = -1, int flags = MAP_PRIVATE | MAP_ANONYMOUS) {
   return static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, fd, 0));
 }
-RemoteAddr address_of(const void* p) { return {reinterpret_cast<std::uintptr_t>(p)}; }
 
 class ProcessImageTest : public ::testing::Test {
  protected:
@@ -56,9 +56,9 @@ class ProcessImageTest : public ::testing::Test {
 
 TEST_F(ProcessImageTest, HasWhatTheProcessHasAndAddsNothing) {
   // Made before the fork, written in the child: both know where it lies.
-  std::byte* const memory = map_bytes(kBytes);
+  std::byte* const memory = map_bytes(kCopiedBytes);
   CountingChild child([&](CountingChild& self) {
-    for (std::size_t page = 0; page < kBytes / kPage; page += 1 + page % 3)
+    for (std::size_t page = 0; page < kCopiedBytes / kPage; page += 1 + page % 3)
       std::memset(memory + page * kPage, static_cast<int>(page % 251 + 1), kPage);
     self.ready();
     self.wait();
@@ -70,10 +70,10 @@ TEST_F(ProcessImageTest, HasWhatTheProcessHasAndAddsNothing) {
   ASSERT_THAT(image, IsOk());
   const ProcessImage& got = **image;
   std::size_t written = 0;
-  for (std::size_t page = 0; page < kBytes / kPage; page += 1 + page % 3, ++written) {
+  for (std::size_t page = 0; page < kCopiedBytes / kPage; page += 1 + page % 3, ++written) {
     // The pages in between, up to three, are holes.
     std::array<std::byte, 2 * kPage> bytes;
-    const std::size_t size = page + 1 < kBytes / kPage ? bytes.size() : kPage;
+    const std::size_t size = page + 1 < kCopiedBytes / kPage ? bytes.size() : kPage;
     ASSERT_EQ(got.read_some(address_of(memory + page * kPage), std::span(bytes).first(size)), size);
     const auto fill = static_cast<std::byte>(page % 251 + 1);
     ASSERT_EQ(std::count(bytes.begin(), bytes.begin() + kPage, fill), std::ptrdiff_t{kPage});
@@ -107,7 +107,7 @@ TEST_F(ProcessImageTest, HasWhatTheProcessHasAndAddsNothing) {
   }
   EXPECT_LT(std::max(sum, facts.rss_bytes) - std::min(sum, facts.rss_bytes), sum / 20);
   EXPECT_EQ(got.pages().size(), got.map().size());
-  ::munmap(memory, kBytes);
+  ::munmap(memory, kCopiedBytes);
 }
 
 // Pages of files: as they are in the file, until the process has written to them.
@@ -149,7 +149,7 @@ TEST_F(ProcessImageTest, ReadsFilesWithoutMakingThemResident) {
   EXPECT_EQ(text(whole + 64 * kPage, 6), std::string("tail\0\0", 6));
   EXPECT_EQ(text(whole + 65 * kPage, 1), "");  // behind the file: SIGBUS for the process too
   EXPECT_EQ(text(deleted + kPage, 2), "BB");
-  EXPECT_FALSE((*image)->view(address_of(&kBytes)).empty());  // a constant of this program
+  EXPECT_FALSE((*image)->view(address_of(&kCopiedBytes)).empty());  // a constant of this program
   EXPECT_EQ(proc.status(child.pid())->vm_rss_bytes, rss);
   ::munmap(whole, 66 * kPage);
   ::munmap(deleted, 66 * kPage);
@@ -181,11 +181,11 @@ TEST_F(ProcessImageTest, InterruptsNoCallThatWouldNotice) {
 // A thread that an interrupt would disturb wakes up all the time and writes to two ends of the
 // memory, first end first. An image that says that nothing moved shows one moment.
 TEST_F(ProcessImageTest, SeesThatAThreadRanMeanwhile) {
-  std::byte* const memory = map_bytes(kBytes);
+  std::byte* const memory = map_bytes(kCopiedBytes);
   CountingChild child([&](CountingChild& self) {
-    std::memset(memory, 1, kBytes);
+    std::memset(memory, 1, kCopiedBytes);
     auto* first = new (memory) std::atomic<std::uint64_t>(0);
-    auto* last = new (memory + kBytes - kPage) std::atomic<std::uint64_t>(0);
+    auto* last = new (memory + kCopiedBytes - kPage) std::atomic<std::uint64_t>(0);
     const int epoll = ::epoll_create1(0);
     self.ready();
     for (;;) {
@@ -202,14 +202,14 @@ TEST_F(ProcessImageTest, SeesThatAThreadRanMeanwhile) {
     if ((*image)->facts().moved > 0) continue;
     ++still;
     const auto first = read<std::uint64_t>(**image, address_of(memory));
-    const auto last = read<std::uint64_t>(**image, address_of(memory + kBytes - kPage));
+    const auto last = read<std::uint64_t>(**image, address_of(memory + kCopiedBytes - kPage));
     ASSERT_THAT(first, IsOk());
     ASSERT_THAT(last, IsOk());
     EXPECT_LE(*first - *last, 1u) << *first << " and " << *last;
   }
   EXPECT_GT(still, 0);  // it is caught while it runs, and held from then on
   expect_untouched(child.pid());
-  ::munmap(memory, kBytes);
+  ::munmap(memory, kCopiedBytes);
 }
 
 TEST_F(ProcessImageTest, AStoppedProcessStaysStopped) {
@@ -251,9 +251,9 @@ TEST_F(ProcessImageTest, HoldsThreadsThatAreBornMeanwhile) {
 }
 
 TEST_F(ProcessImageTest, GivesUpWhenThePauseWouldBeTooLong) {
-  std::byte* const memory = map_bytes(kBytes);
+  std::byte* const memory = map_bytes(kCopiedBytes);
   CountingChild child([&](CountingChild& self) {
-    std::memset(memory, 1, kBytes);
+    std::memset(memory, 1, kCopiedBytes);
     self.ready();
     for (;;) ++self.counters().at[0];
   });
@@ -266,14 +266,14 @@ TEST_F(ProcessImageTest, GivesUpWhenThePauseWouldBeTooLong) {
   until([&] { return child.counters().at[0] > before; });
   options.max_pause = 60s;
   EXPECT_THAT(take_image(proc, child.pid(), options), IsOk());
-  ::munmap(memory, kBytes);
+  ::munmap(memory, kCopiedBytes);
 }
 
 TEST_F(ProcessImageTest, CanLieOnADisk) {
   const testing::TempDir folder;
-  std::byte* const memory = map_bytes(kBytes);
+  std::byte* const memory = map_bytes(kCopiedBytes);
   CountingChild child([&](CountingChild& self) {
-    std::memset(memory, 7, kBytes);
+    std::memset(memory, 7, kCopiedBytes);
     self.ready();
     self.wait();
   });
@@ -281,19 +281,19 @@ TEST_F(ProcessImageTest, CanLieOnADisk) {
   const auto image = take_image(proc, child.pid(), options);
   ASSERT_THAT(image, IsOk());
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
-  EXPECT_GE((*image)->view(address_of(memory)).size(), kBytes);
-  EXPECT_EQ((*image)->view(address_of(memory + kBytes - 1)).front(), std::byte{7});
+  EXPECT_GE((*image)->view(address_of(memory)).size(), kCopiedBytes);
+  EXPECT_EQ((*image)->view(address_of(memory + kCopiedBytes - 1)).front(), std::byte{7});
   options.spool = folder.file("missing");
   EXPECT_THAT(take_image(proc, child.pid(), options), HasErrc(Errc::kOutput));
-  ::munmap(memory, kBytes);
+  ::munmap(memory, kCopiedBytes);
 }
 
 // The kernel's own /proc, but for what it says of the host's memory.
 TEST_F(ProcessImageTest, RefusesWhatTheHostCannotHold) {
   const testing::TempDir folder;
-  std::byte* const memory = map_bytes(kBytes);
+  std::byte* const memory = map_bytes(kCopiedBytes);
   CountingChild child([&](CountingChild& self) {
-    std::memset(memory, 7, kBytes);
+    std::memset(memory, 7, kCopiedBytes);
     self.ready();
     self.wait();
   });
@@ -303,16 +303,17 @@ TEST_F(ProcessImageTest, RefusesWhatTheHostCannotHold) {
   const procfs::ProcDir poor(folder.path());
   const auto image = take_image(poor, child.pid(), options);
   ASSERT_THAT(image, HasErrc(Errc::kOutput));
-  EXPECT_NE(image.error().message.find("this host or container has 16.0 MiB left"), std::string::npos)
+  EXPECT_NE(image.error().message.find("this host or container has 16.0 MiB left"),
+            std::string::npos)
       << image.error().message;
   EXPECT_NE(image.error().hint.find("--spool"), std::string::npos);
   const auto estimate = estimate_image(poor, child.pid(), options);
   ASSERT_THAT(estimate, IsOk());
-  EXPECT_GE(estimate->copy_bytes, kBytes);
+  EXPECT_GE(estimate->copy_bytes, kCopiedBytes);
   EXPECT_EQ(estimate->available_bytes, 16U << 20);
   options.spool = folder.path();
   EXPECT_THAT(take_image(poor, child.pid(), options), IsOk());
-  ::munmap(memory, kBytes);
+  ::munmap(memory, kCopiedBytes);
 }
 
 TEST_F(ProcessImageTest, EstimatesWithoutStopping) {

@@ -7,10 +7,10 @@
 
 #include <cerrno>
 
+#include "unit/attach/address_of.h"
+
 namespace memspy::attach {
 namespace {
-
-RemoteAddr address_of(const void* p) { return {reinterpret_cast<std::uint64_t>(p)}; }
 
 TEST(ProcessVm, ReadsItselfAndStopsAtAHole) {
   const auto page = static_cast<std::size_t>(::getpagesize());

@@ -1,7 +1,7 @@
 #include "attach/wait_status.h"
 
-#include <linux/ptrace.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 
 #include <gtest/gtest.h>
 

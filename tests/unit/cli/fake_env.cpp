@@ -53,6 +53,8 @@ class FakeSession final : public sampler::Session {
     if (script_->tell_nothing) {
       summary.samples = 0;
       MEMSPY_CHECK(sink_->on_header(header_));
+    } else if (script_->asked.mode == sampler::SamplingMode::kAlloc) {
+      MEMSPY_CHECK(tell_unfinished_alloc_run(*sink_));
     } else {
       MEMSPY_CHECK(tell_unfinished_run(*sink_));
     }

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "cli/json_text.h"
 #include "cli/phase_progress.h"
 #include "support/temp_dir.h"
 #include "unit/cli/fake_env.h"
@@ -15,7 +15,6 @@ namespace {
 
 using memspy::testing::FakeWorld;
 using memspy::testing::TempDir;
-using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -55,7 +54,7 @@ TEST_F(HeapVerbs, OptionsReachTheLook) {
 
 TEST_F(HeapVerbs, HeapAsJsonIsOneDocument) {
   EXPECT_EQ(world_.run({"heap", "4242", "--json", "--by", "owner", "--largest", "2"}), 0);
-  const json document = json::parse(world_.out());
+  const Json document = Json::parse(world_.out());
   EXPECT_EQ(document["schema"], "memspy.heap/1");
   EXPECT_EQ(document["by"], "owner");
   EXPECT_EQ(document["largest"].size(), 2U);
@@ -92,7 +91,7 @@ TEST_F(HeapVerbs, TheVerbsThatPrintWriteFilesToo) {
     EXPECT_GT(std::filesystem::file_size(text), 100U);
     EXPECT_EQ(with({"-o", document}), 0);
     std::ifstream file(document);
-    EXPECT_TRUE(json::parse(file).contains("schema"));
+    EXPECT_TRUE(Json::parse(file).contains("schema"));
     // Known before the process is touched; replaced only when asked.
     const int looks = world_.heap_looks;
     EXPECT_EQ(with({"-o", text}), 7);
@@ -102,7 +101,7 @@ TEST_F(HeapVerbs, TheVerbsThatPrintWriteFilesToo) {
     EXPECT_EQ(world_.heap_looks, looks);
     EXPECT_EQ(with({"-o", text, "--force", "-f", "json"}), 0);
     std::ifstream again(text);
-    EXPECT_TRUE(json::parse(again).contains("schema"));
+    EXPECT_TRUE(Json::parse(again).contains("schema"));
   }
 }
 
@@ -165,7 +164,7 @@ TEST_F(HeapVerbs, WhyByTypeAddressAndSize) {
   EXPECT_EQ(world_.run({"why", "4242", "--largest", "1"}), 0);
   EXPECT_THAT(world_.out(), HasSubstr("app.SESSIONS"));
   EXPECT_EQ(world_.run({"why", "4242", "--addr", "0x7f0000000300", "--json"}), 0);
-  const json document = json::parse(world_.out());
+  const Json document = Json::parse(world_.out());
   EXPECT_EQ(document["object"]["address"], "0x7f0000000300");
   EXPECT_EQ(document["paths"][0].back()["type"], "builtins.dict");
 }
@@ -207,7 +206,7 @@ TEST_F(HeapVerbs, ASnapshotIsReadLikeAProcess) {
 
 TEST_F(HeapVerbs, SnapshotNamesAreExpandedAndNeverReplacedUnasked) {
   EXPECT_EQ(world_.run({"snapshot", "4242", "-o", path("%n-%p.memsnap"), "--json"}), 0);
-  EXPECT_EQ(json::parse(world_.out())["file"], path("python3-4242.memsnap"));
+  EXPECT_EQ(Json::parse(world_.out())["file"], path("python3-4242.memsnap"));
   EXPECT_EQ(world_.run({"snapshot", "4242", "-o", path("%n-%p.memsnap")}), 7);
   EXPECT_THAT(world_.err(), HasSubstr("--force"));
   EXPECT_EQ(world_.run({"snapshot", "4242", "-o", path("%n-%p.memsnap"), "--force"}), 0);
@@ -232,7 +231,16 @@ TEST_F(HeapVerbs, DiffOfSnapshotsByTypeAndOwner) {
   EXPECT_THAT(world_.out(), Not(HasSubstr("builtins.bytes  ")));
   EXPECT_EQ(world_.run({"diff", a, b, "--by", "line"}), 2);
   EXPECT_EQ(world_.run({"diff", a, b, "--json"}), 0);
-  EXPECT_EQ(json::parse(world_.out())["snapshots"].size(), 2U);
+  EXPECT_EQ(Json::parse(world_.out())["snapshots"].size(), 2U);
+}
+
+TEST_F(HeapVerbs, DiffOfSnapshotsFailsOnWhatTheHeapHolds) {
+  const std::string a = taken("a.memsnap"), b = taken("b.memsnap");
+  EXPECT_EQ(world_.run({"diff", a, b, "--fail-on", "heap.objects>1e6"}), 0) << world_.err();
+  EXPECT_EQ(world_.run({"diff", a, b, "--fail-on", "heap.objects>1"}), 8);
+  EXPECT_THAT(world_.err(), HasSubstr("objects"));
+  EXPECT_EQ(world_.run({"diff", a, b, "--fail-on", "heap.bytes>1", "--json"}), 8);
+  EXPECT_EQ(Json::parse(world_.out())["fail_on"]["met"], true);
 }
 
 TEST_F(HeapVerbs, SnapshotsAndRecordingsDoNotMix) {
@@ -244,7 +252,8 @@ TEST_F(HeapVerbs, SnapshotsAndRecordingsDoNotMix) {
 
 TEST_F(HeapVerbs, ReportMakesEveryFormatOfASnapshot) {
   const std::string a = taken("a.memsnap");
-  for (const char* format : {"text", "json", "heapsnapshot", "pprof", "folded", "speedscope"}) {
+  for (const char* format :
+       {"text", "json", "html", "svg", "heapsnapshot", "pprof", "folded", "speedscope"}) {
     EXPECT_EQ(world_.run({"report", a, "-f", format}), 0) << format << world_.err();
     EXPECT_FALSE(world_.out().empty());
   }
@@ -257,13 +266,13 @@ TEST_F(HeapVerbs, ReportMakesEveryFormatOfASnapshot) {
   EXPECT_THAT(world_.err(), HasSubstr("heapsnapshot"));
 }
 
-TEST_F(HeapVerbs, DamagedFilesAreNamed) {
+TEST_F(HeapVerbs, FilesThatAreNoSnapshotsAreNamed) {
   write("empty.memsnap", "");
   write("text.memsnap", "not a snapshot at all");
   for (const char* name : {"empty.memsnap", "text.memsnap"}) {
-    EXPECT_EQ(world_.run({"heap", path(name)}), 1) << name;
+    EXPECT_EQ(world_.run({"heap", path(name)}), 2) << name;
     EXPECT_THAT(world_.err(), HasSubstr(name));
-    EXPECT_EQ(world_.run({"report", path(name), "-f", "json"}), 1) << name;
+    EXPECT_EQ(world_.run({"report", path(name), "-f", "json"}), 2) << name;
   }
   EXPECT_EQ(world_.run({"heap", path("missing.memsnap")}), 2);
   EXPECT_THAT(world_.err(), HasSubstr("missing.memsnap"));

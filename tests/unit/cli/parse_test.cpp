@@ -43,7 +43,13 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"dump", "-p", "0"}, "\"0\" is not a PID"},
         Mistake{{"dump", "-p", "12x"}, "\"12x\" is not a PID"},
         Mistake{{"dump", "-p", "-5"}, "PID"}, Mistake{{"dump", "0x10"}, "is not a PID"},
-        Mistake{{"dump", "1", "2"}, "unexpected argument: \"2\""},
+        Mistake{{"dump", "1", "2"}, "one process at a time, and here are 1 and 2"},
+        Mistake{{"record", "1", "-p", "2"}, "here are 1 and 2"},
+        Mistake{{"top", "-b", "-n", "0"}, "\"0\" is not a number from 1 on"},
+        Mistake{{"report", "x.memspy", "-n", "-1"}, "\"-1\" is not a number from 0 on"},
+        Mistake{{"heap", "1", "--largest", "0"}, "\"0\" is not a number from 1 to 10000"},
+        Mistake{{"record", "4242", "-o", "50%.folded"}, "\"%.\" in the output's name"},
+        Mistake{{"record", "4242", "-o", "at-%d.memspy"}, "\"%d\" in the output's name"},
         Mistake{{"dump", "4242", "--localz"}, "try:  --locals"},
         Mistake{{"record", "4242", "-i", "5"}, "--interval"},
         Mistake{{"record", "4242", "-i", "1us"}, "less than 1ms"},
@@ -51,10 +57,11 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"record", "4242", "-r", "0"}, "--rate"},
         Mistake{{"record", "4242", "-d", "soon"}, "--duration"},
         Mistake{{"record", "4242", "-d", "0"}, "not more than nothing"},
-        Mistake{{"record", "4242", "--mode", "alloc"},
-                "\"alloc\" is not available in this version"},
+        Mistake{{"record", "4242", "--mode", "alloc", "--min-age", "1s"},
+                "--min-age is of mode live"},
         Mistake{{"record", "4242", "--mode", "magic"}, "\"magic\" is not a mode"},
-        Mistake{{"record", "4242", "--engine", "bpf"}, "not one of auto, faults, poll, rss"},
+        Mistake{{"record", "4242", "--engine", "uprobes"},
+                "not one of auto, faults, bpf, poll, rss"},
         Mistake{{"record", "4242", "--engine", "poll", "--rss"}, "--engine"},
         Mistake{{"record", "4242", "--budget", "200"}, "not a percentage"},
         Mistake{{"record", "4242", "--max-pause", "5"}, "--max-pause"},
@@ -71,10 +78,12 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{{"record", "-p", "1", "--", "true"}, "not both"},
         Mistake{{"record", "--"}, "no command after --"},
         Mistake{{"record", "--when", "rss>1G", "--", "true"}, "--when waits"},
-        Mistake{{"record", "4242", "--mode", "live", "-n"}, "-n is of mode growth"},
         Mistake{{"record", "4242", "--min-age", "1s"}, "--min-age is of mode live"},
         Mistake{{"attach", "4242", "--min-age", "1s"}, "--min-age is of mode live"},
-        Mistake{{"attach", "4242", "--daemon"}, "not available in this version"},
+        Mistake{{"attach", "4242", "--alert", "cpu > 5"}, "makes no sense"},
+        Mistake{{"attach", "4242", "--for", "5m"}, "--daemon"},
+        Mistake{{"top", "4242", "-b", "--daemon"}, "not both"},
+        Mistake{{"daemon"}, "needs a configuration"}, Mistake{{"daemon", "dance"}, "dance"},
         Mistake{{"top", "4242"}, "top needs a terminal"}, Mistake{{"completions"}, "SHELL"},
         Mistake{{"completions", "tcsh"}, "not bash, zsh or fish"},
         Mistake{{"diff", "a.memspy"}, "FILE"}, Mistake{{"report"}, "FILE"},
@@ -101,7 +110,7 @@ TEST(Parse, help_and_version_go_to_stdout) {
 TEST(Parse, later_verbs_are_not_advertised) {
   FakeWorld world;
   world.run({"--help"});
-  for (const char* verb : {"leaks", "daemon"})
+  for (const char* verb : {"leaks", "advise"})
     EXPECT_EQ(world.out().find(verb), std::string::npos) << verb;
 }
 
@@ -238,7 +247,7 @@ TEST_F(ConfigFile, sections_and_values_of_the_wrong_kind_are_refused) {
 TEST(Conditions, parse) {
   const auto rss = parse_condition("rss > 2GiB");
   ASSERT_THAT(rss, IsOk());
-  EXPECT_EQ(rss->bytes, 2.0 * (1U << 30));
+  EXPECT_EQ(rss->limit, 2.0 * (1U << 30));
   EXPECT_TRUE(rss->above);
   const auto growth = parse_condition("growth>=50MiB/min");
   ASSERT_THAT(growth, IsOk());
@@ -248,6 +257,30 @@ TEST(Conditions, parse) {
   EXPECT_THAT(parse_condition("growth>1M/fortnight"), HasErrc(Errc::kUsage));
   EXPECT_THAT(parse_condition("growth>"), HasErrc(Errc::kUsage));
   EXPECT_THAT(parse_condition(""), HasErrc(Errc::kUsage));
+}
+
+TEST(Conditions, of_a_comparison_ask_about_the_heap_too) {
+  const auto objects = parse_condition("heap.objects > 5e6", ConditionUse::kComparison);
+  ASSERT_THAT(objects, IsOk());
+  EXPECT_EQ(objects->limit, 5e6);
+  ASSERT_THAT(parse_condition("heap.bytes>1GiB", ConditionUse::kComparison), IsOk());
+  EXPECT_THAT(parse_condition("heap.bytes>1GiB"), HasErrc(Errc::kUsage));
+  EXPECT_THAT(parse_condition("heap.objects>5MiB", ConditionUse::kComparison),
+              HasErrc(Errc::kUsage));
+  EXPECT_THAT(parse_condition("heap.objects>5/min", ConditionUse::kComparison),
+              HasErrc(Errc::kUsage));
+}
+
+TEST(Conditions, of_a_comparison_ask_for_a_share_of_time) {
+  const auto share = parse_condition("allocating > 30%", ConditionUse::kComparison);
+  ASSERT_THAT(share, IsOk());
+  EXPECT_DOUBLE_EQ(share->limit, 0.3);
+  EXPECT_DOUBLE_EQ(parse_condition("allocating.change<-2.5%", ConditionUse::kComparison)->limit,
+                   -0.025);
+  for (const char* bad : {"allocating>30", "allocating>130%", "allocating>-1%",
+                          "allocating>30%/min", "allocating>1MiB", "allocating.change>%"})
+    EXPECT_THAT(parse_condition(bad, ConditionUse::kComparison), HasErrc(Errc::kUsage)) << bad;
+  EXPECT_THAT(parse_condition("allocating>30%"), HasErrc(Errc::kUsage)) << "of a process";
 }
 
 TEST(Conditions, a_rate_needs_ten_seconds_and_forgets_after_a_minute) {

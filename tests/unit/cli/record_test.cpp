@@ -16,6 +16,7 @@
 #include "cli/sinks_live.h"
 #include "cli/target_fate.h"
 #include "recording/recording.h"
+#include "sinks/sink_registry.h"
 #include "support/fake_proc_dir.h"
 #include "support/result_matchers.h"
 #include "unit/cli/fake_env.h"
@@ -24,6 +25,7 @@ namespace memspy::cli {
 namespace {
 
 using memspy::testing::FakeWorld;
+using memspy::testing::HasErrc;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
@@ -77,6 +79,18 @@ TEST_F(Record, a_live_output_is_what_report_derives) {
   EXPECT_EQ(world_.run({"report", path("b.memspy"), "-o", path("b.pdf")}), 2);
   EXPECT_THAT(world_.err(), HasSubstr("names no format"));
   EXPECT_EQ(files(), (Files{"a.folded", "b.folded", "b.memspy"}));
+}
+
+TEST_F(Record, every_format_is_the_same_live_and_derived) {
+  EXPECT_EQ(world_.run({"record", "4242", "-s", "-o", path("b.memspy")}), 0) << world_.err();
+  for (const auto& format : sinks::formats()) {
+    if (format.write == nullptr) continue;
+    const std::string suffix(format.suffixes.front());
+    EXPECT_EQ(world_.run({"record", "4242", "-s", "-o", path("a" + suffix)}), 0) << world_.err();
+    EXPECT_EQ(world_.run({"report", path("b.memspy"), "-s", "-o", path("b" + suffix)}), 0);
+    EXPECT_EQ(text(path("a" + suffix)), text(path("b" + suffix))) << format.name;
+    EXPECT_GT(text(path("a" + suffix)).size(), 100U) << format.name;
+  }
 }
 
 TEST_F(Record, json_is_the_last_line_of_stdout) {
@@ -294,21 +308,6 @@ TEST(Attach, json_lines_end_with_the_verdict) {
   EXPECT_EQ(count, 3);
   EXPECT_EQ(last["event"], "end");
   EXPECT_FALSE(last["verdict"].get<std::string>().empty());
-}
-
-TEST(Diff, compares_two_recordings) {
-  FakeWorld world;
-  const auto folder = fs::temp_directory_path() / ("memspy-diff-" + std::to_string(::getpid()));
-  fs::create_directories(folder);
-  const std::string a = folder / "a.memspy", b = folder / "b.memspy";
-  EXPECT_EQ(world.run({"record", "4242", "-o", a}), 0);
-  EXPECT_EQ(world.run({"record", "4242", "-o", b}), 0);
-  EXPECT_EQ(world.run({"diff", a, b}), 0) << world.err();
-  EXPECT_THAT(world.out(), HasSubstr("load"));
-  EXPECT_EQ(world.run({"diff", a, b, "--json"}), 0);
-  EXPECT_EQ(Json::parse(world.out())["schema"], "memspy.diff/1");
-  EXPECT_EQ(world.run({"diff", a, "/etc/passwd"}), 2);
-  fs::remove_all(folder);
 }
 
 class StopSession final : public sampler::Session {

@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/json_text.h"
 #include "support/temp_dir.h"
 #include "unit/cli/fake_env.h"
 
@@ -14,7 +14,6 @@ namespace {
 
 using memspy::testing::FakeWorld;
 using memspy::testing::TempDir;
-using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -51,7 +50,7 @@ TEST_F(TracesVerb, OptionsReachTheLookAndTheReport) {
   EXPECT_EQ(world_.traces_asked.image.spool, "/var/tmp");
   EXPECT_EQ(world_.traces_asked.assume_minor, 12);
   EXPECT_TRUE(world_.traces_asked.types);
-  const json document = json::parse(world_.out());
+  const Json document = Json::parse(world_.out());
   EXPECT_EQ(document["schema"], "memspy.traces/1");
   EXPECT_EQ(document["by"], "type");
   ASSERT_EQ(document["rows"].size(), 2U);
@@ -64,7 +63,7 @@ TEST_F(TracesVerb, TheFormatIsThatOfTheFile) {
   EXPECT_THAT(text_of("a.folded"), HasSubstr("/srv/app/app.py:40;/srv/app/app.py:12 480000\n"));
   EXPECT_THAT(world_.err(), HasSubstr("wrote "));
   EXPECT_EQ(world_.run({"traces", "4242", "-o", path("a.json")}), 0);
-  EXPECT_EQ(json::parse(text_of("a.json"))["by"], "line");
+  EXPECT_EQ(Json::parse(text_of("a.json"))["by"], "line");
   EXPECT_EQ(world_.run({"traces", "4242", "-f", "text", "-o", path("b.json")}), 0);
   EXPECT_THAT(text_of("b.json"), StartsWith("PID 4242"));
   EXPECT_EQ(world_.run({"traces", "4242", "-o", path("a.folded")}), 7);
@@ -90,9 +89,9 @@ TEST_F(TracesVerb, WatchIntoAFileIsOneComparison) {
   std::istringstream lines(text_of("grown.json"));
   std::string line;
   ASSERT_TRUE(std::getline(lines, line));
-  EXPECT_FALSE(json::parse(line).contains("growth"));
+  EXPECT_FALSE(Json::parse(line).contains("growth"));
   ASSERT_TRUE(std::getline(lines, line));
-  EXPECT_EQ(json::parse(line)["growth"]["rows"].size(), 1U);
+  EXPECT_EQ(Json::parse(line)["growth"]["rows"].size(), 1U);
   EXPECT_FALSE(std::getline(lines, line));
 }
 

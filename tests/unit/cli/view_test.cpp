@@ -108,6 +108,11 @@ TEST_F(Top, screen_is_as_high_and_at_most_as_wide_as_asked) {
   }
 }
 
+TEST_F(Top, a_narrow_screen_cuts_the_place_and_not_the_figures) {
+  EXPECT_THAT(screen(70), HasSubstr("   +16.0 MiB   19.0   +16.0 MiB        3  array"));
+  EXPECT_THAT(screen(70), HasSubstr("ath.so)\n"));
+}
+
 TEST_F(Top, help) {
   press('?');
   expect_golden("cli/top_help.txt", screen());
@@ -124,7 +129,7 @@ TEST_F(Top, sorts) {
   press('2');
   EXPECT_EQ(state_.query.sort, TopSort::kOwn);
   EXPECT_EQ(model_.rows(state_.query).front().function, "load");
-  EXPECT_EQ(model_.rows(state_.query).front().own_bytes, 54 << 20);
+  EXPECT_EQ(model_.rows(state_.query).front().own, 54 << 20);
   press('3');
   EXPECT_EQ(model_.rows(state_.query).front().function, "<module>");
   press('5');
@@ -137,9 +142,9 @@ TEST_F(Top, sorts) {
   EXPECT_EQ(state_.query.sort, TopSort::kFile);
 }
 
-TEST_F(Top, own_bytes_and_the_rest_add_up_to_the_growth) {
+TEST_F(Top, own_and_the_rest_add_up_to_the_growth) {
   std::int64_t sum = 0;
-  for (const TopRow& row : model_.rows(state_.query)) sum += row.own_bytes;
+  for (const TopRow& row : model_.rows(state_.query)) sum += row.own;
   std::int64_t truth = model_.unattributed_bytes();
   for (const auto& [key, value] : model_.profile().growth) truth += value.net_bytes();
   EXPECT_EQ(sum, truth);

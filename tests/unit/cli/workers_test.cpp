@@ -82,7 +82,7 @@ TEST_F(Workers, are_told_by_who_grows_fastest_each_with_its_own_line) {
   EXPECT_EQ(workers[0].pid, Pid{1002});
   EXPECT_DOUBLE_EQ(*workers[0].growth_per_minute, 7 * 60 * kMiB);
   EXPECT_EQ(workers[0].top->function, "load_user");
-  EXPECT_EQ(workers[0].top->own_bytes, 7 << 20);
+  EXPECT_EQ(workers[0].top->own, 7 << 20);
   EXPECT_EQ(workers[1].pid, Pid{1001});
   EXPECT_FALSE(workers[2].top.has_value());
 }

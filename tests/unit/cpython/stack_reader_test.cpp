@@ -75,7 +75,7 @@ TEST_P(StackReaderTest, FindsTheFunctionAroundAnInstruction) {
   ASSERT_TRUE(image_.reader->find_function(bytecode + 5000, found));
   ASSERT_EQ(found.frames.size(), 1u);
   EXPECT_EQ(found.frames[0].instruction, 5000);
-  EXPECT_EQ(found.bytecode, bytecode);
+  EXPECT_EQ(found.frames.front().bytecode, bytecode);
   EXPECT_EQ(image_.reader->resolve(found.frames[0]).function, "burst");
   EXPECT_FALSE(image_.reader->find_function(bytecode + 6000, found)) << "behind its end";
   EXPECT_FALSE(image_.reader->find_function({0x10}, found));

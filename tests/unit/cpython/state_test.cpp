@@ -86,6 +86,7 @@ TEST_P(EveryState, SumsPymallocThroughItsArenas) {
   EXPECT_EQ(state->arenas, 1u);
   EXPECT_EQ(state->arena_bytes, interpreter.layout().strategies.arena_bytes);
   EXPECT_EQ(state->used_bytes, process_.used_bytes());
+  EXPECT_EQ(state->used_blocks, process_.used_blocks());
   EXPECT_EQ(state->free_bytes, state->arena_bytes - state->used_bytes);
   EXPECT_TRUE(state->complete);
 }
@@ -98,6 +99,7 @@ TEST_P(EveryState, FindsPoolsWithoutTheArenas) {
   ASSERT_THAT(state, IsOk());
   EXPECT_EQ(state->arenas, 1u);
   EXPECT_EQ(state->used_bytes, process_.used_bytes());
+  EXPECT_EQ(state->used_blocks, process_.used_blocks());
 }
 
 TEST_P(EveryState, AnArenaThatIsNoLongerMappedIsLeftOut) {

@@ -11,7 +11,7 @@ using ::memspy::testing::FakeProcDir;
 using ::memspy::testing::HasErrc;
 using ::memspy::testing::IsOk;
 
-constexpr pid_t kPid = 4242;
+constexpr pid_t kMember = 4242;
 constexpr std::uint64_t kMiB = 1U << 20;
 constexpr std::string_view kV2Mount =
     "31 23 0:27 / /sys/fs/cgroup rw,nosuid,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
@@ -63,8 +63,8 @@ TEST(CgroupText, ContainerIds) {
 
 TEST(CgroupMemory, V2TakesTheSmallestLimitOnTheWayUp) {
   FakeProcDir fake;
-  fake.add(kPid, {});
-  fake.write(kPid, "cgroup", "0::/system.slice/app.service/worker\n");
+  fake.add(kMember, {});
+  fake.write(kMember, "cgroup", "0::/system.slice/app.service/worker\n");
   fake.write_setting("self/mountinfo", kV2Mount);
   const std::string root = "/sys/fs/cgroup/system.slice";
   fake.write_host(root + "/memory.max", "1073741824\n");
@@ -77,7 +77,7 @@ TEST(CgroupMemory, V2TakesTheSmallestLimitOnTheWayUp) {
   fake.write_host(root + "/app.service/worker/memory.peak", "43943040\n");
   fake.write_host(root + "/app.service/worker/memory.events",
                   "low 0\nhigh 7\nmax 0\noom 2\noom_kill 1\n");
-  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid});
+  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember});
   ASSERT_THAT(memory, IsOk());
   EXPECT_EQ(memory->version, 2);
   EXPECT_EQ(memory->group, "/system.slice/app.service/worker");
@@ -91,12 +91,12 @@ TEST(CgroupMemory, V2TakesTheSmallestLimitOnTheWayUp) {
 
 TEST(CgroupMemory, V2WithoutAnyLimit) {
   FakeProcDir fake;
-  fake.add(kPid, {});
-  fake.write(kPid, "cgroup", "0::/user.slice\n");
+  fake.add(kMember, {});
+  fake.write(kMember, "cgroup", "0::/user.slice\n");
   fake.write_setting("self/mountinfo", kV2Mount);
   fake.write_host("/sys/fs/cgroup/user.slice/memory.max", "max\n");
   fake.write_host("/sys/fs/cgroup/user.slice/memory.current", "4096\n");
-  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid});
+  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember});
   ASSERT_THAT(memory, IsOk());
   EXPECT_EQ(memory->limit_bytes, std::nullopt);
   EXPECT_EQ(memory->limit_group, "");
@@ -105,8 +105,8 @@ TEST(CgroupMemory, V2WithoutAnyLimit) {
 
 TEST(CgroupMemory, V1OnAHybridHost) {
   FakeProcDir fake;
-  fake.add(kPid, {});
-  fake.write(kPid, "cgroup", "4:memory:/box/inner\n0::/\n");
+  fake.add(kMember, {});
+  fake.write(kMember, "cgroup", "4:memory:/box/inner\n0::/\n");
   fake.write_setting("self/mountinfo", kV1Mount);
   const std::string root = "/sys/fs/cgroup/memory";
   fake.write_host(root + "/memory.limit_in_bytes", "9223372036854771712\n");
@@ -118,7 +118,7 @@ TEST(CgroupMemory, V1OnAHybridHost) {
                   "cache 0\nhierarchical_memory_limit 209715200\n");
   fake.write_host(root + "/box/inner/memory.oom_control",
                   "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n");
-  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid});
+  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember});
   ASSERT_THAT(memory, IsOk());
   EXPECT_EQ(memory->version, 1);
   EXPECT_EQ(memory->limit_bytes, 200 * kMiB);
@@ -129,15 +129,15 @@ TEST(CgroupMemory, V1OnAHybridHost) {
 
 TEST(CgroupMemory, V1LimitAboveWhatAContainerSees) {
   FakeProcDir fake;
-  fake.add(kPid, {});
-  fake.write(kPid, "cgroup", "4:memory:/docker/1\n");
+  fake.add(kMember, {});
+  fake.write(kMember, "cgroup", "4:memory:/docker/1\n");
   fake.write_setting("self/mountinfo",
                      "35 31 0:32 /docker/1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
   const std::string root = "/sys/fs/cgroup/memory";
   fake.write_host(root + "/memory.limit_in_bytes", "9223372036854771712\n");
   fake.write_host(root + "/memory.usage_in_bytes", "1000\n");
   fake.write_host(root + "/memory.stat", "hierarchical_memory_limit 209715200\n");
-  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid});
+  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember});
   ASSERT_THAT(memory, IsOk());
   EXPECT_EQ(memory->limit_bytes, 200 * kMiB);
   EXPECT_EQ(memory->usage_bytes, 1000U);
@@ -145,14 +145,14 @@ TEST(CgroupMemory, V1LimitAboveWhatAContainerSees) {
 
 TEST(CgroupMemory, ATargetOutsideMemspysNamespaceIsAskedThroughItsOwnRoot) {
   FakeProcDir fake;
-  fake.add(kPid, {});
-  fake.write(kPid, "cgroup", "0::/pod/box\n");
+  fake.add(kMember, {});
+  fake.write(kMember, "cgroup", "0::/pod/box\n");
   fake.write_setting("self/mountinfo",
                      "31 23 0:27 /pod/memspy /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-  fake.write(kPid, "mountinfo", "31 23 0:27 /pod/box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-  fake.write(kPid, "root/sys/fs/cgroup/memory.current", "77\n");
-  fake.write(kPid, "root/sys/fs/cgroup/memory.max", "100\n");
-  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid});
+  fake.write(kMember, "mountinfo", "31 23 0:27 /pod/box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+  fake.write(kMember, "root/sys/fs/cgroup/memory.current", "77\n");
+  fake.write(kMember, "root/sys/fs/cgroup/memory.max", "100\n");
+  const auto memory = ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember});
   ASSERT_THAT(memory, IsOk());
   EXPECT_EQ(memory->usage_bytes, 77U);
   EXPECT_EQ(memory->limit_bytes, 100U);
@@ -160,12 +160,12 @@ TEST(CgroupMemory, ATargetOutsideMemspysNamespaceIsAskedThroughItsOwnRoot) {
 
 TEST(CgroupMemory, NoControllerIsUnsupported) {
   FakeProcDir fake;
-  fake.add(kPid, {});
-  fake.write(kPid, "cgroup", "0::/a\n");
-  EXPECT_THAT(ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid}),
+  fake.add(kMember, {});
+  fake.write(kMember, "cgroup", "0::/a\n");
+  EXPECT_THAT(ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember}),
               HasErrc(Errc::kUnsupported));
   fake.write_setting("self/mountinfo", kV2Mount);
-  EXPECT_THAT(ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kPid}),
+  EXPECT_THAT(ProcDir(fake.root(), fake.host_root()).cgroup_memory(Pid{kMember}),
               HasErrc(Errc::kUnsupported));
 }
 

@@ -114,6 +114,15 @@ TEST(Damage, RefusesWhatIsNoRecording) {
   EXPECT_THAT(Reader::open(dir.path()), HasErrc(Errc::kUsage));
 }
 
+// memspy was killed between its first look at the output and its first at the target.
+TEST(Damage, ARecordingThatWasNeverBegunSaysSo) {
+  const TempDir dir;
+  ASSERT_THAT(Writer::create(dir.file("run.memspy")), IsOk());
+  const auto reader = Reader::open(dir.file("run.memspy"));
+  ASSERT_THAT(reader, HasErrc(Errc::kUsage));
+  EXPECT_THAT(reader.error().message, HasSubstr("holds nothing"));
+}
+
 TEST(Damage, RefusesANewerFormatAndNamesBoth) {
   const TempDir dir;
   const std::string path = steady_recording(dir, 2);
@@ -123,7 +132,7 @@ TEST(Damage, RefusesANewerFormatAndNamesBoth) {
   auto reader = Reader::open(path);
   ASSERT_THAT(reader, HasErrc(Errc::kUnsupported));
   EXPECT_THAT(reader.error().message, HasSubstr("format 9"));
-  EXPECT_THAT(reader.error().message, HasSubstr("up to 2"));
+  EXPECT_THAT(reader.error().message, HasSubstr("up to 3"));
 }
 
 TEST(Damage, ReadsWhatATruncatedFileStillHas) {

@@ -44,6 +44,28 @@ TEST(Recording, GivesBackWhatWasWritten) {
   EXPECT_EQ(reader->summary()->counters.size(), 2u);
 }
 
+TEST(Recording, GivesBackTimeSpentAllocating) {
+  const TempDir dir;
+  const std::string path = dir.file("run.memspy");
+  CollectingSink told, read;
+  ASSERT_THAT(memspy::testing::tell_alloc_run(told), IsOk());
+  auto writer = Writer::create(path);
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_alloc_run(**writer), IsOk());
+  auto reader = Reader::open(path);
+  ASSERT_THAT(reader, IsOk());
+  ASSERT_THAT(reader->replay(read), IsOk());
+  EXPECT_EQ(read.data(), told.data());
+  EXPECT_EQ(read.count("allocation"), 6u);
+  auto profile = Profile::load(*reader);
+  ASSERT_THAT(profile, IsOk());
+  EXPECT_EQ(profile->measure(), Measure::kMicroseconds);
+  EXPECT_EQ(profile->allocating().time, std::chrono::microseconds(138'500));
+  EXPECT_EQ(profile->allocating().samples, 35u);
+  EXPECT_EQ(profile->not_allocating().time, std::chrono::milliseconds(1200));
+  EXPECT_TRUE(profile->growth.empty());
+}
+
 TEST(Recording, IsOneFileOnceFinished) {
   const TempDir dir;
   auto writer = Writer::create(dir.file("run.memspy"));

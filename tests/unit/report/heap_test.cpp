@@ -92,6 +92,10 @@ TEST(HeapCensusTest, TheLargestIsWhereMemoryAccumulates) {
 TEST(HeapText, NamesWhatIsNotExact) {
   HeapSample heap = sample_heap();
   EXPECT_EQ(heap_caveats(heap.snapshot.header), "");
+  heap.snapshot.header.counters = {{"from_pools", 7}, {"from_lists", 1234}, {"from_edges", 5678}};
+  EXPECT_EQ(heap_caveats(heap.snapshot.header), "");
+  heap.snapshot.header.counters[0].second = 0;
+  EXPECT_THAT(heap_caveats(heap.snapshot.header), HasSubstr("1 234 objects were found on"));
   heap.snapshot.header.moved_threads = 2;
   heap.snapshot.header.rejected = 1234;
   heap.snapshot.header.rejected_bytes = 4096;

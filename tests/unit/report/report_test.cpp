@@ -66,21 +66,21 @@ Frame py(const char* function, std::int32_t line, const char* file = "/srv/app.p
 TEST(Groups, ChargeTheInnermostAndCountEachPassOnce) {
   const Frame f = py("f", 1);
   const Profile profile = run_of({{{f, f, f}, 10}, {{f, py("g", 2)}, 5}});
-  const auto groups = group_growth(recording::shape_stacks(profile, {}, false), GroupBy::kFunction);
+  const auto groups = group_stacks(recording::shape_stacks(profile, {}, false), GroupBy::kFunction);
   ASSERT_EQ(groups.rows.size(), 2u);
   EXPECT_EQ(groups.rows[0].name, "f (app.py)");
-  EXPECT_EQ(groups.rows[0].own_bytes, 10u);
-  EXPECT_EQ(groups.rows[0].cumulative_bytes, 15u);
-  EXPECT_EQ(groups.rows[1].own_bytes, 5u);
-  EXPECT_EQ(groups.total_bytes, 15u);
+  EXPECT_EQ(groups.rows[0].own, 10u);
+  EXPECT_EQ(groups.rows[0].cumulative, 15u);
+  EXPECT_EQ(groups.rows[1].own, 5u);
+  EXPECT_EQ(groups.total, 15u);
 }
 
 TEST(Groups, NativeGrowthGoesToTheLineThatCalledWhenAsked) {
   const Frame native{"malloc", "libc.so.6", 0, FrameKind::kNative};
   const Profile profile = run_of({{{py("f", 3), native}, 7}});
   const auto shaped = recording::shape_stacks(profile, {}, false);
-  EXPECT_EQ(group_growth(shaped, GroupBy::kLine).rows[0].name, "malloc (libc.so.6)");
-  const auto python = group_growth(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
+  EXPECT_EQ(group_stacks(shaped, GroupBy::kLine).rows[0].name, "malloc (libc.so.6)");
+  const auto python = group_stacks(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
   EXPECT_EQ(python.rows[0].name, "f (app.py:3)");
 }
 
@@ -258,8 +258,8 @@ TEST(Diff, KnowsAFileInAnotherFolder) {
       diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kLine, {}, /*gross=*/false);
   ASSERT_EQ(diff.rows.size(), 3u);
   EXPECT_EQ(diff.rows[0].function, "h");
-  EXPECT_EQ(diff.rows[1].delta_bytes, 0);
-  EXPECT_EQ(diff.rows[2].delta_bytes, 0);
+  EXPECT_EQ(diff.rows[1].delta, 0);
+  EXPECT_EQ(diff.rows[2].delta, 0);
   const Diff more =
       diff_profiles({{"a", &before}, {"b", &after}, {"c", &after}}, GroupBy::kLine, {},
                     /*gross=*/false);
@@ -285,14 +285,94 @@ TEST(Diff, ComparesByRate) {
       diff_profiles({{"before", &before}, {"after", &after}}, GroupBy::kLine, {}, false);
   ASSERT_EQ(diff.rows.size(), 3u);
   EXPECT_EQ(diff.rows[0].name, "f (app.py:1)");
-  EXPECT_EQ(diff.rows[0].delta_bytes, 0);
-  EXPECT_LT(diff.rows[0].delta_bytes_per_minute, 0);
-  EXPECT_TRUE(diff.rows[0].grew_in_every);
-  EXPECT_FALSE(diff.rows[1].grew_in_every);
+  EXPECT_EQ(diff.rows[0].delta, 0);
+  EXPECT_LT(diff.rows[0].delta_rate, 0);
+  EXPECT_TRUE(diff.rows[0].in_every);
+  EXPECT_FALSE(diff.rows[1].in_every);
   EXPECT_THAT(diff_verdict(diff), HasSubstr("h (app.py:3) grows faster in B"));
   const auto document = nlohmann::json::parse(diff_json(diff));
   EXPECT_EQ(document["schema"], "memspy.diff/1");
   EXPECT_EQ(document["grew_in_every"].size(), 1u);
+}
+
+// A finished run in mode alloc: samples of 4 ms each, of so many ticks.
+struct Allocated {
+  std::vector<Frame> root_first;
+  std::uint64_t samples;
+};
+Profile alloc_run_of(const std::vector<Allocated>& spent, std::uint64_t ticks) {
+  using std::chrono::milliseconds;
+  Profile profile;
+  profile.header.mode = "alloc";
+  RunSummary summary;
+  summary.duration = std::chrono::minutes(1);
+  std::uint64_t rest = ticks;
+  for (const auto& s : spent) {
+    profile.allocation[{{1}, {}, profile.stacks.intern_stack(s.root_first)}] = {
+        milliseconds(4 * s.samples), s.samples};
+    summary.samples += s.samples;
+    rest -= s.samples;
+  }
+  profile.allocation[{{1}, {}, kNoStack}] = {milliseconds(4 * rest), rest};
+  summary.counters = {{"clock_ticks", static_cast<double>(ticks)},
+                      {"user_cpu_microseconds", static_cast<double>(4000 * ticks)},
+                      {"allocating_microseconds", static_cast<double>(4000 * summary.samples)}};
+  profile.summary = summary;
+  return profile;
+}
+
+Diff diff_of(const Profile& before, const Profile& after) {
+  return diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kFunction, {}, false);
+}
+
+// Runs differ in length: what counts is the share of the CPU time.
+TEST(TimeDiff, ComparesByASecondOfCpuTime) {
+  const Profile before = alloc_run_of({{{py("f", 1)}, 100}, {{py("g", 2)}, 50}}, 1000);
+  const Profile after = alloc_run_of({{{py("f", 1)}, 1000}, {{py("g", 2)}, 2000}}, 10'000);
+  const Diff diff = diff_of(before, after);
+  ASSERT_EQ(diff.rows.size(), 2U);
+  EXPECT_EQ(diff.rows[0].name, "g (app.py)");
+  EXPECT_EQ(diff.rows[0].delta, 7'800'000);
+  EXPECT_DOUBLE_EQ(diff.rows[0].cells[0].rate, 50'000);
+  EXPECT_DOUBLE_EQ(diff.rows[0].delta_rate, 150'000);
+  EXPECT_TRUE(diff.rows[0].clear);
+  EXPECT_NEAR(diff.rows[1].delta_rate, 0, 1e-6) << "ten times the time, of ten times the work";
+  EXPECT_FALSE(diff.rows[1].clear);
+  EXPECT_EQ(diff_verdict(diff),
+            "g (app.py) spends more time allocating in B: +150.0 ms/s of CPU time, from 50.0 ms/s "
+            "to 200.0 ms/s; in all 150.0 ms/s in A and 300.0 ms/s in B (15 % and 30 % of the CPU "
+            "time)");
+  EXPECT_THAT(diff_advice(diff), HasSubstr("look at g (app.py) first"));
+  EXPECT_THAT(diff_text(diff, {}, 0), Not(HasSubstr("iB")));
+  EXPECT_THAT(diff_verdict(diff_of(after, before)), HasSubstr("; g (app.py) spends less: -150"));
+}
+
+TEST(TimeDiff, TakesChanceForNoChange) {
+  const Profile few = alloc_run_of({{{py("f", 1)}, 10}}, 200);
+  const Profile more = alloc_run_of({{{py("f", 1)}, 20}}, 200);  // twice as many
+  const Diff chance = diff_of(few, more);
+  EXPECT_FALSE(chance.rows[0].clear);
+  EXPECT_THAT(diff_verdict(chance), StartsWith("nothing clearly spends more time"));
+  EXPECT_THAT(diff_advice(chance), HasSubstr("record both for longer"));
+  const Profile long_few = alloc_run_of({{{py("f", 1)}, 1000}}, 20'000);
+  const Profile long_more = alloc_run_of({{{py("f", 1)}, 2000}}, 20'000);
+  EXPECT_TRUE(diff_of(long_few, long_more).rows[0].clear);
+}
+
+// Below a line of Python there is always an allocator; one of the runs may have been without -n.
+TEST(TimeDiff, ChargesTheLineAndNotItsAllocator) {
+  const Frame malloc{"malloc", "libc.so.6", 0, FrameKind::kNative};
+  const Profile before = alloc_run_of({{{py("f", 1)}, 100}}, 1000);
+  const Profile after = alloc_run_of({{{py("f", 1), malloc}, 100}}, 1000);
+  const Diff diff = diff_of(before, after);
+  EXPECT_EQ(diff.rows[0].delta, 0);
+  EXPECT_EQ(diff.rows[0].name, "f (app.py)");
+}
+
+TEST(TimeDiff, SaysThatOneWasIdle) {
+  const Profile idle = alloc_run_of({}, 0), busy = alloc_run_of({{{py("f", 1)}, 100}}, 1000);
+  EXPECT_THAT(diff_verdict(diff_of(idle, busy)), HasSubstr("not to be compared"));
+  EXPECT_THAT(diff_text(diff_of(idle, idle), {}, 0), HasSubstr("nothing was allocated in any"));
 }
 
 }  // namespace

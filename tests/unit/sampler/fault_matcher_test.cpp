@@ -13,14 +13,14 @@ using cpython::RawStack;
 constexpr std::uint64_t kBase = 0x7f0000100000;      // thread pointer
 constexpr std::uint64_t kRowsCode = 0x7f1000000000;  // bytecode of two functions
 constexpr std::uint64_t kBlobsCode = 0x7f1000001000;
+constexpr std::uint64_t kMainCode = 0x7f1000002000;
 
 constexpr std::size_t kStackWord = attach::kFaultRegisters + 10;
 
 // A stack of `function` called by one other, at a byte offset of its bytecode.
 RawStack stack_of(std::uint64_t bytecode, std::uint32_t code, std::int32_t instruction) {
   RawStack stack;
-  stack.frames = {{{}, code, instruction}, {{}, 99, 40}};
-  stack.bytecode = {bytecode};
+  stack.frames = {{{}, code, instruction, {bytecode}}, {{}, 99, 40, {kMainCode}}};
   stack.bytecode_size = 200;
   return stack;
 }
@@ -39,13 +39,13 @@ FaultRecord record_at(std::uint64_t code, std::uint64_t depth,
 class FaultMatcherTest : public testing::Test {
  protected:
   // Names stacks by their code and instruction.
-  FaultMatcher::Intern intern = [](const RawStack& stack) {
+  FaultMatcher::Intern intern = [](const RawStack& stack, bool) {
     return StackId{stack.frames.front().code * 1000 +
                    static_cast<std::uint32_t>(stack.frames.front().instruction)};
   };
   bool learn(const FaultRecord& record, const RawStack& stack,
              FaultEvidence evidence = FaultEvidence::kStopped) {
-    return matcher.learn(record, kBase, stack, intern(stack), evidence);
+    return matcher.learn(record, kBase, stack, intern(stack, true), evidence);
   }
   std::optional<StackId> match(const FaultRecord& record) {
     return matcher.match(record, kBase, intern);
@@ -85,7 +85,7 @@ TEST_F(FaultMatcherTest, APlaceIsTheSameInEveryThread) {
 }
 
 TEST_F(FaultMatcherTest, AThreadsOwnCallersComeBeforeThoseOfOthers) {
-  const FaultMatcher::Intern by_caller = [](const RawStack& stack) {
+  const FaultMatcher::Intern by_caller = [](const RawStack& stack, bool) {
     return StackId{static_cast<std::uint32_t>(stack.frames.back().instruction)};
   };
   const auto record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
@@ -93,8 +93,8 @@ TEST_F(FaultMatcherTest, AThreadsOwnCallersComeBeforeThoseOfOthers) {
   mine.frames.back().instruction = 70;
   theirs.frames.back().instruction = 80;
   FaultMatcher other(places);
-  matcher.learn(record, kBase, mine, by_caller(mine), FaultEvidence::kStopped);
-  other.learn(record, kBase, theirs, by_caller(theirs), FaultEvidence::kStopped);
+  matcher.learn(record, kBase, mine, by_caller(mine, true), FaultEvidence::kStopped);
+  other.learn(record, kBase, theirs, by_caller(theirs, true), FaultEvidence::kStopped);
   EXPECT_EQ(matcher.match(record, kBase, by_caller), StackId{70});
   EXPECT_EQ(other.match(record, kBase, by_caller), StackId{80});
   FaultMatcher third(places);
@@ -222,8 +222,22 @@ TEST_F(FaultMatcherTest, TheLoopOfACallerIsNotTheInnermostOne) {
     return matcher.guess(record_at(0x8000, 1600, {{kStackWord + 136, instruction}}, 256), kBase,
                          intern);
   };
-  EXPECT_EQ(guess(kRowsCode + 62), StackId{1060});
+  EXPECT_EQ(guess(kRowsCode + 82), StackId{1080});
   EXPECT_EQ(guess(kRowsCode + 42), std::nullopt) << "it has called a Python function there";
+  EXPECT_EQ(guess(kRowsCode + 52), std::nullopt) << "a pointer that is further ahead";
+}
+
+// From 3.11 on one loop runs both: what the caller did before lies at a depth where other C
+// functions have the instruction.
+TEST_F(FaultMatcherTest, WhatACallerHasLeftIsNotTakenForTheFunctionItCalled) {
+  for (int i = 0; i < 3; ++i)
+    learn(record_at(0x5000, 512, {{kStackWord, kRowsCode + 22}}), stack_of(kRowsCode, 1, 20));
+  RawStack called = stack_of(kBlobsCode, 2, 50);
+  called.frames.back() = {{}, 1, 150, {kRowsCode}};
+  learn(record_at(0x6000, 512, {{kStackWord + 2, kBlobsCode + 52}}), called);
+  const auto record =
+      record_at(0x8000, 512, {{kStackWord, kRowsCode + 62}, {kStackWord + 2, kBlobsCode + 62}});
+  EXPECT_EQ(matcher.guess(record, kBase, intern), StackId{2060});
 }
 
 TEST_F(FaultMatcherTest, AFunctionThatNoStackHasShownIsIntroduced) {
@@ -261,7 +275,7 @@ TEST_F(FaultMatcherTest, AsksForMuchWhileLittleIsKnown) {
 }
 
 TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {
-  FaultMatcher::Intern by_caller = [](const RawStack& stack) {
+  FaultMatcher::Intern by_caller = [](const RawStack& stack, bool) {
     return StackId{static_cast<std::uint32_t>(stack.frames.back().instruction)};
   };
   RawStack stack = stack_of(kRowsCode, 1, 20);
@@ -271,6 +285,53 @@ TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {
   stack.frames.back().instruction = 60;
   matcher.learn(record, kBase, stack, StackId{60}, FaultEvidence::kStopped);
   EXPECT_EQ(matcher.match(record, kBase, by_caller), StackId{60});
+}
+
+// Of a function that no stack has shown, callers are known only as far as they are always the same.
+TEST_F(FaultMatcherTest, AStrangersCallersAreThoseThatAllStacksShare) {
+  std::optional<RawStack> last;
+  bool known = true;
+  const FaultMatcher::Intern keep = [&](const RawStack& stack, bool callers_known) {
+    last = stack;
+    known = callers_known;
+    return StackId{1};
+  };
+  for (const std::uint32_t handler : {7U, 8U}) {
+    RawStack stack = stack_of(kRowsCode, 1, 20);
+    stack.frames.insert(stack.frames.begin() + 1, {{}, handler, 5, {kMainCode + 4096}});
+    learn(record_at(0x5000, 512, {{kStackWord, kRowsCode + 20}}), stack);
+  }
+  RawStack function = stack_of(kBlobsCode, 2, 52);
+  function.frames.resize(1);
+  matcher.introduce(function);
+  const auto record = record_at(0x5000, 512, {{kStackWord, kBlobsCode + 52}});
+  ASSERT_TRUE(matcher.match(record, kBase, keep).has_value());
+  ASSERT_EQ(last->frames.size(), 2u) << "not the handler";
+  EXPECT_EQ(last->frames.back().code, 99u);
+  EXPECT_FALSE(known);
+  RawStack whole = stack_of(kBlobsCode, 2, 52);
+  whole.frames.insert(whole.frames.begin() + 1, {{}, 9, 5, {kMainCode + 4096}});
+  learn(record, whole);
+  ASSERT_TRUE(matcher.match(record, kBase, keep).has_value());
+  EXPECT_EQ(last->frames.size(), 3u);
+  EXPECT_TRUE(known);
+}
+
+TEST_F(FaultMatcherTest, CallersOfAThreadThatBeganElsewhereAreNotTaken) {
+  const auto record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
+  learn(record, stack_of(kRowsCode, 1, 20));
+  FaultMatcher other(places);
+  RawStack pool = stack_of(kBlobsCode, 2, 50);
+  pool.frames.back() = {{}, 50, 12, {kMainCode + 8192}};
+  other.learn(record_at(0x6000, 512, {{3, kBlobsCode + 52}}), kBase, pool, StackId{1},
+              FaultEvidence::kStopped);
+  bool known = true;
+  const FaultMatcher::Intern keep = [&](const RawStack& stack, bool callers_known) {
+    known = callers_known;
+    return StackId{stack.frames.back().code};
+  };
+  EXPECT_EQ(other.match(record, kBase, keep), StackId{50});
+  EXPECT_FALSE(known);
 }
 
 TEST_F(FaultMatcherTest, CodeInMemoryThatIsUsedAgainReplacesWhatWasThere) {

@@ -307,6 +307,41 @@ TEST_F(PageLedgerTest, PagesThatMoveStayWithTheirOwner) {
   EXPECT_EQ(ledger.net_pages(), 100);
 }
 
+// A list that was there before: what moves of the baseline is neither shrink nor growth.
+TEST_F(PageLedgerTest, BaselineThatMovesStaysBaseline) {
+  using Settling = PageLedger::Settling;
+  tables.map(kBase, 300);
+  ledger.take_baseline(map);
+  grow(kRows, kBase + 300 * kPageBytes, 100);
+  net();
+  tables.unmap(kBase, 400);
+  tables.map(kBase + 8 * kChunk, 400);
+  ledger.audit(map);
+  EXPECT_EQ(ledger.shrink_pages(), 300u);
+  ledger.settle(400, {}, map, Settling::kGoesOn);  // 100 of RSS and 300 of shrink
+  ledger.audit(map);
+  ledger.settle(400, {}, map, Settling::kGoesOn);
+  EXPECT_EQ(ledger.shrink_pages(), 0u);
+  EXPECT_EQ(ledger.net_pages(), 100);
+  // …and is shrink when it goes for good.
+  tables.unmap(kBase + 8 * kChunk, 400);
+  ledger.audit(map);
+  ledger.settle(300, {}, map, Settling::kLast);
+  EXPECT_EQ(ledger.shrink_pages(), 300u);
+  EXPECT_EQ(ledger.net_pages(), 0);
+}
+
+// Pages that turn out to be an arena's: its blocks are told by other means.
+TEST_F(PageLedgerTest, WhatWasTouchedInARangeIsReassigned) {
+  ledger.take_baseline(map);
+  grow(kRows, kBase, 100);
+  grow(kBlobs, kBase + 100 * kPageBytes, 50);
+  net();
+  ledger.reassign({kBase + 20 * kPageBytes}, 100 * kPageBytes, StackId{9});
+  EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, -80}, {2, -20}, {9, 100}}));
+  EXPECT_EQ(ledger.net_pages(), 150);
+}
+
 TEST_F(PageLedgerTest, WhatIsGoneForGoodIsNotRestored) {
   ledger.take_baseline(map);
   grow(kRows, kBase, 300);

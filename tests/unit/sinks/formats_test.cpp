@@ -9,10 +9,12 @@
 #include "recording/shaped.h"
 #include "recording/summary_json.h"
 #include "recording/text.h"
+#include "sinks/flame_svg.h"
 #include "sinks/sink_registry.h"
 #include "support/result_matchers.h"
 #include "support/sample_run.h"
 #include "support/temp_dir.h"
+#include "unit/sinks/sample_profile.h"
 
 namespace memspy::sinks {
 namespace {
@@ -28,12 +30,6 @@ std::string rendered(const std::string& format, const Profile& profile,
   std::ostringstream out;
   EXPECT_THAT(find_format(format)->write(profile, options, out), IsOk());
   return out.str();
-}
-
-Profile sample_profile() {
-  Profile profile;
-  EXPECT_THAT(memspy::testing::tell_sample_run(profile), IsOk());
-  return profile;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -61,13 +57,33 @@ TEST(Formats, AreTheSameFromALiveRunAndFromItsRecording) {
   ASSERT_THAT(memspy::testing::tell_sample_run(**writer), IsOk());
   auto reader = recording::Reader::open(dir.file("run.memspy"));
   ASSERT_THAT(reader, IsOk());
-  auto loaded = Profile::load(*reader);
+  auto loaded = Profile::load(*reader, {}, recording::Timeline::kKeep);
   ASSERT_THAT(loaded, IsOk());
   const Profile live = sample_profile();
   for (const auto& format : formats()) {
     if (format.write == nullptr) continue;
     EXPECT_EQ(rendered(std::string(format.name), live),
               rendered(std::string(format.name), *loaded));
+  }
+}
+
+// It is large: who loads a recording for a format that does not show it leaves it out.
+TEST(Formats, SayWhetherTheyShowTheTimeline) {
+  const TempDir dir;
+  auto writer = recording::Writer::create(dir.file("run.memspy"));
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_sample_run(**writer), IsOk());
+  auto reader = recording::Reader::open(dir.file("run.memspy"));
+  ASSERT_THAT(reader, IsOk());
+  auto without = Profile::load(*reader);
+  ASSERT_THAT(without, IsOk());
+  EXPECT_TRUE(without->timeline.records().empty());
+  for (const auto& format : formats()) {
+    if (format.write == nullptr) continue;
+    const std::string name(format.name);
+    EXPECT_EQ(rendered(name, *without) != rendered(name, sample_profile()),
+              format.timeline == recording::Timeline::kKeep)
+        << name;
   }
 }
 
@@ -237,6 +253,47 @@ TEST(Text, EscapesWhatIsNoText) {
             "\\xc2\\x9bx");  // CSI as one character
   EXPECT_EQ(escape_text("a;b\\c"), "a;b\\c");
   EXPECT_EQ(escape_text("a;b\\c", ";\\"), "a\\x3bb\\\\c");
+}
+
+// Names that would look like others, wherever they are shown.
+TEST(Text, ShowsWhatTurnsTextOrIsNotSeen) {
+  using recording::escape_text;
+  EXPECT_EQ(escape_text("\u202egnp.exe"), "\\u202egnp.exe");
+  EXPECT_EQ(escape_text("a\u061c\u200b\u200f\u2028\u2060\u206f\ufeff"),
+            "a\\u061c\\u200b\\u200f\\u2028\\u2060\\u206f\\ufeff");
+  EXPECT_EQ(escape_text("\u061b\u200a\u2010\u2027\u202f\u205f\u2070\ufefe"),
+            "\u061b\u200a\u2010\u2027\u202f\u205f\u2070\ufefe");
+}
+
+FlameInput one_stack(const std::vector<std::uint32_t>& frames) {
+  FlameInput input;
+  input.names = {"f", "\u202eg"};
+  input.groups = {"f.py", "f.py"};
+  input.stacks = {{&frames, 4096}};
+  return input;
+}
+
+std::string drawn(const FlameInput& input) {
+  std::ostringstream out;
+  EXPECT_THAT(write_flame_svg(input, out), IsOk());
+  return out.str();
+}
+
+TEST(FlameSvg, ShowsNamesAsTheyAre) {
+  const std::vector<std::uint32_t> frames{0, 1};
+  const std::string svg = drawn(one_stack(frames));
+  EXPECT_THAT(svg, HasSubstr("\\u202eg"));
+  EXPECT_THAT(svg, Not(HasSubstr("\u202e")));
+}
+
+TEST(FlameSvg, SaysWhatItCuts) {
+  const std::vector<std::uint32_t> deep(513, 0), deepest(512, 0);
+  EXPECT_THAT(drawn(one_stack(deepest)), Not(HasSubstr("deeper")));
+  EXPECT_THAT(drawn(one_stack(deep)),
+              HasSubstr("1 stack is deeper than 512 frames, and cut there"));
+  FlameInput input = one_stack(deep);
+  input.stacks.push_back(input.stacks.front());
+  EXPECT_THAT(drawn(input), HasSubstr("2 stacks are deeper than 512 frames, and cut there"));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ using ::testing::HasSubstr;
 
 std::string written(const char* format, const HeapSample& heap) {
   std::ostringstream out;
-  EXPECT_THAT(find_snapshot_format(format)->write(heap.look(), out), IsOk());
+  EXPECT_THAT(find_snapshot_format(format)->write(heap.look(), {}, out), IsOk());
   return out.str();
 }
 
@@ -192,7 +192,7 @@ TEST(HeapSnapshotFile, StringsHaveTheirContentOnlyWhereItIsKnown) {
   heap.snapshot.texts.clear();
   const std::string text = written("heapsnapshot", heap);
   EXPECT_EQ(text.find("user0"), std::string::npos);
-  // Not taken for duplicates of each other.
+  // Without marks: not taken for duplicates of each other.
   const V8File file(text);
   std::set<std::string> names;
   for (std::size_t i = 0; i < file.size(); ++i)
@@ -200,6 +200,38 @@ TEST(HeapSnapshotFile, StringsHaveTheirContentOnlyWhereItIsKnown) {
       EXPECT_TRUE(names.insert(file.name(i)).second);
     }
   EXPECT_EQ(names.size(), 3U);
+}
+
+TEST(HeapSnapshotFile, StringsThatSayTheSameHaveOneNameWithoutTheirContent) {
+  SnapshotBuilder b;
+  const NodeIndex list = b.object("builtins.list", 120);
+  b.attribute(b.module("app"), "texts", list);
+  std::vector<NodeIndex> texts;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    texts.push_back(b.object("builtins.str", 64));
+    b.index(list, i, texts.back());
+  }
+  HeapSample heap(b.build());
+  // The last could not be read; the one before has another length, the third another hash.
+  heap.snapshot.string_marks = {{texts[0].value, 5, 0xabc},
+                                {texts[1].value, 5, 0xabc},
+                                {texts[2].value, 5, 0xabd},
+                                {texts[3].value, 5, 0xabc},
+                                {texts[4].value, 6, 0xabc}};
+  const V8File file(written("heapsnapshot", heap));
+  expect_consistent(file);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < file.size(); ++i)
+    if (file.field(i, 0) == 2) names.push_back(file.name(i));
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("str#5#0000000000000abc", "str#5#0000000000000abc",
+                                     "str#5#0000000000000abd", "str#5#0000000000000abc",
+                                     "str#6#0000000000000abc", ::testing::StartsWith("str@")));
+  // With contents these are shown; one that was cut keeps what tells it from others.
+  heap.snapshot.texts = {{texts[0].value, "'same'"}, {texts[2].value, "'long'…"}};
+  const std::string text = written("heapsnapshot", heap);
+  EXPECT_THAT(text, HasSubstr("\"same\""));
+  EXPECT_THAT(text, HasSubstr("\"'long'… str#5#0000000000000abd\""));
 }
 
 TEST(OwnerStacksTest, SumToTheHeap) {

@@ -73,6 +73,22 @@ TEST(Diff, SaysWhatGrewByTypeAndByOwner) {
   EXPECT_EQ(diff->gone_count, 0u);
 }
 
+// A loop that is looked at on another line each time.
+TEST(Diff, ALocalOfAFrameIsOneOwnerOnWhicheverLine) {
+  Moment before(0, 0, 10), after(1, 0, 30);
+  for (Moment* moment : {&before, &after}) {
+    const int line = moment == &before ? 7 : 9;
+    for (auto& owner : moment->owners.owners)
+      if (owner.owner == "app.CACHE")
+        owner.owner = "thread main frame f.<locals>.run:" + std::to_string(line) + " local rows";
+  }
+  const auto diff = diff_snapshots(std::vector<Look>{before.look(), after.look()});
+  ASSERT_THAT(diff, IsOk());
+  const GrowthRow& row = row_of(diff->owners, "thread main frame f.<locals>.run local rows");
+  EXPECT_EQ(row.grown_count, 20);
+  EXPECT_TRUE(row.grew_every_time);
+}
+
 TEST(Diff, OfThreeCountsAsAliveWhatStayed) {
   const Moment a(0, 0, 10), b(1, 5, 15), c(2, 12, 10);
   const auto diff = diff_snapshots(std::vector<Look>{a.look(), b.look(), c.look()});
@@ -110,6 +126,14 @@ TEST(Diff, OfTwoProcessesComparesNoAddresses) {
   EXPECT_EQ(diff->minutes, 0);
   EXPECT_EQ(diff->new_count, 0u);
   EXPECT_EQ(diff->types.front().grown_count, 20);
+}
+
+TEST(Diff, ACoreFileIsOfTheProcessOfItsNumberAndName) {
+  Moment live(0, 0, 10), core(2, 0, 30), another(2, 0, 30);
+  core.snapshot.header.process.start_ticks = another.snapshot.header.process.start_ticks = 0;
+  another.snapshot.header.process_name = "another";
+  EXPECT_TRUE(diff_snapshots(std::vector<Look>{live.look(), core.look()})->same_process);
+  EXPECT_FALSE(diff_snapshots(std::vector<Look>{live.look(), another.look()})->same_process);
 }
 
 TEST(Diff, RefusesOneAndTheWrongOrder) {

@@ -53,6 +53,9 @@ Snapshot sample(std::uint64_t seed = 7) {
   gc.garbage_list = {{0}};
   snapshot.gc = {gc};
   snapshot.texts = {{0, "'secret'"}};
+  snapshot.string_marks = {{0, 11, 0x1234567890abcdef}};
+  if (const std::uint32_t last = snapshot.graph.node_count() - 1; last > 0)
+    snapshot.string_marks.push_back({last, StringMark::kLongest, 7});
   return snapshot;
 }
 
@@ -125,6 +128,7 @@ TEST(SnapshotFile, KeepsEverything) {
     EXPECT_EQ(after.ledger.at(0).bytes, 12345u);
     EXPECT_EQ(after.gc.at(0).generations.at(0).threshold, 700);
     EXPECT_THAT(after.gc.at(0).garbage_list, ElementsAre(NodeIndex{0}));
+    EXPECT_EQ(after.string_marks, before.string_marks);
     use(*opened);
   }
 }
@@ -137,6 +141,20 @@ TEST(SnapshotFile, HasTextsOnlyWhereTheyWereAskedFor) {
   EXPECT_THAT(open_snapshot(path)->snapshot.texts, IsEmpty());
   snapshot.header.values = true;
   EXPECT_EQ(open_snapshot(written(dir, snapshot))->snapshot.texts, snapshot.texts);
+}
+
+TEST(SnapshotFile, MarksOfWhatIsNotThereAreRefused) {
+  const TempDir dir;
+  for (const auto& marks : {std::vector<StringMark>{{1000000, 1, 1}},
+                            std::vector<StringMark>{{2, 1, 1}, {2, 1, 1}},
+                            std::vector<StringMark>{{3, 1, 1}, {2, 1, 1}}}) {
+    auto snapshot = sample();
+    snapshot.string_marks = marks;
+    const auto opened = open_snapshot(written(dir, snapshot));
+    ASSERT_THAT(opened, IsOk());
+    EXPECT_THAT(opened->damage, ElementsAre(HasSubstr("string marks")));
+    EXPECT_THAT(opened->snapshot.string_marks, IsEmpty());
+  }
 }
 
 TEST(SnapshotFile, AnEmptyHeapIsASnapshotToo) {
@@ -154,9 +172,9 @@ TEST(SnapshotFile, RefusesWhatIsNoneAndWhatIsNewer) {
   const auto path = written(dir, sample());
   std::string bytes = read_whole(path);
   write_whole(path, "");
-  EXPECT_THAT(open_snapshot(path), HasErrc(Errc::kCorrupt));
+  EXPECT_THAT(open_snapshot(path), HasErrc(Errc::kUsage));
   write_whole(path, "SQLite format 3 and then some more text");
-  EXPECT_THAT(open_snapshot(path), HasErrc(Errc::kCorrupt));
+  EXPECT_THAT(open_snapshot(path), HasErrc(Errc::kUsage));
   bytes[8] = 9;
   write_whole(path, bytes);
   const auto newer = open_snapshot(path);

@@ -52,11 +52,11 @@ void load_into(FakeMemory& memory, const std::vector<std::byte>& file, std::uint
   }
 }
 
-struct Case {
+struct ImageCase {
   const char* library;
   bool relocate;
 };
-class EveryImage : public ::testing::TestWithParam<Case> {};
+class EveryImage : public ::testing::TestWithParam<ImageCase> {};
 
 TEST_P(EveryImage, HasTheExportedSymbolsOfItsFile) {
   const std::string path = elf_input(GetParam().library);
@@ -82,9 +82,9 @@ TEST_P(EveryImage, HasTheExportedSymbolsOfItsFile) {
 }
 INSTANTIATE_TEST_SUITE_P(
     ElfInMemory, EveryImage,
-    ::testing::Values(Case{"libgnuhash.so", true}, Case{"libgnuhash.so", false},
-                      Case{"libsysvhash.so", true}, Case{"libprelinked.so", true},
-                      Case{"libonepiece.so", false}, Case{"libstripped.so", true}));
+    ::testing::Values(ImageCase{"libgnuhash.so", true}, ImageCase{"libgnuhash.so", false},
+                      ImageCase{"libsysvhash.so", true}, ImageCase{"libprelinked.so", true},
+                      ImageCase{"libonepiece.so", false}, ImageCase{"libstripped.so", true}));
 
 TEST(ElfInMemory, RefusesWhatIsNone) {
   FakeMemory memory;

@@ -128,12 +128,12 @@ bool covers(const std::vector<AddressRange>& ranges, RemoteAddr address) {
   return false;
 }
 
-struct Case {
+struct ProgramCase {
   const char* program;
   const char* library;
   bool stripped;
 };
-class EveryProgram : public ::testing::TestWithParam<Case> {};
+class EveryProgram : public ::testing::TestWithParam<ProgramCase> {};
 
 TEST_P(EveryProgram, SymbolsAreWhereTheProgramSaysTheyAre) {
   const auto& [name, library_name, stripped] = GetParam();
@@ -167,11 +167,11 @@ TEST_P(EveryProgram, SymbolsAreWhereTheProgramSaysTheyAre) {
   EXPECT_EQ(index->find_module(RemoteAddr{16}), nullptr);
 }
 INSTANTIATE_TEST_SUITE_P(ModuleIndex, EveryProgram,
-                         ::testing::Values(Case{"pie", "libgnuhash.so", false},
-                                           Case{"nonpie", "libsysvhash.so", false},
-                                           Case{"pie_stripped", "libstripped.so", true},
-                                           Case{"pie_prelinked", "libprelinked.so", false},
-                                           Case{"pie_onepiece", "libonepiece.so", false}));
+                         ::testing::Values(ProgramCase{"pie", "libgnuhash.so", false},
+                                           ProgramCase{"nonpie", "libsysvhash.so", false},
+                                           ProgramCase{"pie_stripped", "libstripped.so", true},
+                                           ProgramCase{"pie_prelinked", "libprelinked.so", false},
+                                           ProgramCase{"pie_onepiece", "libonepiece.so", false}));
 
 // A /proc that has no road to files but those a test adds.
 struct RoadlessProc {

@@ -13,6 +13,36 @@
 
 #include "attach/process_vm.h"
 
+// A function with two exits, as compilers describe them: behind the first one's epilogue what held
+// before it holds again.
+asm(R"(
+  .text
+  .type memspy_two_exits, @function
+memspy_two_exits:
+  .cfi_startproc
+  push %rbx
+  .cfi_def_cfa_offset 16
+  .cfi_offset 3, -16
+  test %rdi, %rdi
+  je .Lsecond_exit
+  .cfi_remember_state
+  pop %rbx
+  .cfi_def_cfa_offset 8
+  .globl memspy_first_exit
+memspy_first_exit:
+  ret
+  .cfi_restore_state
+  .globl memspy_second_exit
+memspy_second_exit:
+.Lsecond_exit:
+  pop %rbx
+  .cfi_def_cfa_offset 8
+  ret
+  .cfi_endproc
+  .size memspy_two_exits, . - memspy_two_exits
+)");
+extern "C" const char memspy_first_exit[], memspy_second_exit[];
+
 namespace memspy::unwind {
 namespace {
 
@@ -87,6 +117,21 @@ TEST(Unwinder, FindsWhatGlibcFinds) {
   for (std::size_t i = 1; i < stack.frames.size(); ++i)
     EXPECT_EQ(stack.frames[i].code + 1, reinterpret_cast<std::uint64_t>(here.addresses[i + more]));
   EXPECT_EQ(counts.guessed, 0U);
+}
+
+TEST(Unwinder, AnEpilogueInTheMiddleOfAFunctionHasRowsOfItsOwn) {
+  const attach::ProcessVm memory(Pid{::getpid()});
+  ModuleStore store;
+  CodeMap code(kProc, Pid{::getpid()}, memory, store);
+  const auto offset = [&](const char* at) -> std::int64_t {
+    const CodePlace place = code.find(reinterpret_cast<std::uint64_t>(at));
+    if (place.module == nullptr || !place.module->rows) return -1;
+    const auto* row = place.module->rows->find(place.address);
+    return row == nullptr ? -1 : row->cfa_offset;
+  };
+  EXPECT_EQ(offset(memspy_second_exit), 16);
+  EXPECT_EQ(offset(memspy_first_exit), 8);
+  EXPECT_EQ(offset(memspy_second_exit), 16);
 }
 
 TEST(Unwinder, AShortCopyIsSaidToBeOne) {

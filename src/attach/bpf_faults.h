@@ -1,0 +1,65 @@
+// Page faults with the Python stack they were taken at, from a program in the kernel
+// (bpf/fault_stacks.bpf.c): nothing is stopped and nothing is traced.
+//
+// Takes CAP_BPF and CAP_PERFMON, Linux 5.17 with type information (/sys/kernel/btf/vmlinux), and
+// the initial PID namespace, since the kernel's numbers are those. All of it ends with this object,
+// also by kill -9: the kernel drops what no descriptor holds.
+//
+// Used by one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+
+#include "attach/bpf/kernel_record.h"
+#include "memspy/address.h"
+#include "memspy/result.h"
+
+namespace memspy::attach {
+
+class BpfFaults {
+ public:
+  // A view into the kernel's ring, valid while it is visited. `frames` has as many as the head says,
+  // one each MEMSPY_BPF_FRAME_STRIDE(head.frame_bytes).
+  struct Record {
+    const memspy_bpf_record& head;
+    std::span<const std::byte> frames;
+  };
+  using Visitor = std::function<void(const Record&)>;
+
+  // Loads the programs; nothing is watched yet. kPermission, or kUnsupported with the kernel's
+  // words.
+  static Result<std::unique_ptr<BpfFaults>> load();
+  virtual ~BpfFaults() = default;
+
+  // Readable when a burst waits, or a process forks, executes or ends.
+  virtual int fd() const = 0;
+  // Everything that waits, in order.
+  virtual void consume(const Visitor& visit) = 0;
+
+  // From now on its forks, its execs and its end are told, and stacks are followed as `walk` says,
+  // which may be changed later. `process`: a number for the records.
+  virtual Result<Unit> watch_process(std::uint32_t process, Pid pid,
+                                     const memspy_bpf_walk& walk) = 0;
+  virtual void forget_process(std::uint32_t process, Pid pid) = 0;
+
+  // One record for each `period` faults of this thread.
+  virtual Result<Unit> watch_thread(std::uint32_t process, Tid tid, std::uint64_t period) = 0;
+  virtual void forget_thread(Tid tid) = 0;
+  // The next fault is a record: who changes it often samples by the clock.
+  virtual void set_period(Tid tid, std::uint64_t period) = 0;
+  // Faults of a thread since it is watched. Interrupts it where it runs.
+  virtual std::uint64_t count(Tid tid) const = 0;
+
+  // So many records may be made until the next call. What is not recorded, for this or for want of
+  // room, the thread's next record stands for.
+  virtual void allow(std::int64_t records) = 0;
+
+ protected:
+  BpfFaults() = default;
+};
+
+}  // namespace memspy::attach

@@ -1,0 +1,157 @@
+#include "daemon/alarm.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace memspy::daemon {
+namespace {
+
+// One write: lines of several writers do not mix.
+void append_line(const std::string& path, const std::string& line, const Alarm::Log& log) {
+  const UniqueFd fd(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.valid() ||
+      ::write(fd.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    log("cannot write the alert to " + path);
+}
+
+const TargetStatus* find_status(const DaemonStatus& status, const ProcessIdentity& identity) {
+  for (const TargetStatus& target : status.targets)
+    if (target.facts->identity == identity) return &target;
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Alarm>> Alarm::open(const Config& config, std::vector<std::string> program,
+                                           Log log) {
+  std::unique_ptr<Alarm> alarm(new Alarm(log));
+  MEMSPY_CHECK(alarm->set_config(config));
+  MEMSPY_TRY(outbox, Outbox::open(
+                         config.state_dir + "/outbox",
+                         [log](const Delivery& delivery, const std::atomic<bool>& ending) {
+                           return deliver(delivery, ending, log);
+                         },
+                         log));
+  alarm->outbox_ = std::move(outbox);
+  alarm->history_.load(alarm->config_.alert_log);
+  MEMSPY_TRY(evidence, Evidence::open(config.state_dir, std::move(program), alarm->history_, log));
+  alarm->evidence_ = std::move(evidence);
+  return alarm;
+}
+
+Result<Unit> Alarm::set_config(const Config& config) {
+  MEMSPY_CHECK(book_.set_alerts(config.alerts));
+  config_ = config;
+  if (config_.alert_log.empty()) config_.alert_log = config_.state_dir + "/alerts.jsonl";
+  return Unit{};
+}
+
+void Alarm::tell(const AlertEvent& event) {
+  const std::string body = json_text(alert_json(event)) + "\n";
+  append_line(config_.alert_log, body, log_);
+  log_(fmt::format("alert {} {}: {} ({}, service {}){}", event.alert.name, event.state,
+                   event.target.facts->identity.pid.value, event.target.facts->process,
+                   event.target.facts->service, event.note.empty() ? "" : ": " + event.note));
+  history_.add({event.target.facts->identity,
+                {event.time, event.alert.name, event.alert.when, event.state}});
+  send_on(event);
+}
+
+void Alarm::send_on(const AlertEvent& event) {
+  Delivery delivery;
+  delivery.body = json_text(alert_json(event)) + "\n";
+  delivery.created = event.time;
+  if (!event.alert.hook.empty()) {
+    delivery.hook = event.alert.hook;
+    outbox_->add(delivery);
+    delivery.hook.clear();
+  }
+  if (event.alert.post.empty()) return;
+  delivery.post = event.alert.post;
+  outbox_->add(delivery);
+}
+
+void Alarm::want_evidence(AlertEvent& event, bool alive) {
+  if (!event.alert.evidence) return;
+  event.evidence = evidence_->folder_of(event.id);
+  wanted_.push_back({event, {event.time - config_.recorder.keep, event.time}, alive});
+}
+
+// A target can have one tracer: who looks at it for evidence takes its place for a while.
+void Alarm::order_evidence(Watchlist& targets) {
+  for (const ProcessIdentity& identity : evidence_->take_done()) {
+    const auto same = [&](const EvidenceOrder& order) {
+      return order.event.target.facts->identity == identity;
+    };
+    Watched* target = targets.find(identity);
+    if (target != nullptr) target->held = std::any_of(wanted_.begin(), wanted_.end(), same);
+  }
+  std::erase_if(wanted_, [&](EvidenceOrder& order) {
+    Watched* target = targets.find(order.event.target.facts->identity);
+    if (target != nullptr && !target->gone) {
+      target->held = true;
+      if (target->slot.running()) return false;
+    }
+    // The end of the recording is what the tracer wrote last, after the alert.
+    order.window.to = std::max(order.window.to, wall_clock_now());
+    if (evidence_->add(order)) return true;
+    log_("too much evidence is being gathered: that of " + order.event.id + " is left out");
+    if (target != nullptr) target->held = false;
+    return true;
+  });
+}
+
+void Alarm::update(Watchlist& targets, const DaemonStatus& status, SteadyTime now,
+                   std::chrono::nanoseconds wall) {
+  for (const TargetStatus& target : status.targets) {
+    const ProcessIdentity& identity = target.facts->identity;
+    for (AlertEvent& event : book_.update(target, now, wall)) {
+      if (event.state == "firing") want_evidence(event, /*alive=*/true);
+      tell(event);
+    }
+    Watched* watched = targets.find(identity);
+    if (watched != nullptr) watched->alerted = book_.concerned(identity, now);
+  }
+  order_evidence(targets);
+}
+
+void Alarm::note_gone(const std::vector<GoneTarget>& gone, const DaemonStatus& last,
+                      std::chrono::nanoseconds wall) {
+  for (const GoneTarget& target : gone) {
+    book_.forget(target.facts->identity);
+    if (target.oom_kills == 0) continue;
+    TargetStatus status;
+    status.facts = target.facts;
+    status.master = target.facts->identity.pid;
+    if (const TargetStatus* known = find_status(last, target.facts->identity)) status = *known;
+    AlertEvent event;
+    event.id = fmt::format("{}-oom-killed-{}",
+                           std::chrono::duration_cast<std::chrono::milliseconds>(wall).count(),
+                           target.facts->identity.pid.value);
+    event.state = "oom-killed";
+    event.target = status;
+    event.time = wall;
+    event.note =
+        fmt::format("it ended, and the OOM killer struck its control group {} {} meanwhile",
+                    target.group, target.oom_kills == 1 ? "once" : "several times");
+    event.alert.name = "oom-killed";
+    want_evidence(event, /*alive=*/false);
+    tell(event);
+    // Whoever wanted to know about this service wants to know this.
+    for (const AlertConfig& alert : config_.alerts) {
+      if (!is_about(alert, target.facts->service) || (alert.hook.empty() && alert.post.empty()))
+        continue;
+      event.alert.hook = alert.hook;
+      event.alert.post = alert.post;
+      send_on(event);
+      break;
+    }
+  }
+}
+
+}  // namespace memspy::daemon

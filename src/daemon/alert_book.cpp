@@ -1,0 +1,143 @@
+#include "daemon/alert_book.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "recording/text.h"
+
+namespace memspy::daemon {
+namespace {
+
+using C = SeriesColumn;
+
+bool same(const AlertConfig& a, const AlertConfig& b) {
+  return a.name == b.name && a.when == b.when && a.cool_down == b.cool_down;
+}
+
+}  // namespace
+
+bool is_about(const AlertConfig& alert, const std::string& service) {
+  return alert.service.empty() || ::fnmatch(alert.service.c_str(), service.c_str(), 0) == 0;
+}
+
+AlertFigures alert_figures(const TargetStatus& target) {
+  AlertFigures figures;
+  figures.rss = target.figures[C::kRssBytes];
+  figures.pss = target.figures[C::kPssBytes];
+  figures.uss = target.figures[C::kUssBytes];
+  figures.swap = target.figures[C::kSwapBytes];
+  figures.threads = target.figures[C::kThreads];
+  figures.open_files = target.figures[C::kOpenFiles];
+  figures.limit = target.figures[C::kCgroupLimitBytes];
+  figures.usage = target.figures[C::kCgroupUsageBytes];
+  figures.growth_per_minute = target.growth_per_minute;
+  if (target.tracer == "tracing") {
+    figures.heap_used = target.traced.heap_used_bytes;
+    figures.heap_objects = target.traced.heap_blocks;
+  }
+  return figures;
+}
+
+Json alert_json(const AlertEvent& event) {
+  const TargetFacts& facts = *event.target.facts;
+  Json json;
+  json["schema"] = "memspy.alert/1";
+  json["id"] = event.id;
+  json["alert"] = event.alert.name;
+  json["state"] = event.state;
+  json["time"] = recording::utc_time(event.time);
+  json["when"] = event.alert.when;
+  json["value"] = json_or_null(event.value);
+  json["note"] = event.note;
+  json["labels"] = Json::object();
+  for (const auto& [name, value] : event.alert.labels) json["labels"][name] = value;
+  json["pid"] = facts.identity.pid.value;
+  json["start_ticks"] = facts.identity.start_ticks;
+  json["service"] = facts.service;
+  json["master_pid"] = event.target.master.value;
+  json["name"] = facts.process;
+  json["container"] = facts.container;
+  json["rss_bytes"] = json_or_null(event.target.figures[C::kRssBytes]);
+  json["limit_bytes"] = json_or_null(event.target.figures[C::kCgroupLimitBytes]);
+  json["growth_bytes_per_minute"] = json_or_null(event.target.growth_per_minute);
+  json["evidence"] = event.evidence;
+  return json;
+}
+
+Result<Unit> AlertBook::set_alerts(const std::vector<AlertConfig>& alerts) {
+  std::vector<Alert> parsed;
+  for (const AlertConfig& config : alerts) {
+    MEMSPY_TRY(expression, parse_alert(config.when));
+    parsed.push_back({config, std::move(expression)});
+  }
+  for (const Alert& old : alerts_) {
+    const bool stays = std::any_of(alerts.begin(), alerts.end(),
+                                   [&](const AlertConfig& now) { return same(now, old.config); });
+    if (stays) continue;
+    for (auto& [identity, target] : targets_) target.standings.erase(old.config.name);
+  }
+  alerts_ = std::move(parsed);
+  return Unit{};
+}
+
+std::vector<AlertEvent> AlertBook::update(const TargetStatus& target, SteadyTime now,
+                                          std::chrono::nanoseconds wall) {
+  std::vector<AlertEvent> events;
+  if (alerts_.empty()) return events;
+  OfTarget& known = targets_[target.facts->identity];
+  AlertFigures figures = alert_figures(target);
+  const auto rate = [now](RateWindow& window, const std::optional<double>& figure) {
+    if (figure) window.add(now, *figure);
+    return figure ? window.per_minute() : std::nullopt;
+  };
+  figures.heap_growth_per_minute = rate(known.heap, figures.heap_used);
+  figures.objects_growth_per_minute = rate(known.objects, figures.heap_objects);
+  for (const Alert& alert : alerts_) {
+    if (!is_about(alert.config, target.facts->service)) continue;
+    Standing& standing =
+        known.standings
+            .try_emplace(alert.config.name,
+                         Standing{AlertState(alert.expression.hold, alert.config.cool_down), ""})
+            .first->second;
+    const auto event = standing.state.update(now, holds(alert.expression, figures));
+    if (event == AlertState::Event::kNone) continue;
+    const bool fires = event == AlertState::Event::kFire;
+    if (fires)
+      standing.id = fmt::format("{}-{}-{}",
+                                std::chrono::duration_cast<std::chrono::milliseconds>(wall).count(),
+                                alert.config.name, target.facts->identity.pid.value);
+    events.push_back({standing.id, fires ? "firing" : "resolved", alert.config, target,
+                      measure(alert.expression, figures), wall, "", ""});
+  }
+  return events;
+}
+
+bool AlertBook::concerned(const ProcessIdentity& target, SteadyTime now) const {
+  const auto it = targets_.find(target);
+  return it != targets_.end() &&
+         std::any_of(it->second.standings.begin(), it->second.standings.end(),
+                     [&](const auto& entry) { return entry.second.state.concerned(now); });
+}
+
+void AlertBook::forget(const ProcessIdentity& target) { targets_.erase(target); }
+
+std::size_t AlertBook::firing() const {
+  std::size_t count = 0;
+  for (const auto& [identity, target] : targets_)
+    for (const auto& [name, standing] : target.standings) count += standing.state.firing() ? 1 : 0;
+  return count;
+}
+
+std::vector<std::string> AlertBook::firing(const ProcessIdentity& target) const {
+  std::vector<std::string> names;
+  const auto it = targets_.find(target);
+  if (it == targets_.end()) return names;
+  for (const auto& [name, standing] : it->second.standings)
+    if (standing.state.firing()) names.push_back(name);
+  return names;
+}
+
+}  // namespace memspy::daemon

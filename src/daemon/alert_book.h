@@ -1,0 +1,69 @@
+// All alerts of all targets: what each tick's figures mean for them.
+//
+// One thread, that of the loop.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "daemon/alert_expression.h"
+#include "daemon/alert_state.h"
+#include "daemon/config.h"
+#include "daemon/json.h"
+#include "daemon/rate_window.h"
+#include "daemon/status.h"
+
+namespace memspy::daemon {
+
+// Something to be told: memspy.alert/1 is made of it.
+struct AlertEvent {
+  std::string id;     // of this firing; its resolve has the same
+  std::string state;  // "firing", "resolved", "oom-killed"
+  AlertConfig alert;
+  TargetStatus target;
+  std::optional<double> value;      // in the unit of the expression's bound
+  std::chrono::nanoseconds time{};  // since the Unix epoch
+  std::string note;                 // a sentence more; "" none
+  std::string evidence;             // the folder; "" none
+};
+Json alert_json(const AlertEvent& event);
+
+AlertFigures alert_figures(const TargetStatus& target);
+
+class AlertBook {
+ public:
+  // kUsage: an expression makes no sense. Alerts that are as they were keep their states.
+  Result<Unit> set_alerts(const std::vector<AlertConfig>& alerts);
+  // What has changed for this target.
+  std::vector<AlertEvent> update(const TargetStatus& target, SteadyTime now,
+                                 std::chrono::nanoseconds wall);
+  // One of its alerts fires, or is about to.
+  bool concerned(const ProcessIdentity& target, SteadyTime now) const;
+  void forget(const ProcessIdentity& target);
+  std::size_t firing() const;
+  std::vector<std::string> firing(const ProcessIdentity& target) const;  // names
+
+ private:
+  struct Alert {
+    AlertConfig config;
+    AlertExpression expression;
+  };
+  struct Standing {
+    AlertState state;
+    std::string id;
+  };
+  struct OfTarget {
+    std::map<std::string, Standing> standings;  // by the alert's name
+    RateWindow heap, objects;
+  };
+  std::vector<Alert> alerts_;
+  std::map<ProcessIdentity, OfTarget> targets_;
+};
+
+bool is_about(const AlertConfig& alert, const std::string& service);
+
+}  // namespace memspy::daemon

@@ -1,0 +1,284 @@
+#include "daemon/evidence.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "daemon/merged_window.h"
+#include "daemon/run_child.h"
+#include "daemon/shelf.h"
+#include "daemon/whole_file.h"
+#include "recording/recording.h"
+
+namespace memspy::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMostOrders = 16;
+constexpr std::size_t kMostFoldersKept = 32;
+constexpr auto kDumpTime = 15s;
+constexpr auto kHeapTime = 3min;
+constexpr auto kPageTime = 2min;
+constexpr off_t kLargestPage = 32 << 20;
+constexpr off_t kLargestSnapshot = 64 << 20;
+
+constexpr double kSpareBytes = 64 << 20;  // of the disk, which stay free
+
+double free_bytes(const std::string& folder) {
+  struct statvfs disk {};
+  if (::statvfs(folder.c_str(), &disk) != 0) return 0;
+  return static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
+}
+
+// A window of what was recorded, as a recording of its own.
+class WindowSink final : public SampleSink {
+ public:
+  WindowSink(recording::Writer& out, std::chrono::nanoseconds length)
+      : out_(out), length_(length) {}
+  Result<Unit> on_header(const RunHeader& r) override {
+    any_ = true;
+    return out_.on_header(r);
+  }
+  Result<Unit> on_process(const ProcessRecord& r) override { return out_.on_process(r); }
+  Result<Unit> on_thread(const ThreadRecord& r) override { return out_.on_thread(r); }
+  Result<Unit> on_frame(FrameId i, const Frame& f) override { return out_.on_frame(i, f); }
+  Result<Unit> on_stack(StackId i, const StackTable::Node& n) override {
+    return out_.on_stack(i, n);
+  }
+  Result<Unit> on_point(const SeriesPoint& r) override {
+    return in(r.time, [&] { return out_.on_point(r); });
+  }
+  Result<Unit> on_growth(const GrowthRecord& r) override {
+    return in(r.time, [&] { return out_.on_growth(r); });
+  }
+  Result<Unit> on_unattributed(const UnattributedRecord& r) override {
+    return in(r.time, [&] { return out_.on_unattributed(r); });
+  }
+  Result<Unit> on_gap(const Gap& r) override {
+    return in(r.time, [&] { return out_.on_gap(r); });
+  }
+  Result<Unit> on_tick_end(std::chrono::nanoseconds time) override {
+    return in(time, [&] { return out_.on_tick_end(time); });
+  }
+  Result<Unit> finish(const RunSummary& r) override { return out_.finish(r); }
+  bool any() const { return any_; }
+
+ private:
+  template <typename Pass>
+  Result<Unit> in(std::chrono::nanoseconds time, Pass&& pass) const {
+    return time > 0ns && time <= length_ ? pass() : Result<Unit>(Unit{});
+  }
+  recording::Writer& out_;
+  std::chrono::nanoseconds length_;
+  bool any_ = false;
+};
+
+Result<Unit> copy_window(const std::string& state_dir, const ProcessIdentity& target,
+                         WallWindow window, Recorded what, const std::string& to) {
+  MEMSPY_TRY(writer, recording::Writer::create(to));
+  WindowSink sink(*writer, window.to - window.from);
+  const auto told = tell_window(state_dir, target, window, what, sink);
+  writer.reset();
+  if (told.has_value() && sink.any()) return Unit{};
+  ::unlink(to.c_str());
+  if (!told.has_value()) return told.error();
+  return make_error(Errc::kNoSuchProcess, "nothing is recorded of that time");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Evidence>> Evidence::open(const std::string& state_dir,
+                                                 std::vector<std::string> program,
+                                                 const AlertHistory& history, Log log) {
+  const std::string folder = state_dir + "/evidence";
+  ::mkdir(folder.c_str(), 0700);
+  if (::access(folder.c_str(), W_OK) != 0)
+    return make_error(Errc::kOutput, "cannot write to the folder " + folder);
+  return std::unique_ptr<Evidence>(
+      new Evidence(state_dir, std::move(program), history, std::move(log)));
+}
+
+Evidence::Evidence(std::string state_dir, std::vector<std::string> program,
+                   const AlertHistory& history, Log log)
+    : state_dir_(std::move(state_dir)),
+      folder_(state_dir_ + "/evidence"),
+      program_(std::move(program)),
+      history_(history),
+      log_(std::move(log)),
+      thread_([this] { run(); }) {}
+
+Evidence::~Evidence() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;  // the child that is under way is killed
+    orders_.clear();
+  }
+  news_.notify_all();
+  thread_.join();
+}
+
+bool Evidence::add(EvidenceOrder order) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (orders_.size() >= kMostOrders) return false;
+    orders_.push_back(std::move(order));
+  }
+  news_.notify_all();
+  return true;
+}
+
+std::vector<ProcessIdentity> Evidence::take_done() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(done_, {});
+}
+
+bool Evidence::made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
+                    std::chrono::nanoseconds patience, bool printed) const {
+  ChildOptions options;
+  options.command = program_;
+  options.command.insert(options.command.end(), arguments.begin(), arguments.end());
+  const std::string path = bundle.path(name);
+  if (printed) options.output = path;
+  const auto status = run_child(options, "", patience, ending_);
+  if (status.has_value() && *status == 0) return true;
+  bundle.missing += fmt::format("{}: {}\n", name,
+                                status.has_value() ? "memspy " + arguments.front() + " ended by " +
+                                                         describe_child_end(*status)
+                                                   : describe(status.error()));
+  ::unlink(path.c_str());
+  return false;
+}
+
+// The target is looked at once: what else is said of its heap is made of the snapshot.
+void Evidence::look(Bundle& bundle) const {
+  const TargetStatus& target = bundle.order.event.target;
+  const std::string pid = std::to_string(target.facts->identity.pid.value);
+  made(bundle, {"dump", "-p", pid, "--json"}, "dump.json", kDumpTime);
+  const double rss = target.figures[SeriesColumn::kRssBytes].value_or(0);
+  const double room = free_bytes(bundle.folder) - kSpareBytes;
+  if (room < rss) {
+    bundle.missing += "heap.json, heap.memsnap: the disk has no room for a copy of the memory\n";
+  } else if (room < 2 * rss) {
+    bundle.missing += "heap.memsnap: the disk has no room for it beside a copy of the memory\n";
+    made(bundle, {"heap", "-p", pid, "--json", "--spool", bundle.folder}, "heap.json", kHeapTime);
+  } else {
+    const std::string file = bundle.path("heap.memsnap");
+    if (made(bundle, {"snapshot", "-p", pid, "--spool", bundle.folder, "-o", file}, "heap.memsnap",
+             kHeapTime, /*printed=*/false))
+      made(bundle, {"heap", file, "--json"}, "heap.json", kHeapTime);
+  }
+}
+
+void Evidence::write_alerts(Bundle& bundle) const {
+  const AlertEvent& event = bundle.order.event;
+  const std::string line = json_text(alert_json(event)) + "\n";
+  (void)write_whole_file(bundle.path("alert.json"), line);
+  std::string lines;
+  AlertEvent past = event;
+  for (const sinks::PageAlert& alert :
+       history_.of(event.target.facts->identity, bundle.order.window)) {
+    past.time = alert.time;
+    Json json = alert_json(past);
+    if (alert.name == event.alert.name && alert.time == event.time) continue;
+    // What is known of it: its figures were those of another moment.
+    for (const char* key : {"id", "value", "note", "labels", "rss_bytes", "limit_bytes",
+                            "growth_bytes_per_minute", "evidence"})
+      json.erase(key);
+    json["alert"] = alert.name;
+    json["when"] = alert.when;
+    json["state"] = alert.state;
+    lines += json_text(json) + "\n";
+  }
+  (void)write_whole_file(bundle.path("alerts.jsonl"), lines + line);
+}
+
+void Evidence::copy_recordings(Bundle& bundle) const {
+  const ProcessIdentity& target = bundle.order.event.target.facts->identity;
+  const auto copy = [&](const char* name, Recorded what) {
+    const auto copied =
+        copy_window(state_dir_, target, bundle.order.window, what, bundle.path(name));
+    if (!copied.has_value())
+      bundle.missing += fmt::format("{}: {}\n", name, describe(copied.error()));
+  };
+  copy("growth.memspy", Recorded::kAll);
+  copy("series.memspy", Recorded::kSeries);
+}
+
+// What is too large for a folder of which 32 are kept goes; the page has its sums.
+void Evidence::write_page(Bundle& bundle) const {
+  struct stat info {};
+  const auto there = [&](const char* name) {
+    return ::stat(bundle.path(name).c_str(), &info) == 0;
+  };
+  std::vector<std::string> command = {"report"};
+  if (there("growth.memspy")) command.push_back(bundle.path("growth.memspy"));
+  if (there("heap.memsnap")) command.push_back(bundle.path("heap.memsnap"));
+  if (command.size() == 1) {
+    bundle.missing += "report.html: there is nothing that it could show\n";
+    return;
+  }
+  if (there("growth.memspy"))
+    command.insert(command.end(), {"--alerts", bundle.path("alerts.jsonl")});
+  command.insert(command.end(), {"-f", "html", "-o", bundle.path("report.html")});
+  if (free_bytes(bundle.folder) < kSpareBytes) {
+    bundle.missing += "report.html: the disk has no room for it\n";
+  } else if (made(bundle, command, "report.html", kPageTime, /*printed=*/false) &&
+             there("report.html") && info.st_size > kLargestPage) {
+    bundle.missing +=
+        fmt::format("report.html: it was {} bytes, too large to keep\n", info.st_size);
+    ::unlink(bundle.path("report.html").c_str());
+  }
+  if (there("heap.memsnap") && info.st_size > kLargestSnapshot) {
+    bundle.missing +=
+        fmt::format("heap.memsnap: it was {} bytes, too large to keep\n", info.st_size);
+    ::unlink(bundle.path("heap.memsnap").c_str());
+  }
+}
+
+void Evidence::gather(const EvidenceOrder& order) {
+  Bundle bundle{order, order.event.evidence + ".part", ""};
+  ::mkdir(bundle.folder.c_str(), 0700);
+  write_alerts(bundle);
+  if (order.alive) look(bundle);
+  copy_recordings(bundle);
+  write_page(bundle);
+  if (!bundle.missing.empty()) (void)write_whole_file(bundle.path("missing.txt"), bundle.missing);
+  if (::rename(bundle.folder.c_str(), order.event.evidence.c_str()) == 0)
+    log_("evidence is in " + order.event.evidence);
+}
+
+// The names begin with the time, so that the oldest come first.
+void Evidence::remove_old() const {
+  std::vector<std::string> folders;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder_, none))
+    folders.push_back(entry.path().string());
+  std::sort(folders.begin(), folders.end());
+  for (std::size_t i = 0; i + kMostFoldersKept < folders.size(); ++i)
+    fs::remove_all(folders[i], none);
+}
+
+void Evidence::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    news_.wait(lock, [&] { return ending_ || !orders_.empty(); });
+    if (ending_) return;
+    const EvidenceOrder order = std::move(orders_.front());
+    orders_.pop_front();
+    lock.unlock();
+    gather(order);
+    remove_old();
+    lock.lock();
+    done_.push_back(order.event.target.facts->identity);
+  }
+}
+
+}  // namespace memspy::daemon

@@ -1,0 +1,93 @@
+// What there is to look at when an alert has fired: one folder with
+//
+//   alert.json      what was told
+//   alerts.jsonl    that, and what was told of this target in the time before
+//   dump.json       the stack of every thread (memspy.dump/1)
+//   heap.json       the heap by types and owners, with the ledger of RSS
+//   heap.memsnap    every object and reference, where it is not too large to keep
+//   growth.memspy   who made it grow: the recording of the time before, figures and stacks
+//   series.memspy   its cheap figures alone
+//   report.html     the page of all that
+//   missing.txt     what is not here, and why
+//
+// Gathered one at a time on a thread of its own, the quickest first: the target may not have long.
+// Looks are done by memspy itself as child processes, whose copies of memory go to the folder, not
+// to memory. The folder has the suffix .part until it is whole.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "daemon/alert_book.h"
+#include "daemon/alert_history.h"
+#include "daemon/recorded_window.h"
+#include "memspy/result.h"
+
+namespace memspy::daemon {
+
+struct EvidenceOrder {
+  AlertEvent event;  // `evidence` is the folder that is to be
+  WallWindow window;
+  bool alive = true;  // there is a process to look at
+};
+
+class Evidence {
+ public:
+  using Log = std::function<void(const std::string&)>;
+  // `program`: memspy, without a verb. `history` outlives this.
+  static Result<std::unique_ptr<Evidence>> open(const std::string& state_dir,
+                                                std::vector<std::string> program,
+                                                const AlertHistory& history, Log log);
+  ~Evidence();  // what is under way is cut short
+  Evidence(const Evidence&) = delete;
+  Evidence& operator=(const Evidence&) = delete;
+
+  // Where the evidence of this event will be.
+  std::string folder_of(const std::string& event_id) const { return folder_ + "/" + event_id; }
+  // Nobody traces the target until take_done() has told of it. False: too many wait.
+  bool add(EvidenceOrder order);
+  // Whose evidence is complete, since the last call.
+  std::vector<ProcessIdentity> take_done();
+
+ private:
+  // One that is being gathered.
+  struct Bundle {
+    const EvidenceOrder& order;
+    std::string folder;
+    std::string missing;  // lines: what is not there, and why
+    std::string path(const char* name) const { return folder + "/" + name; }
+  };
+  Evidence(std::string state_dir, std::vector<std::string> program, const AlertHistory& history,
+           Log log);
+  void run();
+  void gather(const EvidenceOrder& order);
+  // Whether memspy wrote `name`; its standard output goes there with `printed`.
+  bool made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
+            std::chrono::nanoseconds patience, bool printed = true) const;
+  void look(Bundle& bundle) const;
+  void write_alerts(Bundle& bundle) const;
+  void copy_recordings(Bundle& bundle) const;
+  void write_page(Bundle& bundle) const;
+  void remove_old() const;
+
+  std::string state_dir_, folder_;
+  std::vector<std::string> program_;
+  const AlertHistory& history_;
+  Log log_;
+  std::mutex mutex_;
+  std::condition_variable news_;
+  std::deque<EvidenceOrder> orders_;
+  std::vector<ProcessIdentity> done_;
+  std::atomic<bool> ending_{false};
+  std::thread thread_;
+};
+
+}  // namespace memspy::daemon

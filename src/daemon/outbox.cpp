@@ -1,0 +1,190 @@
+#include "daemon/outbox.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/file.h"
+#include "daemon/http_post.h"
+#include "daemon/json.h"
+#include "daemon/run_child.h"
+#include "daemon/whole_file.h"
+
+namespace memspy::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMostDeliveries = 1000;
+constexpr std::size_t kLongestFile = 1U << 20;
+constexpr auto kLongestLife = 24h;
+constexpr auto kLongestRetryPause = 5min;
+constexpr auto kHookTime = 60s;
+constexpr auto kAlertPostTime = 10s;
+
+std::string file_text(const Delivery& delivery) {
+  Json json;
+  json["hook"] = delivery.hook;
+  json["post"] = delivery.post;
+  json["body"] = delivery.body;
+  json["attempts"] = delivery.attempts;
+  json["created_ns"] = delivery.created.count();
+  return json_text(json) + "\n";
+}
+
+std::optional<Delivery> read_delivery(const std::string& path) {
+  const auto text = read_file(path, kLongestFile);
+  if (!text.has_value()) return std::nullopt;
+  const Json json = parse_json(*text);
+  const auto body = member<std::string>(json, "body");
+  if (!body || !json.contains("hook") || !json["hook"].is_array()) return std::nullopt;
+  Delivery delivery;
+  delivery.id = fs::path(path).stem().string();
+  delivery.body = *body;
+  delivery.post = member<std::string>(json, "post").value_or("");
+  for (const Json& word : json["hook"])
+    if (word.is_string()) delivery.hook.push_back(word.get<std::string>());
+  delivery.attempts = member<unsigned>(json, "attempts").value_or(0);
+  delivery.created = std::chrono::nanoseconds(member<std::int64_t>(json, "created_ns").value_or(0));
+  return delivery;
+}
+
+}  // namespace
+
+std::chrono::nanoseconds delivery_pause(unsigned attempts) {
+  const unsigned doublings = std::min(attempts > 0 ? attempts - 1 : 0, 20U);
+  return std::min<std::chrono::nanoseconds>(1s * (1U << doublings), kLongestRetryPause);
+}
+
+Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& folder, Deliver deliver, Log log) {
+  ::mkdir(folder.c_str(), 0700);
+  if (::access(folder.c_str(), W_OK) != 0)
+    return make_error(Errc::kOutput, "cannot write to the folder " + folder);
+  return std::unique_ptr<Outbox>(new Outbox(folder, std::move(deliver), std::move(log)));
+}
+
+Outbox::Outbox(std::string folder, Deliver deliver, Log log)
+    : folder_(std::move(folder)), deliver_(std::move(deliver)), log_(std::move(log)) {
+  load();
+  thread_ = std::thread([this] { run(); });
+}
+
+Outbox::~Outbox() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  news_.notify_all();
+  thread_.join();
+}
+
+void Outbox::load() {
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(folder_, none)) {
+    if (entry.path().extension() != ".json") continue;
+    if (auto delivery = read_delivery(entry.path().string()))
+      entries_.push_back({std::move(*delivery), {}});
+  }
+  std::sort(entries_.begin(), entries_.end(),
+            [](const Entry& a, const Entry& b) { return a.delivery.created < b.delivery.created; });
+}
+
+void Outbox::add(Delivery delivery) {
+  {
+    const std::lock_guard lock(mutex_);
+    delivery.id = fmt::format("{}-{}-{}", delivery.created.count(), ::getpid(), next_id_++);
+    if (entries_.size() >= kMostDeliveries) {
+      log_("too many alerts wait to be told: the oldest is dropped");
+      ::unlink(path_of(entries_.front().delivery).c_str());
+      entries_.pop_front();
+    }
+    // A full disk is no reason not to try at once.
+    if (const auto kept = write_whole_file(path_of(delivery), file_text(delivery));
+        !kept.has_value())
+      log_(describe(kept.error()));
+    entries_.push_back({std::move(delivery), {}});
+  }
+  news_.notify_all();
+}
+
+std::size_t Outbox::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+// `entry` is out of the queue, and its file there.
+void Outbox::settle(Entry entry, Delivered result) {
+  Delivery& delivery = entry.delivery;
+  ++delivery.attempts;
+  const bool old = wall_clock_now() - delivery.created > kLongestLife;
+  if (result == Delivered::kLater && !old) {
+    (void)write_whole_file(path_of(delivery), file_text(delivery));
+    entry.next = std::chrono::steady_clock::now() + delivery_pause(delivery.attempts);
+    entries_.push_back(std::move(entry));
+    return;
+  }
+  if (result != Delivered::kDone)
+    log_(fmt::format("an alert could not be told in {} attempts, and is dropped",
+                     delivery.attempts));
+  ::unlink(path_of(delivery).c_str());
+}
+
+void Outbox::run() {
+  std::unique_lock lock(mutex_);
+  while (!ending_) {
+    const auto next =
+        std::min_element(entries_.begin(), entries_.end(),
+                         [](const Entry& a, const Entry& b) { return a.next < b.next; });
+    if (next == entries_.end()) {
+      news_.wait(lock);
+      continue;
+    }
+    if (next->next > std::chrono::steady_clock::now()) {
+      news_.wait_until(lock, next->next);
+      continue;
+    }
+    Entry entry = std::move(*next);
+    entries_.erase(next);
+    lock.unlock();
+    const Delivered result = deliver_(entry.delivery, ending_);
+    lock.lock();
+    settle(std::move(entry), result);
+  }
+}
+
+Delivered deliver(const Delivery& delivery, const std::atomic<bool>& ending,
+                  const Outbox::Log& log) {
+  if (!delivery.hook.empty()) {
+    ChildOptions options;
+    options.command = delivery.hook;
+    options.output = "/dev/null";
+    const auto status = run_child(options, delivery.body, kHookTime, ending);
+    if (status.has_value() && WIFEXITED(*status) && WEXITSTATUS(*status) == 0)
+      return Delivered::kDone;
+    if (ending) return Delivered::kLater;  // it was cut short, and is the next daemon's
+    // A hook that has run has had its effects: it is not run again.
+    log(fmt::format("the hook {} failed: {}", delivery.hook.front(),
+                    status.has_value() ? describe_child_end(*status) : describe(status.error())));
+    return Delivered::kNever;
+  }
+  const auto url = parse_http_url(delivery.post);
+  if (!url.has_value()) return Delivered::kNever;
+  const auto status = post_json(*url, delivery.body, kAlertPostTime);
+  if (status.has_value() && *status >= 200 && *status < 300) return Delivered::kDone;
+  log(fmt::format(
+      "POST to {}: {}", delivery.post,
+      status.has_value() ? fmt::format("status {}", *status) : describe(status.error())));
+  const bool refused =
+      status.has_value() && *status >= 400 && *status < 500 && *status != 408 && *status != 429;
+  return refused ? Delivered::kNever : Delivered::kLater;
+}
+
+}  // namespace memspy::daemon

@@ -1,0 +1,80 @@
+// Alerts on their way out: hooks and POSTs that are still to be done, as files, so that a restart
+// loses none. What fails is tried again, ever later, for a day.
+//
+// Any thread adds; one of its own delivers, one at a time.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "memspy/result.h"
+
+namespace memspy::daemon {
+
+struct Delivery {
+  std::string id;                 // the name of its file; made by add()
+  std::vector<std::string> hook;  // either this command, with `body` on its standard input…
+  std::string post;               // …or this URL
+  std::string body;
+  unsigned attempts = 0;
+  std::chrono::nanoseconds created{};  // since the Unix epoch
+};
+
+// What is to be done with one that was tried.
+enum class Delivered { kDone, kLater, kNever };
+// How long to wait after so many attempts: 1 s, 2 s, 4 s… five minutes at most.
+std::chrono::nanoseconds delivery_pause(unsigned attempts);
+
+class Outbox {
+ public:
+  // `ending`: the outbox is about to be closed, and waits for it.
+  using Deliver = std::function<Delivered(const Delivery&, const std::atomic<bool>& ending)>;
+  using Log = std::function<void(const std::string&)>;
+
+  // Goes on with what is in `folder`, which is made if need be.
+  static Result<std::unique_ptr<Outbox>> open(const std::string& folder, Deliver deliver, Log log);
+  ~Outbox();  // what is not delivered stays for the next one
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
+  void add(Delivery delivery);
+  std::size_t waiting() const;
+
+ private:
+  struct Entry {
+    Delivery delivery;
+    SteadyTime next{};
+  };
+  Outbox(std::string folder, Deliver deliver, Log log);
+  void load();
+  void run();
+  void settle(Entry entry, Delivered result);
+  std::string path_of(const Delivery& delivery) const {
+    return folder_ + "/" + delivery.id + ".json";
+  }
+
+  std::string folder_;
+  Deliver deliver_;
+  Log log_;
+  mutable std::mutex mutex_;
+  std::condition_variable news_;
+  std::deque<Entry> entries_;
+  std::atomic<bool> ending_{false};
+  unsigned next_id_ = 0;
+  std::thread thread_;
+};
+
+// Runs the hook, or posts; a hook has a minute, a POST ten seconds.
+Delivered deliver(const Delivery& delivery, const std::atomic<bool>& ending,
+                  const Outbox::Log& log);
+
+}  // namespace memspy::daemon

@@ -1,0 +1,108 @@
+#include "daemon/recorder.h"
+
+#include <utility>
+
+namespace memspy::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMostTicksWaiting = 60;
+constexpr auto kTidyPause = 5s;
+constexpr std::uint64_t kSegmentBytes = 32U << 20;  // a few hundred targets for minutes
+
+}  // namespace
+
+Result<std::unique_ptr<Recorder>> Recorder::start(const std::string& state_dir,
+                                                  const RecorderConfig& limits,
+                                                  const RunHeader& header) {
+  MEMSPY_CHECK(Shelf(state_dir).prepare());
+  return std::unique_ptr<Recorder>(new Recorder(state_dir, limits, header));
+}
+
+Recorder::Recorder(const std::string& state_dir, const RecorderConfig& limits,
+                   const RunHeader& header)
+    : limits_(limits),
+      shelf_(state_dir),
+      segments_({shelf_.series_folder(), limits.segment, kSegmentBytes}),
+      header_(header),
+      thread_([this] { run(); }) {}
+
+Recorder::~Recorder() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  news_.notify_one();
+  thread_.join();
+}
+
+void Recorder::add(SeriesTick tick) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.size() >= kMostTicksWaiting) {
+      // Definitions are needed later, whatever is lost; points are not.
+      tick.points.clear();
+      SeriesTick& last = queue_.back();
+      last.fresh.insert(last.fresh.end(), tick.fresh.begin(), tick.fresh.end());
+      last.gone.insert(last.gone.end(), tick.gone.begin(), tick.gone.end());
+      ++figures_.lost_ticks;
+      return;
+    }
+    queue_.push_back(std::move(tick));
+  }
+  news_.notify_one();
+}
+
+void Recorder::set_limits(const RecorderConfig& limits) {
+  const std::lock_guard lock(mutex_);
+  limits_ = limits;
+}
+
+RecorderFigures Recorder::figures() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+void Recorder::write(const SeriesTick& tick) {
+  // Errors are the segments' own: see trouble().
+  for (const ProcessRecord& record : tick.fresh) (void)segments_.on_process(record);
+  for (const SeriesPoint& point : tick.points) (void)segments_.on_point(point);
+  (void)segments_.on_tick_end(tick.time);
+  for (const ProcessIndex index : tick.gone) segments_.forget(index);
+}
+
+void Recorder::tidy() {
+  const auto limits = [&] {
+    const std::lock_guard lock(mutex_);
+    return limits_;
+  }();
+  const auto removed = shelf_.tidy(limits, std::chrono::steady_clock::now());
+  const std::lock_guard lock(mutex_);
+  figures_.bytes = shelf_.total_bytes();
+  figures_.bytes_of = shelf_.owners();
+  figures_.removed_files += removed.files;
+}
+
+void Recorder::run() {
+  (void)segments_.on_header(header_);
+  SteadyTime next_tidy{};
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    news_.wait_for(lock, kTidyPause, [&] { return ending_ || !queue_.empty(); });
+    std::deque<SeriesTick> ticks = std::exchange(queue_, {});
+    const bool ending = ending_;
+    lock.unlock();
+    for (const SeriesTick& tick : ticks) write(tick);
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_tidy || !segments_.trouble().empty()) {
+      tidy();
+      next_tidy = now + kTidyPause;
+    }
+    lock.lock();
+    figures_.trouble = segments_.trouble();
+    if (ending && queue_.empty()) return segments_.close_segment("the end of the daemon");
+  }
+}
+
+}  // namespace memspy::daemon

@@ -1,0 +1,48 @@
+// What is known of a target at a tick, by the cheap way: RSS at every tick from one descriptor that
+// stays open, the dearer figures in turns. Nothing here stops the target.
+//
+// One thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "daemon/rate_window.h"
+#include "memspy/process.h"
+#include "memspy/series.h"
+#include "procfs/proc_dir.h"
+#include "sampler/series_collector.h"
+
+namespace memspy::daemon {
+
+class TargetFigures {
+ public:
+  // `proc` outlives this.
+  TargetFigures(const procfs::ProcDir& proc, Pid pid, SteadyTime now);
+
+  // Reads RSS, and the rest when it is its turn. The point to record: absent while nothing has
+  // changed, but for one every ten seconds. `recorded_as`: its process and time.
+  std::optional<SeriesPoint> tick(SteadyTime now, ProcessIndex recorded_as,
+                                  std::chrono::nanoseconds time);
+
+  std::uint64_t rss_bytes() const { return rss_bytes_; }
+  std::optional<double> growth_per_minute() const { return rate_.per_minute(); }
+  // The last of each column that was read; RSS is of this tick.
+  const SeriesPoint& latest() const { return latest_; }
+
+ private:
+  bool read_rss();
+  const procfs::ProcDir& proc_;
+  Pid pid_;
+  UniqueFd statm_;
+  sampler::SeriesCollector dear_;
+  SteadyTime next_dear_, next_point_;
+  bool spread_ = false;
+  RateWindow rate_;
+  std::uint64_t rss_bytes_ = 0;
+  SeriesPoint latest_;
+};
+
+}  // namespace memspy::daemon

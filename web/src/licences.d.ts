@@ -1,0 +1,4 @@
+declare module "*/licences.txt" {
+  const text: string;
+  export default text;
+}
