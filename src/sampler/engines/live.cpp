@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/duration.h"
-#include "sampler/live/thread_cpu.h"
+#include "sampler/thread_cpu.h"
 
 namespace memspy::sampler {
 namespace {

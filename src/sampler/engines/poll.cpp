@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
+#include "sampler/thread_cpu.h"
 
 namespace memspy::sampler {
 namespace {
@@ -37,13 +38,14 @@ void PollEngine::work() {
   // No part of what a look costs: it is done once, and its price would put off the next look of a
   // program that is starting by a second.
   for (const auto& [pid, target] : roster_.processes()) look_for_interpreter(*target);
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = thread_cpu();
+  held_ = 0ns;
   std::vector<Pid> pids;  // a process may end while it is looked at
   for (const auto& [pid, target] : roster_.processes()) pids.push_back(pid);
   for (const Pid pid : pids) {
     if (Target* target = roster_.find_process(pid)) look(*target);
   }
-  schedule(std::chrono::steady_clock::now() - begin);
+  schedule(thread_cpu() - begin + held_);
 }
 
 // Uniform in half to one and a half times the interval, so that looks do not beat with the target's
@@ -124,7 +126,10 @@ void PollEngine::look_at_thread(Thread& thread) {
     read_stack(stopped, std::chrono::steady_clock::now() + context_.options.max_pause);
   });
   if (!held.has_value()) return;
-  if (*held) return context_.counters.pauses.add(**held);
+  if (*held) {
+    held_ += **held;
+    return context_.counters.pauses.add(**held);
+  }
   if (const auto it = threads_.find(tid); it != threads_.end()) read_stack(it->second, no_hurry);
 }
 

@@ -52,6 +52,7 @@ class PollEngine final : public TracingEngine {
   std::unordered_map<Tid, Thread> threads_;
   std::unordered_map<std::uint32_t, std::uint64_t> resident_pages_;  // by process index
   SteadyTime next_look_{};
+  std::chrono::nanoseconds held_{};  // threads were stopped for so long in the look at hand
   std::minstd_rand random_;
 };
 

@@ -5,7 +5,7 @@
 
 #include "attach/resident_memory.h"
 #include "base/duration.h"
-#include "sampler/live/thread_cpu.h"
+#include "sampler/thread_cpu.h"
 #include "symbolize/module_index.h"
 
 namespace memspy::sampler {
