@@ -12,7 +12,7 @@
 //
 // Where a program maps and unmaps the same addresses over and over, most touches are not sampled
 // and no witness tells of their end: then more pages are claimed in a chunk than it holds. settle()
-// takes the surplus back, oldest claims first, once the process' RSS says that too much is
+// takes back what younger claims leave no pages for, once the process' RSS says that too much is
 // explained.
 //
 // One thread (the collector). Memory: about 24 bytes a live sample, 160 bytes a chunk.
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "memspy/frame.h"
@@ -126,6 +127,11 @@ class PageLedger {
     const Live* sample = nullptr;
     std::uint64_t distance = UINT64_MAX;  // pages
   };
+  // The claims of a chunk that there are no pages for, by their place in Chunk::live: oldest first.
+  struct Crowding {
+    std::vector<std::size_t> gone;  // a younger one, of another stack, has the page itself
+    std::vector<std::pair<std::size_t, std::uint32_t>> lacking;  // …so many of those around it
+  };
   static constexpr std::uint64_t kHugeShortfall =
       16;  // pages without a claim that are worth a look
 
@@ -145,6 +151,8 @@ class PageLedger {
   void grow(Chunk& chunk, std::uint64_t pages);
   bool scan(const MemoryMap& map, bool baseline);
   void take_back(std::int64_t surplus);
+  std::int64_t take_back_from(Chunk& chunk, std::int64_t surplus);
+  Crowding crowding_of(const Chunk& chunk) const;
   void take_back_unplaced(std::int64_t surplus);
   std::uint64_t open_room(const Chunk& chunk) const;
   void note_unclaimed();

@@ -1,6 +1,9 @@
 // The part of the ledger that brings claims and RSS together.
 #include <algorithm>
+#include <array>
+#include <bitset>
 #include <utility>
+#include <vector>
 
 #include "sampler/page_ledger.h"
 
@@ -13,6 +16,26 @@ constexpr std::uint64_t kNeighbourChunks = 16;
 constexpr std::size_t kLongMissing = 5;  // settle()s
 constexpr std::uint64_t kMovedRoom =
     16;  // a piece that moved has at least so many pages in a chunk
+constexpr std::uint32_t kNobody = UINT32_MAX, kAbsent = UINT32_MAX - 1;  // no stack's id
+
+// Whose which page of a chunk is: the stack's id.
+using Places = std::array<std::uint32_t, kChunkPages>;
+
+// Takes `count` pages for what was touched at `page`: mostly those before it, as memory is filled
+// upwards, and beyond what is the stack's already. Returns how many it got.
+std::uint32_t occupy(Places& places, std::size_t page, std::uint32_t count, std::uint32_t stack) {
+  std::uint32_t got = 0;
+  const auto walk = [&](std::size_t from, std::size_t step) {  // wraps around below 0
+    for (std::size_t at = from; at < kChunkPages && got < count; at += step) {
+      if (places[at] != kNobody && places[at] != stack) return;
+      got += places[at] == kNobody ? 1 : 0;
+      places[at] = stack;
+    }
+  };
+  walk(page, SIZE_MAX);
+  walk(page + 1, 1);
+  return got;
+}
 
 }  // namespace
 
@@ -77,32 +100,70 @@ std::int64_t PageLedger::long_missing(std::int64_t missing) {
   return least;
 }
 
+// Chunks that claim most first.
 void PageLedger::take_back(std::int64_t surplus) {
-  struct Overclaim {
-    std::int64_t pages;
-    Chunk* chunk;
-  };
-  std::vector<Overclaim> overclaims;
+  std::vector<std::pair<std::int64_t, Chunk*>> overclaims;
   for (auto& [index, chunk] : chunks_) {
     const auto over =
         static_cast<std::int64_t>(chunk.weight()) - static_cast<std::int64_t>(chunk.held());
-    if (over > 0) overclaims.push_back({over, &chunk});
+    if (over > 0) overclaims.emplace_back(over, &chunk);
   }
   std::sort(overclaims.begin(), overclaims.end(),
-            [](const auto& a, const auto& b) { return a.pages > b.pages; });
+            [](const auto& a, const auto& b) { return a.first > b.first; });
   for (auto& [over, chunk] : overclaims) {
-    for (Live& sample : chunk->live) {  // oldest first
-      if (surplus <= 0 || over <= 0) break;
-      const auto take =
-          static_cast<std::uint32_t>(std::min<std::int64_t>({surplus, over, sample.weight}));
-      sample.weight -= take;
-      give_back(sample.owner, take);
-      surplus -= take;
-      over -= take;
-    }
-    drop_weightless(*chunk);
+    if (surplus <= 0) break;
+    surplus -= take_back_from(*chunk, std::min(over, surplus));
   }
   if (surplus > 0) take_back_unplaced(surplus);
+}
+
+// The youngest claims have the pages around their witnesses, for what lies there now was touched
+// last. One whose own page is taken that way was touched before, and is gone. Where a chunk was
+// mapped more than once all of these go, and what that leaves too much of room, as thinned records
+// fall, is for those that stay; where claims are a little off, the oldest make up for it.
+std::int64_t PageLedger::take_back_from(Chunk& chunk, std::int64_t surplus) {
+  const Crowding crowding = crowding_of(chunk);
+  const bool again = 2 * surplus >= static_cast<std::int64_t>(chunk.held());
+  std::int64_t taken = 0;
+  const auto take = [&](Live& sample, std::int64_t most) {
+    const auto pages = static_cast<std::uint32_t>(std::min<std::int64_t>(most, sample.weight));
+    sample.weight -= pages;
+    give_back(sample.owner, pages);
+    taken += pages;
+  };
+  for (const std::size_t index : crowding.gone) {
+    if (!again && taken >= surplus) break;
+    take(chunk.live[index], again ? INT64_MAX : surplus - taken);
+  }
+  for (const auto& [index, pages] : crowding.lacking) {
+    if (taken >= surplus) break;
+    take(chunk.live[index], std::min<std::int64_t>(pages, surplus - taken));
+  }
+  drop_weightless(chunk);
+  if (taken > surplus) grow(chunk, static_cast<std::uint64_t>(taken - surplus));
+  return std::min(taken, surplus);
+}
+
+PageLedger::Crowding PageLedger::crowding_of(const Chunk& chunk) const {
+  Places places{};
+  for (std::size_t page = 0; page < kChunkPages; ++page)
+    places[page] = chunk.present[page] && !chunk.baseline[page] ? kNobody : kAbsent;
+  Crowding crowding;
+  for (std::size_t i = chunk.live.size(); i-- > 0;) {
+    const Live& sample = chunk.live[i];
+    const std::uint32_t stack = owners_[sample.owner].owner.stack.value, has = places[sample.page];
+    // A huge page has its witnesses anywhere.
+    const bool open = chunk.huge || has == kNobody;
+    if (!open && has != stack) {
+      crowding.gone.push_back(i);
+      continue;
+    }
+    const auto got = open ? occupy(places, sample.page, sample.weight, stack) : 0;
+    if (got < sample.weight) crowding.lacking.emplace_back(i, sample.weight - got);
+  }
+  std::reverse(crowding.gone.begin(), crowding.gone.end());
+  std::reverse(crowding.lacking.begin(), crowding.lacking.end());
+  return crowding;
 }
 
 // Samples without an address: nothing tells them apart, all shrink alike.

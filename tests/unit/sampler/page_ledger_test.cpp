@@ -288,6 +288,33 @@ TEST_F(PageLedgerTest, SettlesWhatChurnClaimedTwice) {
   EXPECT_EQ(net(), (std::map<std::uint32_t, std::int64_t>{{1, 2048}, {2, 1024}}));
 }
 
+// A buffer comes and goes, and each piece that is kept lies where it was. Of both every 13th page
+// leaves a record.
+TEST_F(PageLedgerTest, WhatIsKeptStaysBesideWhatChurnClaimedTwice) {
+  constexpr std::size_t kPiece = 64, kPeriod = 13;
+  std::size_t faults = 0;
+  const auto fill = [&](const LedgerOwner& owner, std::size_t first, std::size_t count) {
+    tables.map(kBase + first * kPageBytes, count);
+    for (std::size_t i = 0; i < count; ++i)
+      if (++faults % kPeriod == 0)
+        ledger.touch(owner, {kBase + (first + i) * kPageBytes}, kPeriod, map);
+  };
+  ledger.take_baseline(map);
+  for (std::size_t kept = 0; kept + kPiece <= kChunkPages; kept += kPiece) {
+    fill(kBlobs, kept, kChunkPages - kept);
+    tables.unmap(kBase + kept * kPageBytes, kChunkPages - kept);
+    fill(kRows, kept, kPiece);
+    if (kept % 192 != 0) continue;
+    ledger.audit(map);
+    ledger.settle(static_cast<std::int64_t>(kept + kPiece), {}, map, PageLedger::Settling::kGoesOn);
+  }
+  ledger.audit(map);
+  ledger.settle(kChunkPages, {}, map, PageLedger::Settling::kLast);
+  const auto pages = net();
+  EXPECT_EQ(pages.at(1) + pages.at(2), 512);
+  EXPECT_GT(pages.at(1), 470);
+}
+
 // realloc of a big list: mremap takes the pages elsewhere, and no fault says so.
 TEST_F(PageLedgerTest, PagesThatMoveStayWithTheirOwner) {
   ledger.take_baseline(map);
