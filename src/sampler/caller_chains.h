@@ -40,10 +40,25 @@ class CallerChains {
   // last.
   static constexpr std::size_t kMaxChains = 16;
 
+  // Of what a stack is made that has these callers: the innermost instruction, whether the
+  // collector runs and, where native frames are told, the place of the fault.
+  struct Innermost {
+    std::int32_t instruction = 0;
+    bool collecting = false;
+    std::uint64_t depth = 0, code = 0;
+    bool operator==(const Innermost&) const = default;
+  };
+  struct InnermostHash {
+    std::size_t operator()(const Innermost& at) const {
+      const auto line = static_cast<std::uint64_t>(at.instruction) * 2 + (at.collecting ? 1 : 0);
+      return static_cast<std::size_t>((line * 1000003U + at.depth) * 1000003U + at.code);
+    }
+  };
+
   struct Chain {
-    cpython::RawStack stack;                           // as last read
-    std::unordered_map<std::int64_t, StackId> stacks;  // by the innermost instruction
-    std::uint8_t number = 0;                           // its place in Mark::seen
+    cpython::RawStack stack;  // as last read
+    std::unordered_map<Innermost, StackId, InnermostHash> stacks;
+    std::uint8_t number = 0;  // its place in Mark::seen
     std::uint64_t last_seen = 0;
     bool known = true;  // false: the frames outside of the innermost one are a guess
   };

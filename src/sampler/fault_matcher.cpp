@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <tuple>
 #include <utility>
 
 #include "sampler/code_ranges.h"
@@ -24,9 +25,6 @@ std::uint64_t bytecode_of(const RawStack& stack) { return stack.frames.front().b
 
 FaultPlaces::Key place_key(const FaultRecord& record, std::uint64_t stack_base) {
   return {stack_base - record.stack, record.code};
-}
-std::int64_t stack_key(std::int64_t instruction, bool collecting) {
-  return instruction * 2 + (collecting ? 1 : 0);
 }
 
 }  // namespace
@@ -189,16 +187,19 @@ FaultMatcher::Found FaultMatcher::find_innermost(const FaultPlaces::Slot& slot,
 }
 
 std::optional<StackId> FaultMatcher::stack_at(const Found& found, RecordInThread record,
-                                              bool collecting, const Intern& intern) {
+                                              bool collecting, const Intern& intern) const {
   if (found.code == nullptr) return std::nullopt;
   CallerChains::Chain& chain = found.code->chains.choose(record);
   if (chain.stacks.size() >= kMaxStacks) chain.stacks.clear();
-  const auto [it, fresh] = chain.stacks.try_emplace(stack_key(found.offset, collecting));
+  CallerChains::Innermost innermost{.instruction = found.offset, .collecting = collecting};
+  if (distinct_ == Distinct::kPlaces)
+    std::tie(innermost.depth, innermost.code) = place_key(*record.record, record.stack_base);
+  const auto [it, fresh] = chain.stacks.try_emplace(innermost);
   if (fresh) {
     RawStack stack = chain.stack;
     stack.frames.front().instruction = found.offset;
     stack.collecting = collecting;
-    it->second = intern(stack, chain.known);
+    it->second = intern(*record.record, stack, chain.known);
   }
   return it->second;
 }

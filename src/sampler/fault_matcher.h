@@ -33,10 +33,18 @@ class FaultMatcher {
  public:
   // `callers_known`: false where the frames outside of the innermost one are only those that all
   // stacks of such threads share.
-  using Intern = std::function<StackId(const cpython::RawStack&, bool callers_known)>;
+  using Intern = std::function<StackId(const attach::FaultRecord&, const cpython::RawStack&,
+                                       bool callers_known)>;
+
+  // Which records are of one stack, and interned once.
+  enum class Distinct {
+    kLines,  // those of one line with the same callers
+    kPlaces  // of one place too: native frames are told
+  };
 
   // `places` must outlive the matcher.
-  explicit FaultMatcher(FaultPlaces& places) : places_(places) {}
+  explicit FaultMatcher(FaultPlaces& places, Distinct distinct = Distinct::kLines)
+      : places_(places), distinct_(distinct) {}
 
   // `stack_base`: an address that is the same distance from the stack's end in each thread: the
   // thread pointer. `id`: of the stack. False: there was no evidence, and nothing was learnt.
@@ -80,13 +88,14 @@ class FaultMatcher {
   std::optional<RemoteAddr> stranger_at(const attach::FaultRecord& record,
                                         const FaultPlaces::Slot& slot) const;
   Found find_innermost(const FaultPlaces::Slot& slot, const attach::FaultRecord& record);
-  static std::optional<StackId> stack_at(const Found& found, RecordInThread record, bool collecting,
-                                         const Intern& intern);
+  std::optional<StackId> stack_at(const Found& found, RecordInThread record, bool collecting,
+                                  const Intern& intern) const;
   Code* find_code(std::uint64_t instruction, std::uint64_t& begin);
   bool may_be_ours(const cpython::RawStack& stack) const;
   cpython::RawStack below_outer(cpython::RawStack function) const;
 
   FaultPlaces& places_;
+  Distinct distinct_;
   std::map<std::uint64_t, Code> codes_;       // by the address of the bytecode
   std::map<FaultPlaces::Key, StackId> last_;  // by place, where it is blank
   std::optional<cpython::RawFrame> root_;     // of this thread's stacks

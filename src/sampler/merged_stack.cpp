@@ -9,10 +9,6 @@ namespace {
 using cpython::EntryCall;
 using unwind::NativeFrame;
 
-bool is_loop(const NativeFrame& frame) {
-  return frame.place.module != nullptr && frame.place.module->in_loop(frame.place.address);
-}
-
 // For each evaluation loop, innermost first, the index of the call that it runs.
 using Pairing = std::vector<std::optional<std::size_t>>;
 

@@ -1,7 +1,10 @@
 #include "sampler/native_stacks.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <sstream>
+#include <utility>
 
 namespace memspy::sampler {
 namespace {
@@ -10,6 +13,10 @@ using symbolize::kDwarfRbp;
 using symbolize::kDwarfRbx;
 using symbolize::kDwarfRip;
 using symbolize::kDwarfRsp;
+
+// The registers of a fault record: those that calls preserve.
+constexpr std::array<std::size_t, attach::kFaultRegisters> kKept = {kDwarfRbx, kDwarfRbp, 12,
+                                                                    13,        14,        15};
 
 // A thread's control block lies at the end of its stack; that of a main thread elsewhere.
 constexpr std::uint64_t kMostOfStack = 64 << 20;
@@ -56,21 +63,37 @@ bool NativeStacks::take_blocked(Tid tid) {
   return true;
 }
 
-void NativeStacks::take(const attach::FaultRecord& record) {
-  constexpr std::array<std::size_t, attach::kFaultRegisters> kSaved = {kDwarfRbx, kDwarfRbp, 12,
-                                                                       13,        14,        15};
-  copy_.registers = {};
-  copy_.registers.set(kDwarfRsp, record.stack);
-  copy_.registers.set(kDwarfRip, record.code);
-  const std::size_t count = record.words.size();
-  for (std::size_t i = 0; i < std::min(count, kSaved.size()); ++i)
-    copy_.registers.set(kSaved[i], record.words[i]);
-  copy_.begin = record.stack;
-  copy_.bytes.resize(count > kSaved.size() ? (count - kSaved.size()) * sizeof(std::uint64_t) : 0);
-  for (std::size_t i = kSaved.size(); i < count; ++i) {
+attach::FaultRecord NativeStacks::as_record() const {
+  const auto value = [this](std::size_t index) { return copy_.registers.find(index).value_or(0); };
+  attach::FaultRecord record;
+  record.stack = value(kDwarfRsp);
+  record.code = value(kDwarfRip);
+  std::vector<std::uint64_t> words;
+  for (const std::size_t index : kKept) words.push_back(value(index));
+  const std::size_t count =
+      std::min(copy_.bytes.size(), attach::kMostStackBytes) / sizeof(std::uint64_t);
+  words.resize(kKept.size() + count);
+  std::memcpy(words.data() + kKept.size(), copy_.bytes.data(), count * sizeof(std::uint64_t));
+  record.words = attach::FaultWords(std::move(words));
+  return record;
+}
+
+const unwind::NativeStack& NativeStacks::unwind(const attach::FaultRecord& record,
+                                                unwind::UnwindTo to) {
+  unwind::StackCopy& copy = record_copy_;
+  copy.registers = {};
+  copy.registers.set(kDwarfRsp, record.stack);
+  copy.registers.set(kDwarfRip, record.code);
+  const std::size_t count = record.words.size(), kept = std::min(count, kKept.size());
+  for (std::size_t i = 0; i < kept; ++i) copy.registers.set(kKept[i], record.words[i]);
+  copy.begin = record.stack;
+  copy.bytes.resize((count - kept) * sizeof(std::uint64_t));
+  for (std::size_t i = kept; i < count; ++i) {
     const std::uint64_t word = record.words[i];
-    std::memcpy(copy_.bytes.data() + (i - kSaved.size()) * sizeof(word), &word, sizeof(word));
+    std::memcpy(copy.bytes.data() + (i - kept) * sizeof(word), &word, sizeof(word));
   }
+  unwinder_.unwind(copy, record_stack_, to);
+  return record_stack_;
 }
 
 void NativeStacks::unwind() { unwinder_.unwind(copy_, stack_); }
@@ -102,6 +125,7 @@ std::string note_of(const unwind::NativeStack& stack) {
   using unwind::UnwindEnd;
   switch (stack.end) {
     case UnwindEnd::kOutermost:
+    case UnwindEnd::kLoop:
       return "";
     case UnwindEnd::kCopyEnds:
       return "the outer native frames are beyond the part of the stack that was read";

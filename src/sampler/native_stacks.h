@@ -36,8 +36,8 @@ class NativeStacks {
   void take_rest() { read_stack(copy_.begin, wanted_); }
   // Of a thread that is blocked: it stands where /proc says. Of its registers only some are known.
   bool take_blocked(Tid tid);
-  // What a fault record holds.
-  void take(const attach::FaultRecord& record);
+  // What was taken last, as the record of a fault there.
+  attach::FaultRecord as_record() const;
 
   // After the stop: the stack of what was taken last, merged with the Python frames read in the
   // same stop. Innermost first.
@@ -45,6 +45,9 @@ class NativeStacks {
   // The same without Python's frames: stack().
   void unwind();
   const unwind::NativeStack& stack() const { return stack_; }
+  // The stack that a fault record holds, or the top of it; good until the next call. What was taken
+  // last stays.
+  const unwind::NativeStack& unwind(const attach::FaultRecord& record, unwind::UnwindTo to);
   // Of what was taken last: where the thread stands, and the words from its stack pointer up.
   std::uint64_t instruction() const;
   std::span<const std::byte> copied() const { return copy_.bytes; }
@@ -60,8 +63,8 @@ class NativeStacks {
   const MemoryReader& memory_;
   unwind::CodeMap code_;
   unwind::Unwinder unwinder_;
-  unwind::StackCopy copy_;
-  unwind::NativeStack stack_;
+  unwind::StackCopy copy_, record_copy_;
+  unwind::NativeStack stack_, record_stack_;
   std::size_t wanted_;
   std::uint64_t thread_pointer_ = 0;  // of the thread that was taken last; 0: not known
 };

@@ -75,11 +75,8 @@ const char* mode_name(SamplingMode mode) {
 
 // What -n comes to with this engine; "" nothing to be said.
 std::string native_note(EngineChoice engine) {
-  if (!has_native_frames(engine))
-    return std::string("engine ") + engine_name(engine) + " has no native frames";
-  if (engine != EngineChoice::kFaults) return "";
-  return "with native frames one stop stands for many page faults, so that shares of pages are "
-         "coarse";
+  if (has_native_frames(engine)) return "";
+  return std::string("engine ") + engine_name(engine) + " has no native frames";
 }
 
 Result<Rung> choose_rung(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options) {

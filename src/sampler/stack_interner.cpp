@@ -43,17 +43,32 @@ StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackR
 
 StackId StackInterner::python_stack(ProcessIndex process, const cpython::StackReader& reader,
                                     const cpython::RawStack& raw, bool callers_known) {
-  const std::span<const cpython::RawFrame> frames = raw.frames;
-  StackId stack = kNoStack;
-  if (callers_known) {
-    stack = python_prefix(process, reader, frames);
-  } else {
-    stack = extend(python_prefix(process, reader, frames.subspan(1)),
-                   define(Frame{std::string(kCallersUnknown), "", 0, FrameKind::kMarker}));
-    stack = extend(stack, frame(process, reader, frames.front()));
-  }
-  if (raw.collecting) stack = extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
-  return stack;
+  return with_innermost(callers(process, reader, raw, callers_known), process, reader, raw);
+}
+
+StackId StackInterner::callers(ProcessIndex process, const cpython::StackReader& reader,
+                               const cpython::RawStack& raw, bool callers_known) {
+  const StackId stack = python_prefix(process, reader, std::span(raw.frames).subspan(1));
+  if (callers_known) return stack;
+  return extend(stack, define(Frame{std::string(kCallersUnknown), "", 0, FrameKind::kMarker}));
+}
+
+StackId StackInterner::with_innermost(StackId callers, ProcessIndex process,
+                                      const cpython::StackReader& reader,
+                                      const cpython::RawStack& raw,
+                                      std::span<const unwind::NativeFrame> called_innermost_first) {
+  StackId stack = extend(callers, frame(process, reader, raw.frames.front()));
+  for (auto it = called_innermost_first.rbegin(); it != called_innermost_first.rend(); ++it)
+    stack = native_stack(stack, *it);
+  return raw.collecting ? collecting(stack) : stack;
+}
+
+StackId StackInterner::collecting(StackId stack) {
+  return extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
+}
+
+StackId StackInterner::native_stack(StackId outer, const unwind::NativeFrame& frame) {
+  return extend(outer, native_frame(frame));
 }
 
 FrameId StackInterner::native_frame(const unwind::NativeFrame& native) {
@@ -73,8 +88,7 @@ StackId StackInterner::merged_stack(ProcessIndex process, const cpython::StackRe
     stack = extend(stack, it->python ? frame(process, *reader, raw.frames[it->index])
                                      : native_frame(native.frames[it->index]));
   }
-  if (raw.collecting) stack = extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
-  return stack;
+  return raw.collecting ? collecting(stack) : stack;
 }
 
 StackId StackInterner::marker(std::string_view name) {

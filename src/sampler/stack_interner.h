@@ -24,10 +24,19 @@ class StackInterner {
   StackId python_prefix(ProcessIndex process, const cpython::StackReader& reader,
                         std::span<const cpython::RawFrame> innermost_first,
                         bool without_line = false);
+  // What of it lies outside of the innermost Python frame, and what that makes together with this
+  // frame and the native frames that it has called.
+  StackId callers(ProcessIndex process, const cpython::StackReader& reader,
+                  const cpython::RawStack& raw, bool callers_known = true);
+  StackId with_innermost(StackId callers, ProcessIndex process, const cpython::StackReader& reader,
+                         const cpython::RawStack& raw,
+                         std::span<const unwind::NativeFrame> called_innermost_first = {});
   // The same merged with native frames.
   StackId merged_stack(ProcessIndex process, const cpython::StackReader* reader,
                        const cpython::RawStack& raw, const unwind::NativeStack& native,
                        std::span<const MergedFrame> innermost_first, StackId outermost = kNoStack);
+  // The frame within `outer`, which may be kNoStack.
+  StackId native_stack(StackId outer, const unwind::NativeFrame& frame);
   // A stack of one marker: "[native thread]", "[starting]".
   StackId marker(std::string_view name);
 
@@ -36,6 +45,7 @@ class StackInterner {
                 const cpython::RawFrame& raw);
   FrameId define(const Frame& frame);
   StackId extend(StackId parent, FrameId frame);
+  StackId collecting(StackId stack);
 
   struct RawKey {
     std::uint32_t process, code;

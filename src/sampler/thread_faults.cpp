@@ -20,7 +20,26 @@ bool same_words(const attach::FaultRecord& a, const attach::FaultRecord& b) {
 
 }  // namespace
 
+ThreadFaults::ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process,
+                           ThreadIndex thread, Merge merge)
+    : outlet_(outlet),
+      process_(process),
+      thread_(thread),
+      merge_(std::move(merge)),
+      matcher_(places, merge_ ? FaultMatcher::Distinct::kPlaces : FaultMatcher::Distinct::kLines) {}
+
 ThreadFaults::~ThreadFaults() { outlet_.waiting -= waiting_.size(); }
+
+StackId ThreadFaults::intern(const attach::FaultRecord& record, const cpython::RawStack& stack,
+                             bool callers_known) const {
+  return merge_ ? merge_(record, &stack, callers_known)
+                : outlet_.interner.python_stack(process_, *reader_, stack, callers_known);
+}
+
+std::optional<StackId> ThreadFaults::native_stack(Mode mode, const attach::FaultRecord& record) {
+  if (!native_) return std::nullopt;
+  return merge_ ? merge_(record, nullptr, true) : side(mode).stack;
+}
 
 // Of those without a record.
 void ThreadFaults::tell_owed() {
@@ -99,8 +118,8 @@ void ThreadFaults::add(Mode mode, const attach::FaultRecord& record) {
   huge_pages_ |= is_next_chunk(before, record.address);
   if (const auto stack = match(record)) {
     to.known.push_back({*stack, record.address});
-  } else if (native_ && to.stack) {
-    to.known.push_back({*to.stack, record.address});
+  } else if (const auto native = native_stack(mode, record)) {
+    to.known.push_back({*native, record.address});
   } else {
     const bool again = !to.unknown.empty() && same_words(to.unknown.back().record, record);
     if (!again) to.unknown.push_back({mode, record, {}, {}});

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <unordered_set>
 #include <utility>
@@ -35,8 +36,13 @@ class ThreadFaults {
   static constexpr std::uint64_t kNoTrail = 0;
   static constexpr std::size_t kMuchUnknown = 16;
 
-  ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process, ThreadIndex thread)
-      : outlet_(outlet), process_(process), thread_(thread), matcher_(places) {}
+  // Makes the stack of a record, with its native frames; null: the thread has no Python frames.
+  using Merge = std::function<StackId(const attach::FaultRecord&, const cpython::RawStack*,
+                                      bool callers_known)>;
+
+  // Without `merge` stacks are Python's alone.
+  ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process, ThreadIndex thread,
+               Merge merge = {});
   ~ThreadFaults();
   ThreadFaults(const ThreadFaults&) = delete;
   ThreadFaults& operator=(const ThreadFaults&) = delete;
@@ -45,7 +51,8 @@ class ThreadFaults {
   void set_stack_base(std::uint64_t base) { stack_base_ = base; }
   // Stacks are resolved with this reader; null: nothing matches yet.
   void set_reader(cpython::StackReader* reader) { reader_ = reader; }
-  // A thread without Python frames: there is nothing to learn, and all is charged to its stack.
+  // A thread without Python frames: there is nothing to learn, and all is charged to its stack, or
+  // to what the records themselves hold.
   void set_native(bool native) { native_ = native; }
 
   // The stack that faults are charged to whose records name none; nullopt: they stay unattributed.
@@ -115,6 +122,9 @@ class ThreadFaults {
 
   Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }
   void share(Mode mode, std::uint64_t faults, std::uint64_t lost);
+  StackId intern(const attach::FaultRecord& record, const cpython::RawStack& stack,
+                 bool callers_known) const;
+  std::optional<StackId> native_stack(Mode mode, const attach::FaultRecord& record);
   void push_pages(const Unknown& unknown, StackId stack, bool late);
   void wait(Unknown&& unknown);
   void give_up(const Unknown& unknown);
@@ -126,10 +136,9 @@ class ThreadFaults {
   FaultOutlet& outlet_;
   ProcessIndex process_;
   ThreadIndex thread_;
+  Merge merge_;
   FaultMatcher matcher_;
-  const FaultMatcher::Intern intern_ = [this](const cpython::RawStack& stack, bool callers_known) {
-    return outlet_.interner.python_stack(process_, *reader_, stack, callers_known);
-  };
+  const FaultMatcher::Intern intern_ = [this](const auto&... stack) { return intern(stack...); };
   cpython::StackReader* reader_ = nullptr;
   bool native_ = false;
   std::uint64_t stack_base_ = 0;

@@ -88,7 +88,11 @@ std::optional<Unwinder::Step> Unwinder::step(const StackCopy& copy, const Regist
   return Step{caller->registers, caller->cfa, FoundBy::kRows, !row->signal_frame};
 }
 
-void Unwinder::unwind(const StackCopy& copy, NativeStack& out) {
+bool is_loop(const NativeFrame& frame) {
+  return frame.place.module != nullptr && frame.place.module->in_loop(frame.place.address);
+}
+
+void Unwinder::unwind(const StackCopy& copy, NativeStack& out, UnwindTo to) {
   out.frames.clear();
   out.end = UnwindEnd::kTooDeep;
   Registers registers = copy.registers;
@@ -110,6 +114,10 @@ void Unwinder::unwind(const StackCopy& copy, NativeStack& out) {
       break;
     }
     out.frames.push_back(frame);
+    if (to == UnwindTo::kLoop && is_loop(frame)) {
+      out.end = UnwindEnd::kLoop;
+      break;
+    }
     UnwindEnd end = UnwindEnd::kNoCaller;
     const auto next = step(copy, registers, frame.place, end);
     if (!next) {

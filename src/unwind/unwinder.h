@@ -29,11 +29,21 @@ struct NativeFrame {
 
 enum class UnwindEnd : std::uint8_t {
   kOutermost,  // the thread's first function
+  kLoop,       // an evaluation loop, and it was asked for no more (UnwindTo::kLoop)
   kCopyEnds,   // the copy was too short
   kNoCaller,   // nothing tells the caller
   kBroken,     // what was found contradicts itself
   kTooDeep,
 };
+
+// How far a stack is followed.
+enum class UnwindTo : std::uint8_t {
+  kOutermost,
+  kLoop  // to the innermost evaluation loop of an interpreter, which is the last frame then
+};
+
+// A frame of an interpreter's evaluation loop.
+bool is_loop(const NativeFrame& frame);
 
 struct NativeStack {
   std::vector<NativeFrame> frames;  // innermost first
@@ -50,7 +60,7 @@ class Unwinder {
   explicit Unwinder(CodeMap& code) : code_(code) {}
 
   // Reuses `out`'s storage.
-  void unwind(const StackCopy& copy, NativeStack& out);
+  void unwind(const StackCopy& copy, NativeStack& out, UnwindTo to = UnwindTo::kOutermost);
   const UnwindCounts& counts() const { return counts_; }
 
  private:

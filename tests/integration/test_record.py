@@ -25,12 +25,14 @@ class GrowthTests:
         return ready, grown, profiles.Folded(out), run
 
     def assert_top_line(self, ready, folded, run):
-        self.assertEqual(folded.top(), (ready["function"], ready["file"], ready["line"]),
-                         f"{folded.by_leaf()}\n{run}")
+        with harness.figures():
+            self.assertEqual(folded.top(), (ready["function"], ready["file"], ready["line"]),
+                             f"{folded.by_leaf()}\n{run}")
 
     def assert_close(self, ours, theirs, what, run):
-        self.assertLessEqual(abs(ours - theirs), TOLERANCE * theirs,
-                             f"{what}: {ours} against {theirs}\n{run}")
+        with harness.figures():
+            self.assertLessEqual(abs(ours - theirs), TOLERANCE * theirs,
+                                 f"{what}: {ours} against {theirs}\n{run}")
 
     def test_the_growing_line_is_on_top_and_the_sum_is_right(self):
         series = self.folder / "series.csv"
@@ -38,7 +40,8 @@ class GrowthTests:
         self.assert_top_line(ready, folded, run)
         self.assert_close(folded.total(), grown, "sum of the profile", run)
         on_the_line = folded.by_leaf()[folded.top()]
-        self.assertGreater(on_the_line, 0.97 * grown, str(run))
+        with harness.figures():
+            self.assertGreater(on_the_line, 0.97 * grown, str(run))
         self.check_summary(run.json(), grown, run)
         self.check_series(series, grown, run)
 
@@ -77,7 +80,8 @@ class GrowthTests:
         self.assertEqual(run.code, 0, str(run))
         folded = profiles.Folded(out)
         self.assert_top_line(target.ready, folded, run)
-        self.assertGreater(folded.by_leaf()[folded.top()], 0.9 * grown, f"{folded.by_leaf()}\n{run}")
+        with harness.figures():
+            self.assertGreater(folded.by_leaf()[folded.top()], 0.9 * grown, f"{folded.by_leaf()}\n{run}")
 
     def test_memory_given_back_is_subtracted(self):
         target = self.script(self.python, "growing.py", "--mb", 30, "--mbps", 60)
@@ -90,9 +94,11 @@ class GrowthTests:
         self.assertEqual(run.code, 0, str(run))
         self.assertGreater(shrunk, grown / 2, "the target kept its memory: this test shows nothing")
         left = profiles.Folded(out).total()
-        self.assertLessEqual(abs(left - (grown - shrunk)), 0.02 * grown + (256 << 10), str(run))
+        with harness.figures():
+            self.assertLessEqual(abs(left - (grown - shrunk)), 0.02 * grown + (256 << 10), str(run))
 
 
+@harness.sampled
 class Record(GrowthTests, harness.PythonCase):
     engine = "faults"
 
@@ -121,7 +127,8 @@ class Record(GrowthTests, harness.PythonCase):
         self.assert_close(folded.total(), grown, "sum of the profile", run)
         by_function = folded.by_function(ready["file"], path)
         on_the_path = sum(by_function.get(name, 0) for name in path)
-        self.assertGreater(on_the_path, 0.9 * grown, f"{by_function}\n{run}")
+        with harness.figures():
+            self.assertGreater(on_the_path, 0.9 * grown, f"{by_function}\n{run}")
         self.assertEqual(run.json()["engine"], "poll")
 
     def test_a_launched_command_is_recorded_from_birth(self):
@@ -164,6 +171,7 @@ class Record(GrowthTests, harness.PythonCase):
         self.assert_untouched(target.pid)
 
 
+@harness.sampled
 class RecordBpf(GrowthTests, harness.PythonCase):
     engine = "bpf"
 

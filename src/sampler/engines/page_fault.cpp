@@ -54,7 +54,7 @@ FaultPlaces& PageFaultEngine::places_of(const Target& target) {
 
 void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) {
   auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid,
-                                         roster_.thread(target, tid));
+                                         roster_.thread(target, tid), merge_for(target, tid));
   Thread& added = *thread;
   added.trail.stack_bytes = stack_bytes_for(target);
   threads_[tid] = std::move(thread);
@@ -201,8 +201,10 @@ bool PageFaultEngine::on_signal(Pid, Tid tid, const attach::SignalStop& stop) {
   pending_.begin = begin;
   read_stopped(thread);
   if (context_.options.native) pending_.native = natives_.of(*thread.target).take(seizure_, tid);
-  if (pending_.readable && !pending_.native)
-    pending_.place = seizure_.place(tid, thread.target->memory());
+  if (pending_.readable) {
+    pending_.place = pending_.native ? natives_.of(*thread.target).as_record()
+                                     : seizure_.place(tid, thread.target->memory());
+  }
   pending_.faults = thread.user->take_count();
   thread.user->take_records(
       [this](const FaultRecord& record) { pending_.address = record.address; });
@@ -347,48 +349,6 @@ void PageFaultEngine::give_up_ended(const std::function<bool(const Thread&)>& wh
 void PageFaultEngine::flush(Thread& thread) {
   drain(thread, Moment::kLast);
   thread.faults.give_up();
-}
-
-// --- from a captured stack to an event ---
-
-StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
-  if (sample.native) return intern_native(thread, sample);
-  Target& target = *thread.target;
-  if (sample.outside) {
-    look_for_interpreter(target);
-    return interner_.marker("[outside Python]");
-  }
-  // A thread of Python's has no state yet when it begins: what it touches then waits for one.
-  const bool settled = std::chrono::steady_clock::now() - thread.seen > kYouth;
-  thread.faults.set_native(!sample.python && settled);
-  if (!sample.python) return interner_.marker("[native thread]");
-  if (thread.stack.frames.empty()) return interner_.marker("[outside Python]");
-  roster_.name_thread(target, thread.tid, *thread.thread_id);
-  return interner_.python_stack(target.index(), *target.reader(), thread.stack);
-}
-
-// Threads without a Python state are named; those of an interpreter that is starting are told
-// apart.
-StackId PageFaultEngine::intern_native(Thread& thread, const Pending& sample) {
-  Target& target = *thread.target;
-  if (sample.outside) look_for_interpreter(target);
-  thread.faults.set_native(true);  // no record names such a stack
-  const cpython::RawStack* python = sample.python && sample.readable ? &thread.stack : nullptr;
-  natives_.merge(target, python);
-  if (python != nullptr) roster_.name_thread(target, thread.tid, *thread.thread_id);
-  const bool outside = python == nullptr && sample.outside;
-  return natives_.intern(target, thread.tid, python,
-                         outside ? interner_.marker("[outside Python]") : kNoStack);
-}
-
-// A Python thread whose stack did not hold together, or was not read in time: its faults stay
-// unattributed, and are counted.
-bool PageFaultEngine::rejected(const Pending& sample) {
-  if (sample.readable || sample.outside || !sample.python) return false;
-  auto& counters = context_.counters;
-  (sample.partial ? counters.partial : counters.rejected).fetch_add(1, std::memory_order_relaxed);
-  counters.rejected_faults.fetch_add(sample.faults, std::memory_order_relaxed);
-  return true;
 }
 
 }  // namespace memspy::sampler

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "attach/perf_fault_event.h"
@@ -71,8 +72,9 @@ class PageFaultEngine : public TracingEngine {
     }
   };
   struct Thread {
-    Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number)
-        : tid(id), target(&of), faults(outlet, places, of.index(), number) {}
+    Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number,
+           ThreadFaults::Merge merge)
+        : tid(id), target(&of), faults(outlet, places, of.index(), number, std::move(merge)) {}
     Tid tid;
     Target* target;
     StopSignal signal;
@@ -151,6 +153,8 @@ class PageFaultEngine : public TracingEngine {
   FaultPlaces& places_of(const Target& target);
   StackId intern(Thread& thread, const Pending& sample);
   StackId intern_native(Thread& thread, const Pending& sample);
+  StackId intern_call(Thread& thread, const Pending& sample);
+  ThreadFaults::Merge merge_for(Target& target, Tid tid);
 
   double budget_percent_;
   FaultOutlet outlet_;

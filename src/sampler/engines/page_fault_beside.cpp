@@ -33,7 +33,6 @@ void PageFaultEngine::warm_up() {
 // while it is blocked: it has touched what waits before that, and the calls it blocks in, over and
 // over, have left their instructions where those records look for theirs.
 void PageFaultEngine::learn_beside(Thread& thread) {
-  if (context_.options.native) return;
   thread.faults.new_moment();
   for (int i = 0; i < kReadsBeside && thread.faults.much_unknown(); ++i) {
     const auto stat = context_.proc.stat(thread.target->pid(), thread.tid);
@@ -85,16 +84,12 @@ void PageFaultEngine::learn_call(Thread& thread) {
   if (known && !calls_.empty() && ++thread.kernel_wakes % kCallCheck != 0) return;
   Pending sample;
   sample.readable = read_running(thread);
-  // The record of the call has the registers and the top of the stack that it was made from.
-  sample.native = context_.options.native && !calls_.empty();
-  if (sample.native) natives_.of(*thread.target).take(calls_.back());
   sample.outside = thread.target->reader() == nullptr;
   sample.python = thread.thread_id.has_value();
   // The thread moves too fast: a later call will do.
   if (!sample.readable && !sample.outside && sample.python) return;
-  const StackId stack = intern(thread, sample);
+  const StackId stack = intern_call(thread, sample);
   thread.faults.set_stack(ThreadFaults::Mode::kKernel, stack);
-  if (sample.native) return;
   thread.faults.new_moment();
   for (const FaultRecord& record : calls_) {
     if (thread.faults.guess(record, thread.stack, stack)) continue;
@@ -102,6 +97,13 @@ void PageFaultEngine::learn_call(Thread& thread) {
       (void)thread.faults.learn(record, thread.stack, stack, FaultEvidence::kStopped);
     }
   }
+}
+
+// The record of the call has the registers and the top of the stack that it was made from.
+StackId PageFaultEngine::intern_call(Thread& thread, const Pending& sample) {
+  const bool python = sample.readable && !thread.stack.frames.empty();
+  if (!context_.options.native || calls_.empty() || !python) return intern(thread, sample);
+  return natives_.intern(*thread.target, calls_.back(), thread.stack, true);
 }
 
 bool PageFaultEngine::read_running(Thread& thread) {

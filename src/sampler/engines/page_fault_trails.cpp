@@ -34,8 +34,6 @@ void PageFaultEngine::follow_all(Budgets& budgets, const Target& target) {
 // Between two stops the trail tells where the faults were taken.
 void PageFaultEngine::follow(Thread& thread, Trail& trail, FaultKind kind, const Budget& budget,
                              std::size_t records) {
-  // A record names a Python line, and no native frame.
-  if (context_.options.native) return;
   const std::uint64_t period = budget.trail_period();
   if (trail.event) {
     if (period != trail.period) trail.event->set_period(period);

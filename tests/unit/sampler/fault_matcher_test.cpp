@@ -39,13 +39,13 @@ FaultRecord record_at(std::uint64_t code, std::uint64_t depth,
 class FaultMatcherTest : public testing::Test {
  protected:
   // Names stacks by their code and instruction.
-  FaultMatcher::Intern intern = [](const RawStack& stack, bool) {
+  FaultMatcher::Intern intern = [](const FaultRecord&, const RawStack& stack, bool) {
     return StackId{stack.frames.front().code * 1000 +
                    static_cast<std::uint32_t>(stack.frames.front().instruction)};
   };
   bool learn(const FaultRecord& record, const RawStack& stack,
              FaultEvidence evidence = FaultEvidence::kStopped) {
-    return matcher.learn(record, kBase, stack, intern(stack, true), evidence);
+    return matcher.learn(record, kBase, stack, intern(record, stack, true), evidence);
   }
   std::optional<StackId> match(const FaultRecord& record) {
     return matcher.match(record, kBase, intern);
@@ -85,7 +85,7 @@ TEST_F(FaultMatcherTest, APlaceIsTheSameInEveryThread) {
 }
 
 TEST_F(FaultMatcherTest, AThreadsOwnCallersComeBeforeThoseOfOthers) {
-  const FaultMatcher::Intern by_caller = [](const RawStack& stack, bool) {
+  const FaultMatcher::Intern by_caller = [](const FaultRecord&, const RawStack& stack, bool) {
     return StackId{static_cast<std::uint32_t>(stack.frames.back().instruction)};
   };
   const auto record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
@@ -93,8 +93,8 @@ TEST_F(FaultMatcherTest, AThreadsOwnCallersComeBeforeThoseOfOthers) {
   mine.frames.back().instruction = 70;
   theirs.frames.back().instruction = 80;
   FaultMatcher other(places);
-  matcher.learn(record, kBase, mine, by_caller(mine, true), FaultEvidence::kStopped);
-  other.learn(record, kBase, theirs, by_caller(theirs, true), FaultEvidence::kStopped);
+  matcher.learn(record, kBase, mine, by_caller(record, mine, true), FaultEvidence::kStopped);
+  other.learn(record, kBase, theirs, by_caller(record, theirs, true), FaultEvidence::kStopped);
   EXPECT_EQ(matcher.match(record, kBase, by_caller), StackId{70});
   EXPECT_EQ(other.match(record, kBase, by_caller), StackId{80});
   FaultMatcher third(places);
@@ -275,7 +275,7 @@ TEST_F(FaultMatcherTest, AsksForMuchWhileLittleIsKnown) {
 }
 
 TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {
-  FaultMatcher::Intern by_caller = [](const RawStack& stack, bool) {
+  FaultMatcher::Intern by_caller = [](const FaultRecord&, const RawStack& stack, bool) {
     return StackId{static_cast<std::uint32_t>(stack.frames.back().instruction)};
   };
   RawStack stack = stack_of(kRowsCode, 1, 20);
@@ -291,7 +291,8 @@ TEST_F(FaultMatcherTest, TheCallersAreThoseSeenLast) {
 TEST_F(FaultMatcherTest, AStrangersCallersAreThoseThatAllStacksShare) {
   std::optional<RawStack> last;
   bool known = true;
-  const FaultMatcher::Intern keep = [&](const RawStack& stack, bool callers_known) {
+  const FaultMatcher::Intern keep = [&](const FaultRecord&, const RawStack& stack,
+                                        bool callers_known) {
     last = stack;
     known = callers_known;
     return StackId{1};
@@ -317,6 +318,26 @@ TEST_F(FaultMatcherTest, AStrangersCallersAreThoseThatAllStacksShare) {
   EXPECT_TRUE(known);
 }
 
+// Where native frames are told, a line has as many stacks as places.
+TEST_F(FaultMatcherTest, WhatIsOneStackIsAskedForOnce) {
+  for (const auto distinct : {FaultMatcher::Distinct::kLines, FaultMatcher::Distinct::kPlaces}) {
+    FaultPlaces known;
+    FaultMatcher matches(known, distinct);
+    std::vector<std::uint64_t> asked;
+    const FaultMatcher::Intern note = [&](const FaultRecord& record, const RawStack&, bool) {
+      asked.push_back(record.code);
+      return StackId{static_cast<std::uint32_t>(asked.size())};
+    };
+    const RawStack stack = stack_of(kRowsCode, 1, 20);
+    for (const std::uint64_t place : {0x5000U, 0x6000U})
+      matches.learn(record_at(place, 512, {{3, kRowsCode + 22}}), kBase, stack, StackId{9},
+                    FaultEvidence::kStopped);
+    for (const std::uint64_t place : {0x5000U, 0x6000U, 0x5000U, 0x6000U})
+      EXPECT_TRUE(matches.match(record_at(place, 512, {{3, kRowsCode + 22}}), kBase, note));
+    EXPECT_EQ(asked.size(), distinct == FaultMatcher::Distinct::kLines ? 1U : 2U);
+  }
+}
+
 TEST_F(FaultMatcherTest, CallersOfAThreadThatBeganElsewhereAreNotTaken) {
   const auto record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
   learn(record, stack_of(kRowsCode, 1, 20));
@@ -326,7 +347,8 @@ TEST_F(FaultMatcherTest, CallersOfAThreadThatBeganElsewhereAreNotTaken) {
   other.learn(record_at(0x6000, 512, {{3, kBlobsCode + 52}}), kBase, pool, StackId{1},
               FaultEvidence::kStopped);
   bool known = true;
-  const FaultMatcher::Intern keep = [&](const RawStack& stack, bool callers_known) {
+  const FaultMatcher::Intern keep = [&](const FaultRecord&, const RawStack& stack,
+                                        bool callers_known) {
     known = callers_known;
     return StackId{stack.frames.back().code};
   };

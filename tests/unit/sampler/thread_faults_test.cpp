@@ -137,6 +137,24 @@ TEST_F(ThreadFaultsTest, ThinnedRecordsShareWhatWasCounted) {
   EXPECT_EQ(sum(found), 11u);
 }
 
+// With -n a record says itself where a thread without Python stood.
+TEST_F(ThreadFaultsTest, ANativeThreadsRecordsHaveTheStacksTheyHold) {
+  ThreadFaults merged(outlet, places, ProcessIndex{1}, ThreadIndex{2},
+                      [](const FaultRecord& of, const cpython::RawStack* python, bool) {
+                        EXPECT_EQ(python, nullptr);
+                        return StackId{static_cast<std::uint32_t>(of.code)};
+                      });
+  merged.set_native(true);
+  merged.set_stack(Mode::kUser, StackId{7});
+  merged.add(Mode::kUser, record(1, 0x5000));
+  merged.add(Mode::kUser, record(2, 0x6000));
+  merged.settle(Mode::kUser, 2, 1);
+  const auto found = samples();
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].stack, StackId{0x5000});
+  EXPECT_EQ(found[1].stack, StackId{0x6000});
+}
+
 // The thread runs on between the reading of the count and that of the records.
 TEST_F(ThreadFaultsTest, AFaultCountedBeforeItsRecordIsReadIsChargedOnce) {
   be_native();
