@@ -139,7 +139,8 @@ void TracerSlot::describe(TargetStatus& status) const {
   const bool waiting = wanted_ && state_ == State::kIdle;
   status.tracer = waiting ? "waiting" : kNames[static_cast<std::size_t>(state_)];
   status.engine = engine_;
-  status.reason = reason_;
+  status.reason =
+      waiting ? "as many tracers run as may: tracing.most, or the daemon's own budget" : reason_;
   status.traced = sum(before_, now_);
   status.tracer_cpu_seconds = cpu_seconds();
 }
