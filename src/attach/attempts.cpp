@@ -11,6 +11,8 @@
 #include <cerrno>
 
 #include "attach/bpf_faults.h"
+#include "attach/perf_clock.h"
+#include "attach/perf_watch.h"
 #include "base/unique_fd.h"
 
 namespace memspy::attach {
@@ -64,25 +66,36 @@ int try_trace() {
   return errno == ESRCH ? 0 : errno;
 }
 
-std::string try_bpf() {
-  const auto loaded = BpfFaults::load();
-  return loaded.has_value() ? std::string() : describe(loaded.error());
+template <typename T>
+std::string why_not(const Result<T>& attempt) {
+  return attempt.has_value() ? std::string() : describe(attempt.error());
 }
+
+// Neither is armed, so neither ever sends its signal.
+std::string try_watchpoint(Tid tid) { return why_not(PerfWatch::open(tid, SIGURG)); }
+std::string try_clock(Tid tid) {
+  return why_not(PerfClock::open(tid, std::chrono::seconds(1), SIGURG));
+}
+
+std::string try_bpf() { return why_not(BpfFaults::load()); }
 
 }  // namespace
 
 Attempts Attempts::real() {
-  return {try_signal_zero,      try_read_memory, try_read_pagemap,
-          try_page_fault_event, try_trace,       try_bpf};
+  return {try_signal_zero, try_read_memory, try_read_pagemap, try_page_fault_event,
+          try_trace,       try_watchpoint,  try_clock,        try_bpf};
 }
 
 Attempts Attempts::none() {
+  static constexpr const char* kCopy = "not tried: this /proc is a copy";
   return {[](Pid) { return kNotTried; },
           [](const procfs::ProcDir&, Pid) { return kNotTried; },
           [](const procfs::ProcDir&, Pid) { return kNotTried; },
           [](Tid, bool) { return kNotTried; },
           [] { return kNotTried; },
-          [] { return std::string("not tried: this /proc is a copy"); }};
+          [](Tid) { return std::string(kCopy); },
+          [](Tid) { return std::string(kCopy); },
+          [] { return std::string(kCopy); }};
 }
 
 }  // namespace memspy::attach

@@ -1,5 +1,5 @@
-// What only trying can tell. Each attempt is harmless: it reads, or opens (or loads) and closes. Each returns
-// 0 or the errno of its failure, where it does not say otherwise.
+// What only trying can tell. Each attempt is harmless: it reads, or opens (or loads) and closes.
+// Each returns 0 or the errno of its failure, where it does not say otherwise.
 #pragma once
 
 #include <string>
@@ -17,8 +17,11 @@ struct Attempts {
   int (*read_memory)(const procfs::ProcDir& proc, Pid pid);  // process_vm_readv of one byte
   int (*read_pagemap)(const procfs::ProcDir& proc, Pid pid);
   int (*page_fault_event)(Tid tid, bool with_kernel);  // perf_event_open
-  int (*trace)();        // ptrace of nobody: 0 when the call is there, whoever it may trace
-  std::string (*bpf)();  // BpfFaults::load: empty when it works, else why not
+  int (*trace)();  // ptrace of nobody: 0 when the call is there, whoever it may trace
+  // Of these it is told why they do not work; empty when they do.
+  std::string (*watchpoint)(Tid tid);  // PerfWatch::open
+  std::string (*clock)(Tid tid);       // PerfClock::open
+  std::string (*bpf)();                // BpfFaults::load
 
   static Attempts real();
   static Attempts none();  // each gives kNotTried

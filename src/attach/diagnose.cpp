@@ -206,6 +206,13 @@ Finding check_bpf(const Subject& s) {
   return {"bpf", kOk, "not used: " + why, ""};
 }
 
+// What one mode alone needs: without it the others go on.
+Finding check_mode(std::string check, const std::string& why, std::string_view mode) {
+  if (why.empty()) return {std::move(check), kOk, fmt::format("work: {}", mode), ""};
+  return {std::move(check), kWarn, fmt::format("{}: {} does not work here", why, mode),
+          "none needed for mode growth, nor for a look at the heap"};
+}
+
 // Handlers are the process', masks each thread's own.
 Finding check_signals(const Subject& s) {
   constexpr std::size_t kMaxThreads = 256;
@@ -326,6 +333,8 @@ std::vector<Finding> diagnose(const ProcDir& proc, Pid pid, const Attempts& atte
           check_fault_event(s, false, readable),
           check_fault_event(s, true, readable),
           check_bpf(s),
+          check_mode("watchpoints", s.attempts.watchpoint(Tid{s.pid.value}), "mode live"),
+          check_mode("CPU clocks", s.attempts.clock(Tid{s.pid.value}), "mode alloc"),
           check_signals(s),
           check_huge_pages(s),
           check_cgroup(s),

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
 #include "base/log.h"
@@ -75,6 +76,11 @@ Result<Prepared> prepare(const App& app, std::vector<std::string>& args) {
   return prepared;
 }
 
+Error no_such_option(const CLI::App& parser, const std::string& option, const std::string& help) {
+  const auto near = nearest(option.substr(0, option.find('=')), long_options(parser));
+  return usage_error("there is no option " + option, "", near ? *near + ", or " + help : help);
+}
+
 Error explain_extras(const App& app, const Verb* verb) {
   const auto extras = app.root->remaining(/*recurse=*/true);
   const std::string first = extras.empty() ? "" : extras.front();
@@ -82,15 +88,39 @@ Error explain_extras(const App& app, const Verb* verb) {
   const std::string help = "memspy " + (verb ? parser.get_name() + " " : "") + "--help";
   if (first.empty() || first[0] != '-')
     return usage_error("unexpected argument: \"" + first + "\"", "", help);
-  const auto near = nearest(first.substr(0, first.find('=')), long_options(parser));
-  return usage_error("there is no option " + first, "", near ? *near + ", or " + help : help);
+  return no_such_option(parser, first, help);
+}
+
+// One that nobody knows leaves its value to an option or a place that cannot make sense of it, and
+// that is what the parser tells of.
+std::optional<std::string> unknown_option(const App& app, const Verb& verb,
+                                          const std::vector<std::string>& args) {
+  for (const std::string& arg : args) {
+    if (arg.size() < 2 || arg[0] != '-' || std::isdigit(static_cast<unsigned char>(arg[1])) != 0)
+      continue;
+    const std::string name = arg.substr(0, arg[1] == '-' ? arg.find('=') : 2);
+    if (verb.app->get_option_no_throw(name) == nullptr &&
+        app.root->get_option_no_throw(name) == nullptr)
+      return name;
+  }
+  return std::nullopt;
+}
+
+Error explain_refusal(const App& app, const Verb* verb, const std::vector<std::string>& args,
+                      const std::string& what) {
+  const std::string help = "memspy " + (verb ? verb->app->get_name() + " " : "") + "--help";
+  if (verb != nullptr) {
+    if (const auto unknown = unknown_option(app, *verb, args))
+      return no_such_option(*verb->app, *unknown, help);
+  }
+  return usage_error(what, "", help);
 }
 
 // nullopt: go on and run the verb.
-std::optional<int> parse(App& app, const Verb* verb, std::vector<std::string> args, Env& env) {
+std::optional<int> parse(App& app, const Verb* verb, const std::vector<std::string>& args,
+                         Env& env) {
   try {
-    std::reverse(args.begin(), args.end());
-    app.root->parse(std::move(args));
+    app.root->parse(std::vector<std::string>(args.rbegin(), args.rend()));
     return std::nullopt;
   } catch (const CLI::CallForHelp&) {
     env.out << app.root->help();
@@ -101,8 +131,7 @@ std::optional<int> parse(App& app, const Verb* verb, std::vector<std::string> ar
   } catch (const CLI::ExtrasError&) {
     print_error(env.err, explain_extras(app, verb));
   } catch (const CLI::ParseError& error) {
-    const std::string name = verb != nullptr ? verb->app->get_name() + " " : "";
-    print_error(env.err, usage_error(error.what(), "", "memspy " + name + "--help"));
+    print_error(env.err, explain_refusal(app, verb, args, error.what()));
   }
   return static_cast<int>(ExitCode::kUsage);
 }

@@ -52,6 +52,13 @@ std::string metric_names(ConditionUse use) {
                                          "allocating.change";
 }
 
+std::string unknown_metric(const std::string& name, ConditionUse use) {
+  std::string text = "\"" + name + "\" is not " + metric_names(use);
+  if (find_metric(name, ConditionUse::kComparison) != nullptr)
+    text += "; memspy diff A B takes it, of two recordings or snapshots";
+  return text;
+}
+
 std::optional<double> parse_finite(std::string_view text) {
   double value = 0;
   const char* end = text.data() + text.size();
@@ -94,7 +101,7 @@ Result<Condition> parse_condition(std::string_view text, ConditionUse use) {
   condition.text = compact;
   const std::string name = compact.substr(0, op);
   const NamedMetric* metric = find_metric(name, use);
-  if (metric == nullptr) return bad(text, "\"" + name + "\" is not " + metric_names(use));
+  if (metric == nullptr) return bad(text, unknown_metric(name, use));
   condition.metric = metric->metric;
   condition.above = compact[op] == '>';
   std::size_t value_at = op + 1;

@@ -30,6 +30,16 @@ Error not_a_recording(const std::string& path, const std::string& why) {
   return error;
 }
 
+// Its head is a recording's.
+Error damaged(const std::string& path, const std::string& why) {
+  Error error = make_error(Errc::kUsage, "the recording " + path + " is damaged or cut off");
+  error.why = why;
+  error.hint =
+      "copy it again from where it was made, with its -wal; sqlite3 FILE .recover saves what can "
+      "be read";
+  return error;
+}
+
 // Written before the target is attached to: memspy was killed within that moment, or is in it.
 Error nothing_yet(const std::string& path) {
   Error error = make_error(Errc::kUsage, "the recording " + path + " holds nothing");
@@ -59,6 +69,8 @@ Result<Unit> check_head(const std::string& path) {
   }
   const std::string magic("SQLite format 3\0", 16);
   if (head->size() < kHeaderSize || !head->starts_with(magic)) {
+    const bool begun = head->size() >= magic.size() && head->starts_with(magic);
+    if (begun) return damaged(path, fmt::format("it has {} bytes", head->size()));
     return not_a_recording(path, head->empty() ? "it is empty" : "it is not an SQLite database");
   }
   if (big_endian(*head, kApplicationIdAt) != static_cast<std::uint32_t>(kApplicationId)) {
@@ -145,7 +157,7 @@ Result<Unit> Reader::Impl::connect() {
   }
   // NOTADB and what its pages contradict speak of the file; the rest of the disk or of its folder.
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR)
-    return not_a_recording(path, db.last_message());
+    return damaged(path, db.last_message());
   return cannot_be_read(path, db.last_message());
 }
 

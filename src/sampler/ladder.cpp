@@ -111,14 +111,25 @@ Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, const SessionOp
   return choose_best(proc, pid, options);
 }
 
+namespace {
+
+Error not_of_mode(const std::string& mode, EngineChoice engine) {
+  const bool series = engine == EngineChoice::kRss;
+  Error error = make_error(
+      Errc::kUsage,
+      series ? "--mode " + mode + " and --rss: the time series alone has no stacks"
+             : "--mode " + mode + " does not work with the engine " + engine_name(engine));
+  error.hint = std::string("leave ") + (series ? "--rss (or --engine rss)" : "--engine") +
+               " out, or use --mode growth";
+  return error;
+}
+
+}  // namespace
+
 Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
   if (wanted == EngineChoice::kPoll || wanted == EngineChoice::kRss ||
       wanted == EngineChoice::kBpf) {
-    Error error =
-        make_error(Errc::kUsage,
-                   std::string("--mode live does not work with the engine ") + engine_name(wanted));
-    error.hint = "leave --engine out, or use --mode growth";
-    return error;
+    return not_of_mode("live", wanted);
   }
   auto works = LiveEngine::probe(proc, pid);
   if (!works.has_value()) {
@@ -135,11 +146,7 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoi
 
 Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
   if (wanted != EngineChoice::kAuto && wanted != EngineChoice::kClock) {
-    Error error =
-        make_error(Errc::kUsage, std::string("--mode alloc does not work with the engine ") +
-                                     engine_name(wanted));
-    error.hint = "leave --engine out, or use --mode growth";
-    return error;
+    return not_of_mode("alloc", wanted);
   }
   auto works = AllocEngine::probe(proc, pid);
   if (!works.has_value()) {
