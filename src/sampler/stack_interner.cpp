@@ -43,6 +43,7 @@ StackId StackInterner::python_prefix(ProcessIndex process, const cpython::StackR
 
 StackId StackInterner::python_stack(ProcessIndex process, const cpython::StackReader& reader,
                                     const cpython::RawStack& raw, bool callers_known) {
+  if (raw.frames.empty()) return raw.collecting ? collecting(kNoStack) : kNoStack;
   return with_innermost(callers(process, reader, raw, callers_known), process, reader, raw);
 }
 

@@ -16,8 +16,8 @@ class StackInterner {
  public:
   explicit StackInterner(EventQueue& queue) : queue_(queue) {}
 
-  // The stack of Python frames, with [gc] innermost while the collector runs, and a mark outside of
-  // the innermost frame where not all of its callers are known.
+  // The stack of Python frames (kNoStack: there are none), with [gc] innermost while the collector
+  // runs, and a mark outside of the innermost frame where not all of its callers are known.
   StackId python_stack(ProcessIndex process, const cpython::StackReader& reader,
                        const cpython::RawStack& raw, bool callers_known = true);
   // Frames of it. `without_line`: the innermost is named without its line.
@@ -25,7 +25,7 @@ class StackInterner {
                         std::span<const cpython::RawFrame> innermost_first,
                         bool without_line = false);
   // What of it lies outside of the innermost Python frame, and what that makes together with this
-  // frame and the native frames that it has called.
+  // frame and the native frames that it has called. There is such a frame.
   StackId callers(ProcessIndex process, const cpython::StackReader& reader,
                   const cpython::RawStack& raw, bool callers_known = true);
   StackId with_innermost(StackId callers, ProcessIndex process, const cpython::StackReader& reader,

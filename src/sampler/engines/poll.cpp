@@ -181,6 +181,7 @@ StackId PollEngine::common_stack(Thread& thread) {
   Target& target = *thread.target;
   if (target.reader() == nullptr) return interner_.marker("[outside Python]");
   if (!thread.thread_id || !thread.has_now) return interner_.marker("[native thread]");
+  if (thread.now.frames.empty()) return interner_.marker("[outside Python]");
   roster_.name_thread(target, thread.tid, *thread.thread_id);
   if (!thread.has_before)
     return interner_.python_stack(target.index(), *target.reader(), thread.now);
