@@ -12,6 +12,7 @@
 #include "daemon/merged_window.h"
 #include "daemon/metrics.h"
 #include "daemon/recorded_window.h"
+#include "daemon/secret_file.h"
 #include "sinks/page.h"
 #include "sinks/sink_registry.h"
 
@@ -184,12 +185,7 @@ HttpAnswer HttpApi::answer(const HttpRequest& request) const {
 }
 
 Result<std::string> read_token(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & 077) != 0)
-    return make_error(Errc::kUsage, "others may read the token " + path + ": chmod 600");
-  auto text = read_file(path, 4096);
-  if (!text.has_value()) return make_error(Errc::kUsage, "cannot read the token " + path);
-  std::string token = text->substr(0, text->find('\n'));
+  MEMSPY_TRY(token, read_secret(path));
   if (token.size() < kShortestToken)
     return make_error(Errc::kUsage, "the token " + path + " has less than 16 characters");
   return token;
