@@ -185,7 +185,9 @@ HttpAnswer HttpApi::answer(const HttpRequest& request) const {
 }
 
 Result<std::string> read_token(const std::string& path) {
-  MEMSPY_TRY(token, read_secret(path));
+  auto secret = read_secret(path);
+  if (!secret.has_value()) return make_error(Errc::kUsage, describe(secret.error()));
+  std::string token = std::move(*secret);
   if (token.size() < kShortestToken)
     return make_error(Errc::kUsage, "the token " + path + " has less than 16 characters");
   return token;

@@ -132,8 +132,8 @@ Result<Unit> PushQueue::push_target(const PushConfig& config, const TargetFacts&
 
 PushQueue::Round PushQueue::push_window(const PushConfig& config, nanoseconds keep) {
   const nanoseconds now = ports_.wall_now();
-  note_targets(now, keep);
   catch_up(now, config, keep);
+  note_targets(now, keep);
   const WallWindow window{until_, until_ + config.interval};
   if (window.to + kSettle > now) return Round::kNothing;
   if (std::exchange(done_to_, window.to) != window.to) done_.clear();

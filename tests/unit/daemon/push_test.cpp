@@ -65,12 +65,13 @@ TEST(Push, secrets_come_from_files_of_ones_own) {
 // told to.
 class PushQueueTest : public ::testing::Test {
  protected:
+  inline static const ProcessIdentity kTraced{Pid{4242}, 1001};            // of the sample
   static constexpr std::chrono::nanoseconds kBegin = 1700000000s + 250ms;  // of sample_header()
 
   void SetUp() override {
     Shelf shelf(folder.path());
     ASSERT_THAT(shelf.prepare(), IsOk());
-    const auto place = shelf.target_folder(kTarget);
+    const auto place = shelf.target_folder(kTraced);
     ASSERT_THAT(place, IsOk());
     SegmentSink sink({*place, 1h});
     ASSERT_THAT(memspy::testing::tell_steady_service(sink, 300, 3), IsOk());
@@ -79,7 +80,7 @@ class PushQueueTest : public ::testing::Test {
   void show_target() {
     auto status = std::make_shared<DaemonStatus>();
     auto facts = std::make_shared<TargetFacts>();
-    facts->identity = kTarget;
+    facts->identity = kTraced;
     facts->service = "web";
     status->targets.emplace_back().facts = facts;
     board.publish(status);
