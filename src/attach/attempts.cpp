@@ -87,15 +87,14 @@ Attempts Attempts::real() {
 }
 
 Attempts Attempts::none() {
-  static constexpr const char* kCopy = "not tried: this /proc is a copy";
   return {[](Pid) { return kNotTried; },
           [](const procfs::ProcDir&, Pid) { return kNotTried; },
           [](const procfs::ProcDir&, Pid) { return kNotTried; },
           [](Tid, bool) { return kNotTried; },
           [] { return kNotTried; },
-          [](Tid) { return std::string(kCopy); },
-          [](Tid) { return std::string(kCopy); },
-          [] { return std::string(kCopy); }};
+          [](Tid) { return std::string(kNotTriedText); },
+          [](Tid) { return std::string(kNotTriedText); },
+          [] { return std::string(kNotTriedText); }};
 }
 
 }  // namespace memspy::attach

@@ -11,6 +11,7 @@ namespace memspy::attach {
 
 // Stands for "nothing was tried", because the root is a copy of some /proc and not the kernel's.
 inline constexpr int kNotTried = -1;
+inline constexpr const char* kNotTriedText = "not tried: this /proc is a copy";
 
 struct Attempts {
   int (*signal_zero)(Pid pid);                               // does it exist, whatever /proc shows

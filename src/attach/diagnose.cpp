@@ -207,10 +207,13 @@ Finding check_bpf(const Subject& s) {
 }
 
 // What one mode alone needs: without it the others go on.
-Finding check_mode(std::string check, const std::string& why, std::string_view mode) {
+Finding check_mode(std::string check, const std::string& why, std::string_view mode,
+                   bool readable) {
   if (why.empty()) return {std::move(check), kOk, fmt::format("work: {}", mode), ""};
+  if (why == kNotTriedText) return {std::move(check), kWarn, why, ""};
   return {std::move(check), kWarn, fmt::format("{}: {} does not work here", why, mode),
-          "none needed for mode growth, nor for a look at the heap"};
+          readable ? "none needed for mode growth, nor for a look at the heap"
+                   : "the same as for its memory, first"};
 }
 
 // Handlers are the process', masks each thread's own.
@@ -333,8 +336,8 @@ std::vector<Finding> diagnose(const ProcDir& proc, Pid pid, const Attempts& atte
           check_fault_event(s, false, readable),
           check_fault_event(s, true, readable),
           check_bpf(s),
-          check_mode("watchpoints", s.attempts.watchpoint(Tid{s.pid.value}), "mode live"),
-          check_mode("CPU clocks", s.attempts.clock(Tid{s.pid.value}), "mode alloc"),
+          check_mode("watchpoints", s.attempts.watchpoint(Tid{s.pid.value}), "mode live", readable),
+          check_mode("CPU clocks", s.attempts.clock(Tid{s.pid.value}), "mode alloc", readable),
           check_signals(s),
           check_huge_pages(s),
           check_cgroup(s),

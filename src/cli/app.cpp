@@ -96,6 +96,7 @@ Error explain_extras(const App& app, const Verb* verb) {
 std::optional<std::string> unknown_option(const App& app, const Verb& verb,
                                           const std::vector<std::string>& args) {
   for (const std::string& arg : args) {
+    if (arg == "--") break;
     if (arg.size() < 2 || arg[0] != '-' || std::isdigit(static_cast<unsigned char>(arg[1])) != 0)
       continue;
     const std::string name = arg.substr(0, arg[1] == '-' ? arg.find('=') : 2);
@@ -164,7 +165,7 @@ int run_checked(std::vector<std::string> args, Env& env) {
     args.emplace_back("--");
     args.insert(args.end(), command->begin(), command->end());
   }
-  if (const auto code = parse(*app, verb, std::move(args), env)) return *code;
+  if (const auto code = parse(*app, verb, args, env)) return *code;
   if (verb == nullptr) {
     env.err << app->root->help();
     return static_cast<int>(ExitCode::kUsage);

@@ -123,7 +123,8 @@ Result<Unit> RunningDaemon::open() {
   recorder_ = std::move(recorder);
   MEMSPY_TRY(alarm, Alarm::open(config_, ports_.program, ports_.log));
   alarm_ = std::move(alarm);
-  pusher_ = std::make_unique<Pusher>(config_.state_dir, board_, ports_.log);
+  pusher_ = std::make_unique<Pusher>(config_.state_dir, board_, ports_.log, config_.push,
+                                     config_.recorder.keep);
   MEMSPY_CHECK(loop_.add(signals_.get(), [this] { take_signal(); }));
   MEMSPY_CHECK(loop_.add(mailbox_.fd(), [this] { mailbox_.answer_all(); }));
   finder_.begin(config_.events);

@@ -1,14 +1,11 @@
 #include "daemon/http_api.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <sstream>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/duration.h"
-#include "base/file.h"
 #include "daemon/merged_window.h"
 #include "daemon/metrics.h"
 #include "daemon/recorded_window.h"

@@ -1,5 +1,8 @@
 #include "daemon/push.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "daemon/outbox.h"
 
 namespace memspy::daemon {
@@ -9,6 +12,7 @@ using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
 constexpr auto kBetweenWindows = 200ms;  // of those that an endpoint has missed
+constexpr auto kNoted = 1s;
 
 }  // namespace
 
@@ -19,8 +23,11 @@ PushPorts Pusher::ports(Log log) {
   return ports;
 }
 
-Pusher::Pusher(std::string state_dir, const StatusBoard& board, Log log)
-    : queue_(std::move(state_dir), board, ports(std::move(log))) {
+Pusher::Pusher(std::string state_dir, const StatusBoard& board, Log log, PushConfig config,
+               nanoseconds keep)
+    : config_(std::move(config)),
+      keep_(keep),
+      queue_(std::move(state_dir), board, ports(std::move(log))) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -38,6 +45,7 @@ void Pusher::set_config(PushConfig config, nanoseconds keep) {
     const std::lock_guard lock(mutex_);
     config_ = std::move(config);
     keep_ = keep;
+    configured_ = true;
   }
   news_.notify_all();
 }
@@ -47,8 +55,10 @@ bool Pusher::ending() const {
   return ending_;
 }
 
+// Until the next window is tried, once a second, who is there is noted all the same.
 void Pusher::run() {
   using Round = PushQueue::Round;
+  SteadyTime next{};
   std::unique_lock lock(mutex_);
   while (!ending_) {
     if (config_.url.empty()) {
@@ -58,16 +68,24 @@ void Pusher::run() {
     }
     const PushConfig config = config_;
     const nanoseconds keep = keep_;
+    if (std::exchange(configured_, false)) next = {};  // what was wrong may be right now
     lock.unlock();
-    const Round round = queue_.push_window(config, keep);
+    if (std::chrono::steady_clock::now() >= next) {
+      const Round round = queue_.push_window(config, keep);
+      failures_ = round == Round::kFailed ? failures_ + 1 : 0;
+      next = std::chrono::steady_clock::now() + pause_after(round);
+    } else {
+      queue_.note_targets(keep);
+    }
     lock.lock();
-    failures_ = round == Round::kFailed ? failures_ + 1 : 0;
-    // Targets that begin and end within a window are noted all the same.
-    const nanoseconds pause = round == Round::kFailed ? delivery_pause(failures_)
-                              : round == Round::kDone ? nanoseconds(kBetweenWindows)
-                                                      : nanoseconds(1s);
-    if (!ending_) news_.wait_for(lock, pause);
+    const auto left = next - std::chrono::steady_clock::now();
+    if (!ending_) news_.wait_for(lock, std::min<nanoseconds>(left, kNoted));
   }
+}
+
+nanoseconds Pusher::pause_after(PushQueue::Round round) const {
+  if (round == PushQueue::Round::kFailed) return delivery_pause(failures_);
+  return round == PushQueue::Round::kDone ? nanoseconds(kBetweenWindows) : nanoseconds(kNoted);
 }
 
 }  // namespace memspy::daemon

@@ -22,6 +22,7 @@ constexpr auto kSettle = 3s;  // until the last tick of a window is on disk
 constexpr auto kPushPostTime = 5s;
 constexpr std::size_t kLargestBody = 16U << 20;
 constexpr std::size_t kMostKnown = 4096;
+constexpr auto kStorePause = 1min;
 constexpr std::size_t kLargestState = 4U << 20;
 
 }  // namespace
@@ -67,7 +68,8 @@ void PushQueue::load_target(const Json& json) {
   known_[facts->identity] = {facts, nanoseconds(member<std::int64_t>(json, "seen_ns").value_or(0))};
 }
 
-void PushQueue::store() const {
+void PushQueue::store() {
+  stored_ = ports_.wall_now();
   Json targets = Json::array();
   for (const auto& [identity, known] : known_) {
     targets.push_back({{"pid", identity.pid.value},
@@ -83,16 +85,27 @@ void PushQueue::store() const {
 // --- the next window ---
 
 // Targets that have ended are pushed to their end, by the next daemon if need be.
-void PushQueue::note_targets(nanoseconds now, nanoseconds keep) {
+void PushQueue::note_targets(nanoseconds keep) {
+  const nanoseconds now = ports_.wall_now();
   bool changed = false;
   for (const TargetStatus& target : board_.latest()->targets) {
     const bool known = known_.contains(target.facts->identity);
-    if (!known && known_.size() >= kMostKnown) continue;
+    if (!known && known_.size() >= kMostKnown) {
+      if (!std::exchange(said_full_, true))
+        ports_.log(fmt::format("[push] knows {} targets of the last {} s, and no more", kMostKnown,
+                               std::chrono::duration_cast<std::chrono::seconds>(keep).count()));
+      continue;
+    }
     known_[target.facts->identity] = {target.facts, now};
     changed |= !known;
   }
   std::erase_if(known_, [&](const auto& entry) { return now - entry.second.seen > keep + 1min; });
-  if (changed) store();
+  // Who was there a minute ago is still recorded for as long as that matters.
+  if (changed || now - stored_ >= kStorePause || now < stored_) store();
+}
+
+void PushQueue::pass() {
+  if (std::exchange(until_, nanoseconds(0)) != nanoseconds(0)) store();
 }
 
 // What the recorder has no more cannot be sent; a clock that was set back would have us wait.
@@ -133,7 +146,7 @@ Result<Unit> PushQueue::push_target(const PushConfig& config, const TargetFacts&
 PushQueue::Round PushQueue::push_window(const PushConfig& config, nanoseconds keep) {
   const nanoseconds now = ports_.wall_now();
   catch_up(now, config, keep);
-  note_targets(now, keep);
+  note_targets(keep);
   const WallWindow window{until_, until_ + config.interval};
   if (window.to + kSettle > now) return Round::kNothing;
   if (std::exchange(done_to_, window.to) != window.to) done_.clear();

@@ -42,10 +42,13 @@ class PushQueue {
   // `board` outlives this.
   PushQueue(std::string state_dir, const StatusBoard& board, PushPorts ports);
 
-  // Notes who is there, and pushes the next window, if it is over. `keep`: of the flight recorder.
+  // Notes who is there: targets may come and go between two windows. `keep`: of the flight
+  // recorder.
+  void note_targets(std::chrono::nanoseconds keep);
+  // The same, and pushes the next window, if it is over.
   Round push_window(const PushConfig& config, std::chrono::nanoseconds keep);
   // Nothing is pushed at the moment: the time in between is nobody's.
-  void pass() { until_ = {}; }
+  void pass();
   PushFigures figures() const;
 
  private:
@@ -55,8 +58,7 @@ class PushQueue {
   };
   void load();
   void load_target(const Json& json);
-  void store() const;
-  void note_targets(std::chrono::nanoseconds now, std::chrono::nanoseconds keep);
+  void store();
   void catch_up(std::chrono::nanoseconds now, const PushConfig& config,
                 std::chrono::nanoseconds keep);
   // Nothing of it to send is success. The error is worth another try.
@@ -74,6 +76,8 @@ class PushQueue {
   std::set<ProcessIdentity> done_;    // of the window that ends at done_to_
   std::chrono::nanoseconds done_to_{};
   std::map<ProcessIdentity, Known> known_;
+  std::chrono::nanoseconds stored_{};  // when; since the epoch
+  bool said_full_ = false;
 };
 
 }  // namespace memspy::daemon

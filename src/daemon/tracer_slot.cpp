@@ -68,6 +68,7 @@ void TracerSlot::start(const std::vector<std::string>& program, const TracerOrde
   ended_well_ = false;
   engine_.clear();
   reason_.clear();
+  waits_for_.clear();
 }
 
 void TracerSlot::hear(const TracerNews& news) {
@@ -139,8 +140,7 @@ void TracerSlot::describe(TargetStatus& status) const {
   const bool waiting = wanted_ && state_ == State::kIdle;
   status.tracer = waiting ? "waiting" : kNames[static_cast<std::size_t>(state_)];
   status.engine = engine_;
-  status.reason =
-      waiting ? "as many tracers run as may: tracing.most, or the daemon's own budget" : reason_;
+  status.reason = waiting && !waits_for_.empty() ? waits_for_ : reason_;
   status.traced = sum(before_, now_);
   status.tracer_cpu_seconds = cpu_seconds();
 }

@@ -21,6 +21,8 @@ class TracerSlot {
   void want(bool wanted, SteadyTime now);
   // It is wanted, there is none, and it is not too soon after a failure.
   bool ready(SteadyTime now) const { return wanted_ && !tracer_ && now >= next_try_; }
+  // It was ready, and was not started.
+  void set_waiting(std::string why) { waits_for_ = std::move(why); }
   void start(const std::vector<std::string>& program, const TracerOrder& order, SteadyTime now);
   // Hears its news, keeps its deadlines, notices its end. Call at each tick.
   struct Change {
@@ -49,7 +51,7 @@ class TracerSlot {
   State state_ = State::kIdle;
   std::optional<TracerProcess> tracer_;
   bool ended_well_ = false;
-  std::string engine_, reason_;
+  std::string engine_, reason_, waits_for_;
   SteadyTime next_try_{}, started_{};
   std::chrono::nanoseconds pause_{};
   TracerNews now_, before_;  // of this tracer; sums of those before it

@@ -219,10 +219,14 @@ void Watchlist::start_tracers(SteadyTime now, unsigned room) {
     if (!target.gone && target.slot.ready(now)) ready.push_back(&target);
   std::stable_sort(ready.begin(), ready.end(),
                    [](const auto* a, const auto* b) { return urgency(*a) > urgency(*b); });
+  for (std::size_t i = room; i < ready.size(); ++i)
+    ready[i]->slot.set_waiting(
+        "as many tracers run as may: tracing.most, or the daemon's own budget");
   if (ready.size() > room) ready.resize(room);
   for (Watched* target : ready) {
     const auto folder = shelf_.target_folder(target->facts->identity);
     if (!folder.has_value()) {
+      target->slot.set_waiting(memspy::describe(folder.error()));
       log_(memspy::describe(folder.error()));
       continue;
     }

@@ -102,7 +102,10 @@ bool FaultMatcher::learn(const FaultRecord& record, std::uint64_t stack_base, co
   const auto* place = places_.find(key);
   if (place->blank || (!place->slots.empty() && place->slots.front().word >= kShortRecord)) {
     if (last_.size() >= kMaxPlaces && !last_.contains(key)) last_.clear();
-    if (last_.insert_or_assign(key, id).second) ++generation_;
+    const auto [last, fresh] = last_.try_emplace(key, id);
+    if (fresh) ++generation_;
+    // Beside the thread no native frames are read: those of a stop stay.
+    if (evidence == FaultEvidence::kStopped || distinct_ == Distinct::kLines) last->second = id;
   }
   return true;
 }
@@ -194,14 +197,13 @@ std::optional<StackId> FaultMatcher::stack_at(const Found& found, RecordInThread
   CallerChains::Innermost innermost{.instruction = found.offset, .collecting = collecting};
   if (distinct_ == Distinct::kPlaces)
     std::tie(innermost.depth, innermost.code) = place_key(*record.record, record.stack_base);
-  const auto [it, fresh] = chain.stacks.try_emplace(innermost);
-  if (fresh) {
-    RawStack stack = chain.stack;
-    stack.frames.front().instruction = found.offset;
-    stack.collecting = collecting;
-    it->second = intern(*record.record, stack, chain.known);
-  }
-  return it->second;
+  if (const auto it = chain.stacks.find(innermost); it != chain.stacks.end()) return it->second;
+  RawStack stack = chain.stack;
+  stack.frames.front().instruction = found.offset;
+  stack.collecting = collecting;
+  const InternedStack interned = intern(*record.record, stack, chain.known);
+  if (interned.whole) chain.stacks.emplace(innermost, interned.stack);
+  return interned.stack;
 }
 
 // By how much a word is ahead depends on the instruction's inline caches.

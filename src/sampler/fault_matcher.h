@@ -29,12 +29,19 @@
 
 namespace memspy::sampler {
 
+// The stack of a record. Not `whole`: more of it may be known at the next record of its kind.
+struct InternedStack {
+  InternedStack(StackId id, bool all = true) : stack(id), whole(all) {}
+  StackId stack;
+  bool whole;
+};
+
 class FaultMatcher {
  public:
   // `callers_known`: false where the frames outside of the innermost one are only those that all
   // stacks of such threads share.
-  using Intern = std::function<StackId(const attach::FaultRecord&, const cpython::RawStack&,
-                                       bool callers_known)>;
+  using Intern = std::function<InternedStack(const attach::FaultRecord&, const cpython::RawStack&,
+                                             bool callers_known)>;
 
   // Which records are of one stack, and interned once.
   enum class Distinct {

@@ -31,11 +31,18 @@ NativeStacks& NativeSampler::of(const Target& target) {
 }
 
 void NativeSampler::forget(const Target& target) {
-  const auto process = target.index().value;
-  processes_.erase(process);
-  const auto of_it = [process](const auto& entry) { return std::get<0>(entry.first) == process; };
+  processes_.erase(target.index().value);
+  const auto of_it = [&](const auto& entry) { return entry.first.process == target.index(); };
   std::erase_if(around_python_, of_it);
   std::erase_if(around_native_, of_it);
+}
+
+// Its id and its stack may be another's soon.
+void NativeSampler::forget_thread(const Target& target, Tid tid) {
+  markers_.erase(tid);
+  const auto begin = around_native_.lower_bound({target.index(), tid, 0, 0});
+  const auto end = around_native_.upper_bound({target.index(), tid, UINT64_MAX, UINT64_MAX});
+  around_native_.erase(begin, end);
 }
 
 void NativeSampler::merge(const Target& target, const cpython::RawStack* python) {
@@ -47,28 +54,19 @@ void NativeSampler::merge(const Target& target, const cpython::RawStack* python)
 
 StackId NativeSampler::intern(Target& target, Tid tid, const cpython::RawStack* python,
                               StackId outermost) {
-  if (python == nullptr) {
-    return intern_native(target, outermost == kNoStack ? thread_marker(target, tid) : outermost);
-  }
-  learn_around(target, *python);
+  if (python == nullptr) return intern_native(target, tid, outermost);
   return interner_.merged_stack(target.index(), target.reader(), *python, of(target).stack(),
                                 merged_, outermost);
 }
 
-StackId NativeSampler::intern_native(const Target& target, StackId outermost) {
-  StackId stack = outermost;
+StackId NativeSampler::intern_native(const Target& target, Tid tid, StackId outermost) {
+  StackId stack = outermost == kNoStack ? thread_marker(target, tid) : outermost;
   const auto& frames = of(target).stack().frames;
   for (auto it = frames.rbegin(); it != frames.rend(); ++it) {
-    stack = interner_.native_stack(stack, *it);
-    put(around_native_, {target.index().value, it->stack, it->code}, stack);
+    stack = interner_.within(stack, *it);
+    put(around_native_, {target.index(), tid, it->stack, it->code}, stack);
   }
   return stack;
-}
-
-NativeSampler::Caller NativeSampler::caller_of(const Target& target,
-                                               const cpython::RawStack& python,
-                                               StackId callers) const {
-  return {target.index().value, python.frames.front().code, callers.value};
 }
 
 void NativeSampler::learn_around(Target& target, const cpython::RawStack& python) {
@@ -83,45 +81,45 @@ void NativeSampler::learn_around(Target& target, const cpython::RawStack& python
       std::span(merged_).subspan(static_cast<std::size_t>(innermost - merged_.begin()) + 1);
   const StackId around =
       interner_.merged_stack(target.index(), reader, frames, of(target).stack(), outside);
-  put(around_python_, caller_of(target, python, callers), around);
+  put(around_python_, {target.index(), python.frames.front().code, callers}, around);
 }
 
-StackId NativeSampler::intern(Target& target, const attach::FaultRecord& record,
-                              const cpython::RawStack& python, bool callers_known) {
+InternedStack NativeSampler::intern_record(Target& target, const attach::FaultRecord& record,
+                                           const cpython::RawStack& python, bool callers_known) {
   const cpython::StackReader& reader = *target.reader();
-  std::span called = unwind(target, record, unwind::UnwindTo::kLoop).frames;
-  if (!called.empty() && unwind::is_loop(called.back())) called = called.first(called.size() - 1);
+  NativeStacks& natives = of(target);
+  const unwind::UnwindCounts before = natives.counts();
+  std::span called = natives.unwind(record, unwind::UnwindTo::kLoop).frames;
+  const bool to_loop = !called.empty() && unwind::is_loop(called.back());
+  if (to_loop) called = called.first(called.size() - 1);
+  count_record(before, natives.counts(), to_loop);
   StackId callers = interner_.callers(target.index(), reader, python, callers_known);
-  const auto around = around_python_.find(caller_of(target, python, callers));
-  if (around != around_python_.end()) callers = around->second;
-  return interner_.with_innermost(callers, target.index(), reader, python, called);
+  const auto around = around_python_.find({target.index(), python.frames.front().code, callers});
+  const bool known = around != around_python_.end();
+  if (known) callers = around->second;
+  return {interner_.with_innermost(callers, target.index(), reader, python, called), known};
 }
 
-StackId NativeSampler::intern(const Target& target, Tid tid, const attach::FaultRecord& record) {
-  const auto& native = unwind(target, record, unwind::UnwindTo::kOutermost);
+StackId NativeSampler::intern_record(const Target& target, Tid tid,
+                                     const attach::FaultRecord& record, StackId outermost) {
+  NativeStacks& natives = of(target);
+  const unwind::UnwindCounts before = natives.counts();
+  const auto& native = natives.unwind(record, unwind::UnwindTo::kOutermost);
   std::span frames = native.frames;
-  StackId stack = kNoStack;
-  if (!frames.empty() && !native.complete()) {
+  StackId stack = outermost;
+  bool whole = native.complete();
+  if (!frames.empty() && !whole) {
     const auto& last = frames.back();
-    const auto around = around_native_.find({target.index().value, last.stack, last.code});
-    if (around != around_native_.end()) {
+    const auto around = around_native_.find({target.index(), tid, last.stack, last.code});
+    whole = around != around_native_.end();
+    if (whole) {
       stack = around->second;
       frames = frames.first(frames.size() - 1);
     }
   }
+  count_record(before, natives.counts(), whole);
   if (stack == kNoStack) stack = known_thread_marker(target, tid);
-  for (auto it = frames.rbegin(); it != frames.rend(); ++it)
-    stack = interner_.native_stack(stack, *it);
-  return stack;
-}
-
-const unwind::NativeStack& NativeSampler::unwind(const Target& target,
-                                                 const attach::FaultRecord& record,
-                                                 unwind::UnwindTo to) {
-  NativeStacks& natives = of(target);
-  const unwind::UnwindCounts before = natives.counts();
-  const auto& stack = natives.unwind(record, to);
-  count(before, natives.counts());
+  for (auto it = frames.rbegin(); it != frames.rend(); ++it) stack = interner_.within(stack, *it);
   return stack;
 }
 
@@ -137,6 +135,13 @@ StackId NativeSampler::thread_marker(const Target& target, Tid tid) {
 StackId NativeSampler::known_thread_marker(const Target& target, Tid tid) {
   const auto known = markers_.find(tid);
   return known == markers_.end() ? thread_marker(target, tid) : known->second;
+}
+
+// A record ends somewhere; that is no loss where what lies outside is known from elsewhere.
+void NativeSampler::count_record(const unwind::UnwindCounts& before, unwind::UnwindCounts now,
+                                 bool whole) {
+  if (whole) now.cut = before.cut;
+  count(before, now);
 }
 
 void NativeSampler::count(const unwind::UnwindCounts& before, const unwind::UnwindCounts& now) {

@@ -11,12 +11,12 @@
 
 #include <map>
 #include <memory>
-#include <tuple>
 #include <unordered_map>
 #include <vector>
 
 #include "cpython/stack_reader.h"
 #include "sampler/engines/engine.h"
+#include "sampler/fault_matcher.h"
 #include "sampler/native_stacks.h"
 #include "sampler/stack_interner.h"
 #include "sampler/target.h"
@@ -31,6 +31,7 @@ class NativeSampler {
   // The native stacks of a process, to be taken in a stop.
   NativeStacks& of(const Target& target);
   void forget(const Target& target);
+  void forget_thread(const Target& target, Tid tid);
 
   // After the stop: what was taken last is unwound, merged with the thread's Python stack and
   // counted. nullptr: it has none, or none that was readable.
@@ -39,34 +40,44 @@ class NativeSampler {
   // `outermost`, or with "[native thread NAME]".
   StackId intern(Target& target, Tid tid, const cpython::RawStack* python,
                  StackId outermost = kNoStack);
+  // What was merged last, with the same `python`, is what stands around records of its kind.
+  void learn_around(Target& target, const cpython::RawStack& python);
   // The stack of a fault record: within its Python frames, which are not empty, ...
-  StackId intern(Target& target, const attach::FaultRecord& record, const cpython::RawStack& python,
-                 bool callers_known);
-  // ... or of a thread that has none.
-  StackId intern(const Target& target, Tid tid, const attach::FaultRecord& record);
+  InternedStack intern_record(Target& target, const attach::FaultRecord& record,
+                              const cpython::RawStack& python, bool callers_known);
+  // ... or of a thread that has none; as for a stop.
+  StackId intern_record(const Target& target, Tid tid, const attach::FaultRecord& record,
+                        StackId outermost = kNoStack);
 
  private:
-  // The Python function that is innermost, and its callers, of a process.
-  using Caller = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
-  // A native frame: the process, where its part of the stack begins, its instruction.
-  using Standing = std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>;
+  // A Python function that is innermost, and its callers.
+  struct PythonKey {
+    ProcessIndex process;
+    std::uint32_t function = 0;  // RawFrame::code
+    StackId callers;
+    auto operator<=>(const PythonKey&) const = default;
+  };
+  // A frame of a thread without Python: where its part of the stack begins, and its instruction.
+  struct NativeKey {
+    ProcessIndex process;
+    Tid tid;
+    std::uint64_t stack = 0, code = 0;
+    auto operator<=>(const NativeKey&) const = default;
+  };
 
-  Caller caller_of(const Target& target, const cpython::RawStack& python, StackId callers) const;
-  void learn_around(Target& target, const cpython::RawStack& python);
-  StackId intern_native(const Target& target, StackId outermost);
+  StackId intern_native(const Target& target, Tid tid, StackId outermost);
   StackId thread_marker(const Target& target, Tid tid);
   StackId known_thread_marker(const Target& target, Tid tid);
-  const unwind::NativeStack& unwind(const Target& target, const attach::FaultRecord& record,
-                                    unwind::UnwindTo to);
   void count(const unwind::UnwindCounts& before, const unwind::UnwindCounts& now);
+  void count_record(const unwind::UnwindCounts& before, unwind::UnwindCounts now, bool whole);
 
   EngineContext& context_;
   StackInterner& interner_;
   std::unordered_map<std::uint32_t, std::unique_ptr<NativeStacks>> processes_;  // by index
   std::vector<MergedFrame> merged_;
-  std::map<Caller, StackId> around_python_;    // what stops have shown outside of it
-  std::map<Standing, StackId> around_native_;  // the same, with the frame itself
-  std::map<Tid, StackId> markers_;             // of threads, as stops have seen them
+  std::map<PythonKey, StackId> around_python_;  // what stops have shown outside of it
+  std::map<NativeKey, StackId> around_native_;  // the same, with the frame itself
+  std::map<Tid, StackId> markers_;              // of threads, as stops have seen them
 };
 
 }  // namespace memspy::sampler

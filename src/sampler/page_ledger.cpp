@@ -87,7 +87,8 @@ bool PageLedger::replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t fa
                                [&](const Live& l) { return l.page == page; });
   if (it == chunk.live.end()) return false;
   if (it->age < fork_age_) {
-    it->age = ++age_;
+    std::rotate(it, it + 1, chunk.live.end());  // oldest first
+    chunk.live.back().age = ++age_;
     copied_pages_ += faults;
     return true;
   }

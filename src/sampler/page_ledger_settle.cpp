@@ -21,6 +21,18 @@ constexpr std::uint32_t kNobody = UINT32_MAX, kAbsent = UINT32_MAX - 1;  // no s
 // Whose which page of a chunk is: the stack's id.
 using Places = std::array<std::uint32_t, kChunkPages>;
 
+// The last page of the longest run: what has moved there was filled up to it.
+std::size_t end_of_longest_run(const std::bitset<kChunkPages>& pages) {
+  std::size_t best = 0, longest = 0, run = 0;
+  for (std::size_t page = 0; page < kChunkPages; ++page) {
+    run = pages[page] ? run + 1 : 0;
+    if (run <= longest) continue;
+    longest = run;
+    best = page;
+  }
+  return best;
+}
+
 // Takes `count` pages for what was touched at `page`: mostly those before it, as memory is filled
 // upwards, and beyond what is the stack's already. Returns how many it got.
 std::uint32_t occupy(Places& places, std::size_t page, std::uint32_t count, std::uint32_t stack) {
@@ -302,8 +314,7 @@ std::int64_t PageLedger::follow_moves(std::int64_t deficit,
 std::uint64_t PageLedger::place_moved(Chunk& chunk, std::uint32_t owner, std::uint64_t pages) {
   const std::bitset<kChunkPages> open = chunk.unwitnessed();
   if (open.none()) return 0;
-  std::uint16_t page = 0;
-  while (!open[page]) ++page;
+  const auto page = static_cast<std::uint16_t>(end_of_longest_run(open));
   chunk.live.push_back({++age_, owner, static_cast<std::uint32_t>(pages), page});
   ++live_samples_;
   // They had been given back by mistake; what was said of it already is made good by touching anew.

@@ -60,7 +60,7 @@ StackId StackInterner::with_innermost(StackId callers, ProcessIndex process,
                                       std::span<const unwind::NativeFrame> called_innermost_first) {
   StackId stack = extend(callers, frame(process, reader, raw.frames.front()));
   for (auto it = called_innermost_first.rbegin(); it != called_innermost_first.rend(); ++it)
-    stack = native_stack(stack, *it);
+    stack = within(stack, *it);
   return raw.collecting ? collecting(stack) : stack;
 }
 
@@ -68,7 +68,7 @@ StackId StackInterner::collecting(StackId stack) {
   return extend(stack, define(Frame{"[gc]", "", 0, FrameKind::kMarker}));
 }
 
-StackId StackInterner::native_stack(StackId outer, const unwind::NativeFrame& frame) {
+StackId StackInterner::within(StackId outer, const unwind::NativeFrame& frame) {
   return extend(outer, native_frame(frame));
 }
 

@@ -36,7 +36,7 @@ class StackInterner {
                        const cpython::RawStack& raw, const unwind::NativeStack& native,
                        std::span<const MergedFrame> innermost_first, StackId outermost = kNoStack);
   // The frame within `outer`, which may be kNoStack.
-  StackId native_stack(StackId outer, const unwind::NativeFrame& frame);
+  StackId within(StackId outer, const unwind::NativeFrame& frame);
   // A stack of one marker: "[native thread]", "[starting]".
   StackId marker(std::string_view name);
 

@@ -21,24 +21,25 @@ bool same_words(const attach::FaultRecord& a, const attach::FaultRecord& b) {
 }  // namespace
 
 ThreadFaults::ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process,
-                           ThreadIndex thread, Merge merge)
+                           ThreadIndex thread, InternRecord intern_record)
     : outlet_(outlet),
       process_(process),
       thread_(thread),
-      merge_(std::move(merge)),
-      matcher_(places, merge_ ? FaultMatcher::Distinct::kPlaces : FaultMatcher::Distinct::kLines) {}
+      intern_record_(std::move(intern_record)),
+      matcher_(places,
+               intern_record_ ? FaultMatcher::Distinct::kPlaces : FaultMatcher::Distinct::kLines) {}
 
 ThreadFaults::~ThreadFaults() { outlet_.waiting -= waiting_.size(); }
 
-StackId ThreadFaults::intern(const attach::FaultRecord& record, const cpython::RawStack& stack,
-                             bool callers_known) const {
-  return merge_ ? merge_(record, &stack, callers_known)
-                : outlet_.interner.python_stack(process_, *reader_, stack, callers_known);
+InternedStack ThreadFaults::intern(const attach::FaultRecord& record,
+                                   const cpython::RawStack& stack, bool callers_known) const {
+  if (intern_record_) return intern_record_(record, &stack, callers_known);
+  return outlet_.interner.python_stack(process_, *reader_, stack, callers_known);
 }
 
 std::optional<StackId> ThreadFaults::native_stack(Mode mode, const attach::FaultRecord& record) {
   if (!native_) return std::nullopt;
-  return merge_ ? merge_(record, nullptr, true) : side(mode).stack;
+  return intern_record_ ? intern_record_(record, nullptr, true).stack : side(mode).stack;
 }
 
 // Of those without a record.

@@ -37,12 +37,12 @@ class ThreadFaults {
   static constexpr std::size_t kMuchUnknown = 16;
 
   // Makes the stack of a record, with its native frames; null: the thread has no Python frames.
-  using Merge = std::function<StackId(const attach::FaultRecord&, const cpython::RawStack*,
-                                      bool callers_known)>;
+  using InternRecord = std::function<InternedStack(const attach::FaultRecord&,
+                                                   const cpython::RawStack*, bool callers_known)>;
 
-  // Without `merge` stacks are Python's alone.
+  // Without `intern_record` stacks are Python's alone.
   ThreadFaults(FaultOutlet& outlet, FaultPlaces& places, ProcessIndex process, ThreadIndex thread,
-               Merge merge = {});
+               InternRecord intern_record = {});
   ~ThreadFaults();
   ThreadFaults(const ThreadFaults&) = delete;
   ThreadFaults& operator=(const ThreadFaults&) = delete;
@@ -122,8 +122,8 @@ class ThreadFaults {
 
   Side& side(Mode mode) { return mode == Mode::kUser ? user_ : kernel_; }
   void share(Mode mode, std::uint64_t faults, std::uint64_t lost);
-  StackId intern(const attach::FaultRecord& record, const cpython::RawStack& stack,
-                 bool callers_known) const;
+  InternedStack intern(const attach::FaultRecord& record, const cpython::RawStack& stack,
+                       bool callers_known) const;
   std::optional<StackId> native_stack(Mode mode, const attach::FaultRecord& record);
   void push_pages(const Unknown& unknown, StackId stack, bool late);
   void wait(Unknown&& unknown);
@@ -136,7 +136,7 @@ class ThreadFaults {
   FaultOutlet& outlet_;
   ProcessIndex process_;
   ThreadIndex thread_;
-  Merge merge_;
+  InternRecord intern_record_;
   FaultMatcher matcher_;
   const FaultMatcher::Intern intern_ = [this](const auto&... stack) { return intern(stack...); };
   cpython::StackReader* reader_ = nullptr;

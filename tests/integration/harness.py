@@ -46,9 +46,9 @@ def figures():
 
 
 def sampled(case):
-    """Decorates a class. Its limits are such that one measurement in some hundred misses them by chance,
+    """Decorates a class. Its limits are such that one measurement in some dozens misses them by chance,
     and there are hundreds of tests: where figures() are off, a second measurement decides, from the
-    beginning. Nothing else is done again, harm to the target least of all."""
+    beginning. Any other failure, harm to the target first of all, is one at once."""
     def twice(test):
         @functools.wraps(test)
         def run(self):

@@ -197,8 +197,9 @@ class RecordBpf(GrowthTests, harness.PythonCase):
 
         def recorded():
             """While it attaches the target may execute: then there is no interpreter where one was."""
+            # On a busy machine what a record points to may be gone with the program that made it.
             run = harness.run_memspy("record", "-p", target.pid, "--engine", "bpf", "-d", 2, "--force", "-o", out,
-                                     "--json")
+                                     "--json", "--max-error", 100)
             self.assertIn(run.code, (0, 1, 5, 6), str(run))
             return run if run.code == 0 else None
         run = harness.eventually(recorded, "it attaches between two execs")

@@ -60,6 +60,10 @@ class Refusals(harness.Case):
                 (["record", "-p", pid, *out, "--engine", "magic"], ["magic", "faults"]),
                 (["record", "-p", pid, *out, "--mode", "psychic"], ["psychic"]),
                 (["record", "-p", pid, *out, "--no-such-option"], ["no-such-option"]),
+                (["attach", "-o", "file", "-p", pid], ["there is no option -o"]),
+                (["record", "-p", pid, *out, "--dration", "5"], ["there is no option --dration", "--duration"]),
+                (["record", "-p", pid, *out, "--fail-on", "allocating>5%"], ["memspy diff A B takes it"]),
+                (["record", "-p", pid, *out, "--mode", "alloc", "--rss"], ["--mode alloc and --rss"]),
                 (["record", "-p", pid, "-o", str(self.folder / "x.unknown")], ["format|suffix"]),
                 (["record", "-p", pid, *out, "-f", "tarball"], ["tarball"]),
                 (["record", "-p", pid, *out, "--budget", "200"], ["budget|percent"]),
@@ -232,6 +236,7 @@ class Refusals(harness.Case):
                 run = self.run_memspy("report", path, code=2)
                 self.assertIn(name, run.err)
                 self.assertTrue(run.err.startswith("memspy: "), run.err)
+        self.assertIn("is damaged or cut off", self.run_memspy("report", self.folder / "cut.memspy", code=2).err)
         run = self.run_memspy("report", self.folder / "not there.memspy", code=2)
         self.assertIn("not there.memspy", run.err)
 

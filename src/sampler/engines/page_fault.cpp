@@ -53,8 +53,9 @@ FaultPlaces& PageFaultEngine::places_of(const Target& target) {
 }
 
 void PageFaultEngine::start_thread(Target& target, Tid tid, attach::ThreadOrigin origin) {
-  auto thread = std::make_unique<Thread>(outlet_, places_of(target), target, tid,
-                                         roster_.thread(target, tid), merge_for(target, tid));
+  auto thread =
+      std::make_unique<Thread>(outlet_, places_of(target), target, tid, roster_.thread(target, tid),
+                               intern_record_for(target, tid));
   Thread& added = *thread;
   added.trail.stack_bytes = stack_bytes_for(target);
   threads_[tid] = std::move(thread);
@@ -76,6 +77,7 @@ void PageFaultEngine::end_thread(Tid tid) {
   const Target* target = it->second->target;
   // Out of the table first: what its last records lead to may look at all threads there.
   keep_ended(std::move(threads_.extract(it).mapped()));
+  natives_.forget_thread(*target, tid);
   const auto of_it = [&](const auto& entry) { return entry.second->target == target; };
   if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
   give_up_ended([&](const Thread& thread) { return thread.target == target; });

@@ -73,8 +73,10 @@ class PageFaultEngine : public TracingEngine {
   };
   struct Thread {
     Thread(FaultOutlet& outlet, FaultPlaces& places, Target& of, Tid id, ThreadIndex number,
-           ThreadFaults::Merge merge)
-        : tid(id), target(&of), faults(outlet, places, of.index(), number, std::move(merge)) {}
+           ThreadFaults::InternRecord intern_record)
+        : tid(id),
+          target(&of),
+          faults(outlet, places, of.index(), number, std::move(intern_record)) {}
     Tid tid;
     Target* target;
     StopSignal signal;
@@ -154,7 +156,8 @@ class PageFaultEngine : public TracingEngine {
   StackId intern(Thread& thread, const Pending& sample);
   StackId intern_native(Thread& thread, const Pending& sample);
   StackId intern_call(Thread& thread, const Pending& sample);
-  ThreadFaults::Merge merge_for(Target& target, Tid tid);
+  ThreadFaults::InternRecord intern_record_for(Target& target, Tid tid);
+  StackId outermost_of(const Target& target);
 
   double budget_percent_;
   FaultOutlet outlet_;

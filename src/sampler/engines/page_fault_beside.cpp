@@ -103,7 +103,8 @@ void PageFaultEngine::learn_call(Thread& thread) {
 StackId PageFaultEngine::intern_call(Thread& thread, const Pending& sample) {
   const bool python = sample.readable && !thread.stack.frames.empty();
   if (!context_.options.native || calls_.empty() || !python) return intern(thread, sample);
-  return natives_.intern(*thread.target, calls_.back(), thread.stack, true);
+  roster_.name_thread(*thread.target, thread.tid, *thread.thread_id);
+  return natives_.intern_record(*thread.target, calls_.back(), thread.stack, true).stack;
 }
 
 bool PageFaultEngine::read_running(Thread& thread) {

@@ -18,13 +18,18 @@ StackId PageFaultEngine::intern(Thread& thread, const Pending& sample) {
 }
 
 // With -n the records' stacks are merged with the native frames that they hold.
-ThreadFaults::Merge PageFaultEngine::merge_for(Target& target, Tid tid) {
+ThreadFaults::InternRecord PageFaultEngine::intern_record_for(Target& target, Tid tid) {
   if (!context_.options.native) return {};
   return [this, &target, tid](const attach::FaultRecord& record, const cpython::RawStack* python,
-                              bool callers_known) {
-    return python == nullptr ? natives_.intern(target, tid, record)
-                             : natives_.intern(target, record, *python, callers_known);
+                              bool callers_known) -> InternedStack {
+    if (python != nullptr) return natives_.intern_record(target, record, *python, callers_known);
+    return natives_.intern_record(target, tid, record, outermost_of(target));
   };
+}
+
+// Of a stack without Python frames; kNoStack: its thread.
+StackId PageFaultEngine::outermost_of(const Target& target) {
+  return target.has_interpreter() ? kNoStack : interner_.marker("[outside Python]");
 }
 
 // Threads without a Python state are named; those of an interpreter that is starting are told
@@ -33,10 +38,12 @@ StackId PageFaultEngine::intern_native(Thread& thread, const Pending& sample) {
   Target& target = *thread.target;
   const cpython::RawStack* python = sample.python && sample.readable ? &thread.stack : nullptr;
   natives_.merge(target, python);
-  if (python != nullptr) roster_.name_thread(target, thread.tid, *thread.thread_id);
-  const bool outside = python == nullptr && sample.outside;
-  return natives_.intern(target, thread.tid, python,
-                         outside ? interner_.marker("[outside Python]") : kNoStack);
+  if (python == nullptr)
+    return natives_.intern(target, thread.tid, python,
+                           sample.outside ? interner_.marker("[outside Python]") : kNoStack);
+  roster_.name_thread(target, thread.tid, *thread.thread_id);
+  natives_.learn_around(target, *python);
+  return natives_.intern(target, thread.tid, python);
 }
 
 // A Python thread whose stack did not hold together, or was not read in time: its faults stay

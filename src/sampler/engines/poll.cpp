@@ -115,19 +115,22 @@ void PollEngine::look_at_thread(Thread& thread) {
   const auto again = context_.proc.stat(thread.target->pid(), tid);
   if (!again.has_value()) return;
   if (again->state != 'R') return read_stack(thread, no_hurry);
+  std::chrono::nanoseconds computed{};  // in the stop: it is in the time of the stop as well
   const auto held = seizure_.with_stopped(tid, context_.options.max_pause, [&] {
     const auto it = threads_.find(tid);
     if (it == threads_.end()) return;
+    const auto begin = thread_cpu();
     Thread& stopped = it->second;
     if (!stopped.thread_id) {
       if (const auto python = find_stopped(*stopped.target, tid))
         stopped.thread_id = python->thread_id;
     }
     read_stack(stopped, std::chrono::steady_clock::now() + context_.options.max_pause);
+    computed = thread_cpu() - begin;
   });
   if (!held.has_value()) return;
   if (*held) {
-    held_ += **held;
+    held_ += **held - computed;
     return context_.counters.pauses.add(**held);
   }
   if (const auto it = threads_.find(tid); it != threads_.end()) read_stack(it->second, no_hurry);

@@ -162,6 +162,21 @@ TEST_F(PushQueueTest, the_next_daemon_goes_on_also_with_targets_that_have_ended)
   EXPECT_THAT(told, ElementsAre(HasSubstr("are recorded no more")));
 }
 
+TEST_F(PushQueueTest, who_was_there_while_the_endpoint_was_away_is_known_afterwards) {
+  show_target();
+  answer = 503;
+  {
+    PushQueue before(folder.path(), board, ports());
+    for (int minute = 0; minute <= 25; ++minute) at(before, minute * 1min);
+  }
+  board.publish(std::make_shared<DaemonStatus>());
+  answer = 200;
+  asked.clear();
+  PushQueue after(folder.path(), board, ports());
+  for (int round = 0; round < 10; ++round) at(after, 29min);
+  EXPECT_THAT(asked, SizeIs(5)) << "the five minutes that were recorded";
+}
+
 TEST_F(PushQueueTest, a_clock_that_is_set_back_is_not_waited_for) {
   show_target();
   PushQueue queue(folder.path(), board, ports());

@@ -45,7 +45,7 @@ class FaultMatcherTest : public testing::Test {
   };
   bool learn(const FaultRecord& record, const RawStack& stack,
              FaultEvidence evidence = FaultEvidence::kStopped) {
-    return matcher.learn(record, kBase, stack, intern(record, stack, true), evidence);
+    return matcher.learn(record, kBase, stack, intern(record, stack, true).stack, evidence);
   }
   std::optional<StackId> match(const FaultRecord& record) {
     return matcher.match(record, kBase, intern);
@@ -93,8 +93,9 @@ TEST_F(FaultMatcherTest, AThreadsOwnCallersComeBeforeThoseOfOthers) {
   mine.frames.back().instruction = 70;
   theirs.frames.back().instruction = 80;
   FaultMatcher other(places);
-  matcher.learn(record, kBase, mine, by_caller(record, mine, true), FaultEvidence::kStopped);
-  other.learn(record, kBase, theirs, by_caller(record, theirs, true), FaultEvidence::kStopped);
+  matcher.learn(record, kBase, mine, by_caller(record, mine, true).stack, FaultEvidence::kStopped);
+  other.learn(record, kBase, theirs, by_caller(record, theirs, true).stack,
+              FaultEvidence::kStopped);
   EXPECT_EQ(matcher.match(record, kBase, by_caller), StackId{70});
   EXPECT_EQ(other.match(record, kBase, by_caller), StackId{80});
   FaultMatcher third(places);
@@ -336,6 +337,20 @@ TEST_F(FaultMatcherTest, WhatIsOneStackIsAskedForOnce) {
       EXPECT_TRUE(matches.match(record_at(place, 512, {{3, kRowsCode + 22}}), kBase, note));
     EXPECT_EQ(asked.size(), distinct == FaultMatcher::Distinct::kLines ? 1U : 2U);
   }
+}
+
+// Until a stop has shown what stands around it.
+TEST_F(FaultMatcherTest, AStackThatIsNotWholeIsAskedForAgain) {
+  int asked = 0;
+  const FaultMatcher::Intern later_whole = [&](const FaultRecord&, const RawStack&, bool) {
+    ++asked;
+    return InternedStack{StackId{static_cast<std::uint32_t>(asked)}, asked == 2};
+  };
+  const auto record = record_at(0x5000, 512, {{3, kRowsCode + 22}});
+  learn(record, stack_of(kRowsCode, 1, 20));
+  EXPECT_EQ(matcher.match(record, kBase, later_whole), StackId{1});
+  EXPECT_EQ(matcher.match(record, kBase, later_whole), StackId{2});
+  EXPECT_EQ(matcher.match(record, kBase, later_whole), StackId{2});
 }
 
 TEST_F(FaultMatcherTest, CallersOfAThreadThatBeganElsewhereAreNotTaken) {
