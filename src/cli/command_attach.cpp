@@ -14,6 +14,7 @@
 #include "cli/process_list.h"
 #include "cli/top_model.h"
 #include "recording/summary_json.h"
+#include "recording/tee_sink.h"
 #include "report/figures.h"
 
 namespace memspy::cli {
@@ -69,7 +70,7 @@ Result<ExitCode> run_attach(const AttachOptions& options, bool json, Env& env) {
   });
   symbolize::Symbolizer symbolizer(files_of(env.proc, pid));
   NamingSink naming(model, [&](const Frame& frame) { return name_frame(frame, symbolizer); });
-  TeeSink sink({style.native ? static_cast<SampleSink*>(&naming) : &model, &watch});
+  recording::TeeSink sink({style.native ? static_cast<SampleSink*>(&naming) : &model, &watch});
   MEMSPY_TRY(result, run_live(request, sink, watch, env,
                               [&](sampler::Session& started) { session = &started; }));
   const std::string verdict = report::verdict(model.profile(), options.shape.shape);

@@ -15,6 +15,7 @@
 #include "cli/report_options.h"
 #include "cli/signals.h"
 #include "recording/summary_json.h"
+#include "recording/tee_sink.h"
 #include "report/figures.h"
 
 namespace memspy::cli {
@@ -76,7 +77,7 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
                     progress.on_tick(time, watch);
                     return checkpoints.on_tick(time);
                   });
-  TeeSink sink({&outputs->sink(), &watch});
+  recording::TeeSink sink({&outputs->sink(), &watch});
   auto result = run_live(options.live, sink, watch, env, [&](sampler::Session& session) {
     outputs->set_target(session.target().identity.pid, session.target().name);
     outputs->set_modules(session.modules());

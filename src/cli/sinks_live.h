@@ -1,5 +1,5 @@
-// Sinks of a live run: one that hands records to several, one for a mutex around another, one that
-// watches what the command line asked about.
+// Sinks of a live run: one for a mutex around another, one that watches what the command line asked
+// about.
 #pragma once
 
 #include <functional>
@@ -14,28 +14,6 @@
 #include "memspy/sample_sink.h"
 
 namespace memspy::cli {
-
-// Hands each record to all of them; the first that fails ends the run (finish reaches all).
-class TeeSink : public SampleSink {
- public:
-  explicit TeeSink(std::vector<SampleSink*> sinks) : sinks_(std::move(sinks)) {}
-  Result<Unit> on_header(const RunHeader&) override;
-  Result<Unit> on_process(const ProcessRecord&) override;
-  Result<Unit> on_thread(const ThreadRecord&) override;
-  Result<Unit> on_frame(FrameId, const Frame&) override;
-  Result<Unit> on_stack(StackId, const StackTable::Node&) override;
-  Result<Unit> on_point(const SeriesPoint&) override;
-  Result<Unit> on_growth(const GrowthRecord&) override;
-  Result<Unit> on_unattributed(const UnattributedRecord&) override;
-  Result<Unit> on_live(const LiveRecord&) override;
-  Result<Unit> on_allocation(const AllocationRecord&) override;
-  Result<Unit> on_gap(const Gap&) override;
-  Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
-  Result<Unit> finish(const RunSummary&) override;
-
- private:
-  std::vector<SampleSink*> sinks_;
-};
 
 // Another sink behind a mutex: the session's thread writes, a screen reads under the same mutex.
 class LockedSink final : public SampleSink {

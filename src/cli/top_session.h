@@ -19,6 +19,7 @@
 #include "cli/top_model.h"
 #include "cli/top_view.h"
 #include "recording/recording.h"
+#include "recording/tee_sink.h"
 #include "symbolize/symbolizer.h"
 
 namespace memspy::cli {
@@ -70,7 +71,7 @@ class TopSession {
   std::optional<NamingSink> naming_;
   std::unique_ptr<recording::Writer> writer_;
   std::string recording_path_;  // "" when there is none
-  std::optional<TeeSink> tee_;
+  std::optional<recording::TeeSink> tee_;
   std::unique_ptr<sampler::Session> session_;
   std::optional<TargetFate> fate_;
   ProcessRecord target_;  // as at the start: the session's own belongs to its thread

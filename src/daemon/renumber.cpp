@@ -154,16 +154,21 @@ Result<Unit> Renumber::on_point(const SeriesPoint& point) {
   return numbers_->out().on_point(there);
 }
 
+template <typename Record>
+Result<Record> Renumber::renumbered(Record record) {
+  MEMSPY_TRY(owner, process(record.process));
+  MEMSPY_TRY(by, thread(record.thread));
+  MEMSPY_TRY(where, stack(record.stack));
+  record.process = owner;
+  record.thread = by;
+  record.stack = where;
+  record.time += shift_;
+  return record;
+}
+
 Result<Unit> Renumber::on_growth(const GrowthRecord& growth) {
   if (!wanted(growth.process)) return Unit{};
-  GrowthRecord there = growth;
-  MEMSPY_TRY(owner, process(growth.process));
-  MEMSPY_TRY(by, thread(growth.thread));
-  MEMSPY_TRY(where, stack(growth.stack));
-  there.process = owner;
-  there.thread = by;
-  there.stack = where;
-  there.time += shift_;
+  MEMSPY_TRY(there, renumbered(growth));
   return numbers_->out().on_growth(there);
 }
 
@@ -175,14 +180,7 @@ Result<Unit> Renumber::on_unattributed(const UnattributedRecord& rest) {
 
 Result<Unit> Renumber::on_live(const LiveRecord& record) {
   if (!wanted(record.process)) return Unit{};
-  LiveRecord there = record;
-  MEMSPY_TRY(owner, process(record.process));
-  MEMSPY_TRY(by, thread(record.thread));
-  MEMSPY_TRY(where, stack(record.stack));
-  there.process = owner;
-  there.thread = by;
-  there.stack = where;
-  there.time += shift_;
+  MEMSPY_TRY(there, renumbered(record));
   return numbers_->out().on_live(there);
 }
 

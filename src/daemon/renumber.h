@@ -62,6 +62,9 @@ class Renumber final : public SampleSink {
   Result<ProcessIndex> process(ProcessIndex index);
   Result<ThreadIndex> thread(ThreadIndex index);
   Result<StackId> stack(StackId id);
+  // What a thread's stack has done, with the numbers and the time that it has there.
+  template <typename Record>
+  Result<Record> renumbered(Record record);
 
   std::optional<ProcessIdentity> only_;
   Numbering* numbers_ = nullptr;

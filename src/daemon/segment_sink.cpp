@@ -6,6 +6,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/duration.h"
+#include "recording/tee_sink.h"
 
 namespace memspy::daemon {
 namespace {
@@ -19,47 +20,12 @@ std::uint64_t file_bytes(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
-// To the file, and to sums for the summary at its end.
-class Both final : public SampleSink {
- public:
-  Both(SampleSink& a, SampleSink& b) : a_(a), b_(b) {}
-  Result<Unit> on_header(const RunHeader& r) override { return each(&SampleSink::on_header, r); }
-  Result<Unit> on_process(const ProcessRecord& r) override {
-    return each(&SampleSink::on_process, r);
-  }
-  Result<Unit> on_thread(const ThreadRecord& r) override { return each(&SampleSink::on_thread, r); }
-  Result<Unit> on_frame(FrameId id, const Frame& f) override {
-    return each(&SampleSink::on_frame, id, f);
-  }
-  Result<Unit> on_stack(StackId id, const StackTable::Node& n) override {
-    return each(&SampleSink::on_stack, id, n);
-  }
-  Result<Unit> on_point(const SeriesPoint& r) override { return each(&SampleSink::on_point, r); }
-  Result<Unit> on_growth(const GrowthRecord& r) override { return each(&SampleSink::on_growth, r); }
-  Result<Unit> on_unattributed(const UnattributedRecord& r) override {
-    return each(&SampleSink::on_unattributed, r);
-  }
-  Result<Unit> on_live(const LiveRecord& r) override { return each(&SampleSink::on_live, r); }
-  Result<Unit> on_gap(const Gap& r) override { return each(&SampleSink::on_gap, r); }
-  Result<Unit> on_tick_end(nanoseconds t) override { return each(&SampleSink::on_tick_end, t); }
-  Result<Unit> finish(const RunSummary& r) override { return each(&SampleSink::finish, r); }
-
- private:
-  template <typename Method, typename... Arguments>
-  Result<Unit> each(Method method, const Arguments&... arguments) {
-    MEMSPY_CHECK((a_.*method)(arguments...));
-    return (b_.*method)(arguments...);
-  }
-  SampleSink& a_;
-  SampleSink& b_;
-};
-
 }  // namespace
 
 struct SegmentSink::Segment {
   std::unique_ptr<recording::Writer> writer;
   recording::Profile sums;
-  std::optional<Both> both;
+  std::optional<recording::TeeSink> both;  // the file, and the sums for its summary
   std::optional<Numbering> numbers;
 };
 
@@ -108,7 +74,7 @@ void SegmentSink::open_segment(nanoseconds time) {
     return;
   }
   segment->sums.keep_points = false;
-  segment->both.emplace(*segment->writer, segment->sums);
+  segment->both.emplace(std::vector<SampleSink*>{segment->writer.get(), &segment->sums});
   segment->numbers.emplace(*segment->both);
   if (auto told = segment->both->on_header(header); !told.has_value())
     return static_cast<void>(pass(std::move(told)));

@@ -3,13 +3,14 @@
 #include <thread>
 
 #include "cli/sinks_live.h"
+#include "recording/tee_sink.h"
 #include "support/trace_sample.h"
 
 namespace memspy::testing {
 namespace {
 
 // Tells the sample run, of other programs and as what was asked for.
-class Programs final : public cli::TeeSink {
+class Programs final : public recording::TeeSink {
  public:
   Programs(SampleSink& sink, const SessionScript& script)
       : TeeSink({&sink}), program_(&script.becomes), with_children_(script.asked.subprocesses) {}
