@@ -47,22 +47,24 @@ def figures():
 
 def sampled(case):
     """Decorates a class. Its limits are such that one measurement in some dozens misses them by chance,
-    and there are hundreds of tests: where figures() are off, a second measurement decides, from the
-    beginning. Any other failure, harm to the target first of all, is one at once."""
-    def twice(test):
+    and there are hundreds of tests: where figures() are off, it is measured anew from the beginning, and
+    who is off three times in a row has failed. Any other failure, harm to the target first of all, is one at
+    once."""
+    def again(test):
         @functools.wraps(test)
         def run(self):
-            try:
-                return test(self)
-            except OffTheMark as first:
-                print(f"measured once more, as the first time: {first}", flush=True)
-            self.doCleanups()
-            self.setUp()
+            for attempt in range(2):
+                try:
+                    return test(self)
+                except OffTheMark as error:
+                    print(f"measured anew; attempt {attempt + 1} was off: {error}", flush=True)
+                self.doCleanups()
+                self.setUp()
             return test(self)
         return run
     for name in dir(case):
         if name.startswith("test_"):
-            setattr(case, name, twice(getattr(case, name)))
+            setattr(case, name, again(getattr(case, name)))
     return case
 
 

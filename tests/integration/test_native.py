@@ -68,20 +68,20 @@ class Native(harness.PythonCase):
         self.assertIn("pause", " ".join(f["function"] for f in plain[0]["frames"]))
 
     def test_a_thread_that_runs(self):
+        """Most looks find it in `compute`, below all of the ways. On the way there are calls from Python
+        to Python as well (re.compile(), a generator's begin); and at some moments nothing is readable."""
         target = self.parked("--spin")
         whole = 0
-        for _ in range(10):
+        for _ in range(20):
             thread = self.dump(target)[target.ready["spinner"]]
-            python = [f["function"] for f in thread["frames"] if not is_native(f)]
-            if not python:
-                continue  # not readable at that moment: one of ten may be so
-            self.assertEqual(python[-1].split(".")[-1], "_bootstrap", python)
             self.assertFalse([f for f in thread["frames"] if LOOP in f["function"]])
-            if "native_note" not in thread:
+            python = [f["function"] for f in thread["frames"] if not is_native(f)]
+            if python:
+                self.assertEqual(python[-1].split(".")[-1], "_bootstrap", python)
+            if python[:1] == ["compute"] and "native_note" not in thread:
                 whole += 1
-                self.check_c_between(thread["frames"], [way for way in target.ready["ways"]
-                                                        if way in python[1:]])
-        self.assertGreaterEqual(whole, 9)
+                self.check_c_between(thread["frames"], target.ready["ways"])
+        self.assertGreaterEqual(whole, 10)
 
 
 def python_leaf(frames):

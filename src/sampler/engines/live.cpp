@@ -318,8 +318,9 @@ void LiveEngine::advance(Heap& heap, SteadyTime now) {
     heap.watcher.set_round(std::chrono::nanoseconds(static_cast<std::int64_t>(
                                jitter(random_) * static_cast<double>(length.count()))),
                            kSettling);
-    heap.heap->tell(heap.odds, length);
     const auto begin = thread_cpu();
+    heap.heap->glance(now);
+    heap.heap->tell(heap.odds, length);
     heap.next_round = heap.watcher.advance(std::chrono::steady_clock::now());
     heap.watcher.review(kReviewed);
     const auto price = thread_cpu() - begin;

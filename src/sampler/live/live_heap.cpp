@@ -18,6 +18,7 @@ constexpr std::size_t kSlice = 512;  // headers between two looks at the stops: 
 // The first passes come quickly: without two of them nobody knows what grows.
 constexpr std::chrono::nanoseconds kFirstPause = 100ms, kShortestPause = 500ms, kLongestPause = 30s;
 constexpr int kFirstPasses = 4;
+constexpr std::chrono::nanoseconds kGlancePause = 50ms;
 constexpr double kNewest = 0.4;    // weight of the last interval in the moving average
 constexpr double kPausing = 0.25;  // of its mean growth, that a class is never thought below
 
@@ -28,7 +29,8 @@ LiveHeap::LiveHeap(const procfs::ProcDir& proc, const Target& target, cpython::A
       target_(target),
       list_(std::move(list)),
       sweep_(target.interpreter()->layout()),
-      frontier_(target.interpreter()->layout(), target.memory()) {}
+      frontier_(target.interpreter()->layout(), target.memory()),
+      looks_(target.interpreter()->layout(), target.memory()) {}
 
 Result<std::unique_ptr<LiveHeap>> LiveHeap::open(const procfs::ProcDir& proc,
                                                  const Target& target) {
@@ -70,14 +72,16 @@ void LiveHeap::end_pass(SteadyTime now) {
   frontier_.set_used_pools(sweep_.used_pools());
   if (!start_) start_ = counts, start_time_ = now;
   const double seconds = to_seconds(now - last_time_);
+  LivePulse::Blocks grown{};
   for (std::uint32_t c = 0; c < kSizeClasses; ++c) {
     if (counts.block_bytes[c] != 0) frontier_.set_block_bytes(c, counts.block_bytes[c]);
     if (passes_ == 0) continue;
-    const double rate =
-        (static_cast<double>(counts.used[c]) - static_cast<double>(last_.used[c])) / seconds;
+    grown[c] = static_cast<std::int64_t>(counts.used[c]) - static_cast<std::int64_t>(last_.used[c]);
+    const double rate = static_cast<double>(grown[c]) / seconds;
     double& mean = blocks_per_second_[c];
     mean = passes_ == 1 ? rate : (1 - kNewest) * mean + kNewest * rate;
   }
+  if (passes_ > 0) pulse_.note_pass(grown);
   last_ = counts;
   last_time_ = now;
   ++passes_;
@@ -94,19 +98,28 @@ bool LiveHeap::advance(SteadyTime now, double share) {
   return passes_ != before;
 }
 
+void LiveHeap::glance(SteadyTime now) {
+  if (passes_ == 0 || now - last_glance_ < kGlancePause) return;
+  pulse_.note(looks_.look(sweep_.used_pools()), to_seconds(now - last_glance_));
+  last_glance_ = now;
+}
+
 void LiveHeap::tell(LiveOdds& odds, std::chrono::nanoseconds round) const {
   const Growth all = growth();
   for (std::uint32_t c = 0; c < kSizeClasses; ++c) {
+    const auto bytes = static_cast<std::int64_t>(last_.block_bytes[c]);
     // A class that has fewer blocks than at the start has no growth to share out, whatever it does
     // at the moment.
-    if (all[c] <= 0) {
+    const double sign = all[c] + pulse_.taken(c) * bytes > 0 ? pulse_.rate(c) : 0;
+    if (bytes == 0 || (all[c] <= 0 && sign <= 0)) {
       odds.set_growth(c, 0, 0);
       continue;
     }
     // One that pauses may go on at any time.
     const double mean = static_cast<double>(all[c]) / last_.block_bytes[c] /
                         std::max(to_seconds(last_time_ - start_time_), 1e-3);
-    const double blocks = std::max(blocks_per_second_[c], kPausing * mean) * to_seconds(round);
+    const double blocks =
+        std::max({blocks_per_second_[c], kPausing * mean, sign}) * to_seconds(round);
     odds.set_growth(c, blocks, blocks * last_.block_bytes[c]);
   }
 }

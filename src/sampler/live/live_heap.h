@@ -1,5 +1,6 @@
 // One process' heap under `--mode live`: sweeps that say how much each size class has grown, paced
-// by what they cost, and the frontier that says which block is next. Tracer thread.
+// by what they cost, looks in between that show what seems to grow, and the frontier that says
+// which block is next. Tracer thread.
 #pragma once
 
 #include <array>
@@ -10,9 +11,11 @@
 #include "base/clock.h"
 #include "cpython/pools/arena_list.h"
 #include "cpython/pools/frontier.h"
+#include "cpython/pools/frontier_pulse.h"
 #include "cpython/pools/pool_sweep.h"
 #include "procfs/proc_dir.h"
 #include "sampler/live/live_odds.h"
+#include "sampler/live/live_pulse.h"
 #include "sampler/target.h"
 
 namespace memspy::sampler {
@@ -32,6 +35,8 @@ class LiveHeap {
   // A pass from the begin, whatever is due: how the heap stands at the end.
   void sweep_anew() { begin_pass(); }
 
+  // Where one is due: a look at what has begun to grow since the last pass.
+  void glance(SteadyTime now);
   // Tells the odds how each class grows in a round of this length.
   void tell(LiveOdds& odds, std::chrono::nanoseconds round) const;
   // Since the first pass; zero before the second.
@@ -53,10 +58,12 @@ class LiveHeap {
   cpython::ArenaList list_;
   cpython::PoolSweep sweep_;
   cpython::Frontier frontier_;
+  cpython::FrontierPulse looks_;
+  LivePulse pulse_;
   std::vector<cpython::Arena> arenas_;
   std::optional<cpython::PoolCounts> start_;
   cpython::PoolCounts last_;
-  SteadyTime start_time_{}, last_time_{}, next_pass_{};
+  SteadyTime start_time_{}, last_time_{}, next_pass_{}, last_glance_{};
   std::chrono::nanoseconds price_{};                               // of the pass under way, so far
   std::array<double, cpython::kSizeClasses> blocks_per_second_{};  // moving average
   int passes_ = 0;

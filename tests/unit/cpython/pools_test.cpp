@@ -5,6 +5,7 @@
 
 #include "cpython/layouts.h"
 #include "cpython/pools/frontier.h"
+#include "cpython/pools/frontier_pulse.h"
 #include "cpython/pools/pool_sweep.h"
 #include "support/pymalloc_image.h"
 #include "support/result_matchers.h"
@@ -140,6 +141,34 @@ TEST_P(EveryPools, EndsOnACircleOfPoolsAndOfBlocks) {
   }
   process_.image().put(block->pool, Field::kPoolNext, block->pool.value);
   EXPECT_FALSE(ahead.find(0, 1U << 30));
+}
+
+TEST_P(EveryPools, ShowsWhatIsTakenFromTheFirstPools) {
+  age(2000, 0.6);
+  const PoolSweep sweep = swept();
+  FrontierPulse pulse(layout(), process_.memory());
+  pulse.look(sweep.used_pools());
+  // Taken and given back is nothing; more than the first pool has room for is seen as far as that.
+  for (int i = 0; i < 3; ++i) heap_.give_back(heap_.take(0));
+  heap_.take(5);
+  heap_.take(5);
+  FrontierPulse::Blocks seen = pulse.look(sweep.used_pools());
+  EXPECT_EQ(seen[0], 0);
+  EXPECT_EQ(seen[5], 2);
+  EXPECT_EQ(seen[10], 0);
+  for (int i = 0; i < 2000; ++i) heap_.take(10);
+  seen = pulse.look(sweep.used_pools());
+  EXPECT_GT(seen[10], 0);
+  EXPECT_LE(seen[10], 2000);
+}
+
+TEST_P(EveryPools, ShowsNothingWhereNothingIsReadable) {
+  age(300, 0.5);
+  FrontierPulse pulse(layout(), process_.memory());
+  for (const RemoteAddr place : {RemoteAddr{}, RemoteAddr{0x10}, heap_.arena(0)}) {
+    pulse.look(place);
+    EXPECT_EQ(pulse.look(place), FrontierPulse::Blocks{}) << std::hex << place.value;
+  }
 }
 
 TEST_P(EveryPools, ReadsNothingThatWasNeverHandedOut) {

@@ -5,6 +5,7 @@
 #include "cpython/layouts.h"
 #include "cpython/pools/pool_sweep.h"
 #include "sampler/live/live_heap.h"
+#include "sampler/live/live_pulse.h"
 #include "sampler/live/live_watcher.h"
 #include "support/pymalloc_image.h"
 #include "support/result_matchers.h"
@@ -129,6 +130,55 @@ TEST(LiveBook, ForgetsByLotWhenItIsFull) {
   LiveHeap::Growth growth{};
   growth[3] = 1000;
   EXPECT_EQ(book.profile(growth, kStart + 1s, 0s).shares.at(0).bytes, 1000U);
+}
+
+LivePulse::Blocks taken(std::uint32_t size_class, std::int64_t blocks) {
+  LivePulse::Blocks all{};
+  all[size_class] = blocks;
+  return all;
+}
+
+TEST(LivePulse, AClassThatTakesBlocksShowsASign) {
+  LivePulse pulse;
+  pulse.note(taken(5, 2), 0.05);
+  EXPECT_EQ(pulse.rate(5), 0);  // two may be anything
+  for (int i = 0; i < 100; ++i) pulse.note(taken(5, 2), 0.05);
+  EXPECT_NEAR(pulse.rate(5), 40, 1);
+  EXPECT_EQ(pulse.rate(6), 0);
+  EXPECT_EQ(pulse.taken(5), 202);
+}
+
+TEST(LivePulse, WhatIsGivenBackIsNoSign) {
+  LivePulse pulse;
+  for (int i = 0; i < 100; ++i) {
+    pulse.note(taken(5, 3), 0.05);
+    pulse.note(taken(5, -3), 0.05);
+  }
+  EXPECT_EQ(pulse.rate(5), 0);
+}
+
+TEST(LivePulse, APassBeginsAnew) {
+  LivePulse pulse;
+  pulse.note(taken(5, 20), 0.05);
+  pulse.note_pass(taken(5, 20));
+  EXPECT_EQ(pulse.taken(5), 0);
+  EXPECT_EQ(pulse.rate(5), 0);
+}
+
+// Up and down by dozens: passes find nothing, and the class has to show more each time.
+TEST(LivePulse, SignsThatWereWrongAreTrustedLess) {
+  LivePulse pulse;
+  int wrong = 0;
+  for (int i = 0; i < 20; ++i) {
+    pulse.note(taken(5, 30), 0.05);
+    wrong += pulse.rate(5) > 0 ? 1 : 0;
+    pulse.note_pass({});
+  }
+  EXPECT_EQ(wrong, 3);
+  pulse.note(taken(5, 30), 0.05);
+  pulse.note_pass(taken(5, 30));
+  pulse.note(taken(5, 30), 0.05);
+  EXPECT_GT(pulse.rate(5), 0);
 }
 
 TEST(StopPurse, LendsWhatAWatchMayNeedAndTakesTheRestBack) {
