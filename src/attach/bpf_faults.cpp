@@ -105,6 +105,7 @@ class LoadedBpfFaults final : public BpfFaults {
   void forget_thread(Tid tid) override;
   void set_period(Tid tid, std::uint64_t period) override;
   std::uint64_t count(Tid tid) const override;
+  Result<Unit> tell_writes(const PerfWatch& watch) override;
   void allow(std::int64_t records) override { shared_->records_left = records; }
 
  private:
@@ -113,7 +114,7 @@ class LoadedBpfFaults final : public BpfFaults {
   Result<Unit> attach_births();
 
   Object object_;
-  bpf_program* fault_program_ = nullptr;
+  bpf_program *fault_program_ = nullptr, *write_program_ = nullptr;
   Link fork_, exec_, exit_;
   std::unique_ptr<ring_buffer, RingCloser> ring_;
   struct Thread {
@@ -145,8 +146,9 @@ Result<Unit> LoadedBpfFaults::open() {
   if (!object_) return load_error("cannot read the BPF program", errno);
   if (bpf_object__load(object_.get()) != 0) return load_error("cannot load the BPF program", errno);
   fault_program_ = bpf_object__find_program_by_name(object_.get(), "on_fault");
-  if (fault_program_ == nullptr)
-    return make_error(Errc::kInternal, "there is no BPF program on_fault");
+  write_program_ = bpf_object__find_program_by_name(object_.get(), "on_write");
+  if (fault_program_ == nullptr || write_program_ == nullptr)
+    return make_error(Errc::kInternal, "there is no BPF program on_fault or on_write");
   MEMSPY_TRY(walks, map("walks"));
   MEMSPY_TRY(threads, map("threads"));
   MEMSPY_TRY(processes, map("processes"));
@@ -218,7 +220,8 @@ Result<Unit> LoadedBpfFaults::watch_thread(std::uint32_t process, Tid tid, std::
   attr.wakeup_events = 1;
   MEMSPY_TRY(event, open_perf_event(attr, tid, "page-fault"));
   const auto key = static_cast<std::uint32_t>(tid.value);
-  const memspy_bpf_thread fresh{};
+  memspy_bpf_thread fresh{};
+  fresh.process = process;
   if (bpf_map_update_elem(thread_map_, &key, &fresh, BPF_ANY) != 0)
     return make_error(Errc::kUnsupported, "too many threads for the BPF program", errno);
   bpf_perf_event_opts options{};
@@ -228,6 +231,13 @@ Result<Unit> LoadedBpfFaults::watch_thread(std::uint32_t process, Tid tid, std::
   Link link(bpf_program__attach_perf_event_opts(fault_program_, event.get(), &options));
   if (!link) return load_error("cannot attach the BPF program to a page-fault event", errno);
   threads_[tid] = {std::move(link), event.release()};
+  return Unit{};
+}
+
+// The event keeps the program, and has no cookie: the program knows the thread by its number.
+Result<Unit> LoadedBpfFaults::tell_writes(const PerfWatch& watch) {
+  if (::ioctl(watch.fd(), PERF_EVENT_IOC_SET_BPF, bpf_program__fd(write_program_)) != 0)
+    return load_error("cannot attach the BPF program to a watchpoint", errno);
   return Unit{};
 }
 

@@ -1,5 +1,5 @@
-// Page faults with the Python stack they were taken at, from a program in the kernel
-// (bpf/fault_stacks.bpf.c): nothing is stopped and nothing is traced.
+// Page faults, and writes to watched addresses, with the Python stack they were taken at, from
+// programs in the kernel (bpf/fault_stacks.bpf.c): nothing is stopped and nothing is traced.
 //
 // Takes CAP_BPF and CAP_PERFMON, Linux 5.17 with type information (/sys/kernel/btf/vmlinux), and
 // the initial PID namespace, since the kernel's numbers are those. All of it ends with this object,
@@ -15,6 +15,7 @@
 #include <span>
 
 #include "attach/bpf/kernel_record.h"
+#include "attach/perf_watch.h"
 #include "memspy/address.h"
 #include "memspy/result.h"
 
@@ -22,8 +23,8 @@ namespace memspy::attach {
 
 class BpfFaults {
  public:
-  // A view into the kernel's ring, valid while it is visited. `frames` has as many as the head says,
-  // one each MEMSPY_BPF_FRAME_STRIDE(head.frame_bytes).
+  // A view into the kernel's ring, valid while it is visited. `frames` has as many as the head
+  // says, one each MEMSPY_BPF_FRAME_STRIDE(head.frame_bytes).
   struct Record {
     const memspy_bpf_record& head;
     std::span<const std::byte> frames;
@@ -54,8 +55,12 @@ class BpfFaults {
   // Faults of a thread since it is watched. Interrupts it where it runs.
   virtual std::uint64_t count(Tid tid) const = 0;
 
-  // So many records may be made until the next call. What is not recorded, for this or for want of
-  // room, the thread's next record stands for.
+  // From now on each write that this watch of a watched thread sees leaves a record; arm it for no
+  // more of them than the target can bear.
+  virtual Result<Unit> tell_writes(const PerfWatch& watch) = 0;
+
+  // So many records of faults may be made until the next call. What is not recorded, for this or
+  // for want of room, the thread's next record stands for.
   virtual void allow(std::int64_t records) = 0;
 
  protected:

@@ -1,10 +1,11 @@
-// A hardware watchpoint of one thread, as a perf event: when the thread writes to an address, it is
-// sent a signal before its next instruction, and its tracer finds it stopped there. Nothing of this
-// outlives its descriptor, where a debug register set through ptrace would outlive the tracer and
-// kill the target.
+// A hardware watchpoint of one thread, as a perf event: when the thread writes to an address, then
+// before its next instruction it is sent a signal, and its tracer finds it stopped there; or a
+// program in the kernel runs (BpfFaults::tell_writes). Nothing of this outlives its descriptor,
+// where a debug register set through ptrace would outlive the tracer and kill the target.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/unique_fd.h"
 #include "memspy/address.h"
@@ -16,19 +17,32 @@ class PerfWatch {
  public:
   // Disarmed. kPermission (perf_event_paranoid, seccomp), kNoSuchProcess; kUnsupported, with
   // ENOSPC: all four of the thread are taken (a debugger), or this machine has none.
-  static Result<PerfWatch> open(Tid tid, int signal);
+  static Result<PerfWatch> open(Tid tid, std::optional<int> signal);
 
   int fd() const { return fd_.get(); }
   // Writes to the 8 bytes at `address`, a multiple of 8, from now on. False: the kernel refuses.
   bool arm(RemoteAddr address);
+  // The same, until there were so many: the kernel disarms it there itself. Not of one that is
+  // spent.
+  bool arm_for(RemoteAddr address, std::uint32_t writes);
+  // It has disarmed itself, and will see nothing again: on Linux 6.18 such an event stays
+  // stopped when it is enabled anew.
+  bool spent() const { return granted_ != 0 && count() >= granted_; }
   void disarm();
-  // Writes since the previous call.
+  // Gives its place among the thread's four back; nothing but assignment is of use then.
+  void close() { fd_.reset(); }
+  // Writes since the previous call, but for those told by then.
   std::uint64_t take_count();
+  // One of them is known.
+  void note_told() { ++seen_; }
 
  private:
   explicit PerfWatch(UniqueFd fd) : fd_(std::move(fd)) {}
+  bool move(RemoteAddr address, bool disabled);
+  std::uint64_t count() const;
   UniqueFd fd_;
   std::uint64_t seen_ = 0;
+  std::uint64_t granted_ = 0;  // writes until it disarms itself, since it was opened
 };
 
 }  // namespace memspy::attach

@@ -28,6 +28,7 @@ std::optional<WalkPlan> plan_walk(const Layout& layout, const Anchors& anchors) 
   plan.collecting_flag = views.process_wide_flag();
   if (layout.strategies.gc_place == GcPlace::kInterpreter)
     plan.interpreter_collecting = offset(Field::kInterpreterGc) + offset(Field::kGcCollecting);
+  plan.gc_next = offset(Field::kGcHeadNext);
   const FrameWalker walker(layout);
   plan.frame_previous = offset(Field::kFramePrevious);
   plan.frames_in_chunks = walker.contiguous();

@@ -26,6 +26,7 @@ struct WalkPlan {
   std::uint32_t frame_previous = 0;
   bool frames_in_chunks = false;   // an outer frame mostly lies right below the inner one
   std::uint32_t frame_bytes = 0;   // of each frame, from its start: all that FrameWalker looks at
+  std::uint32_t gc_next = 0;       // in the collector's head of an object
   std::uint32_t thread_bytes = 0;  // of a thread's state, from its start: all of the fields above
 };
 

@@ -116,8 +116,10 @@ void Collector::apply_sample(const FaultSample& sample) {
 }
 
 void Collector::apply_live(const LiveProfiled& event) {
-  if (ProcessWindow* window = find(event.process))
-    live_[event.process].take(event, window->ledger());
+  ProcessWindow* window = find(event.process);
+  if (window == nullptr) return;
+  live_[event.process].take(event, window->ledger());
+  window->tell_pymalloc(event.pymalloc);
 }
 
 void Collector::apply_edge(const WindowEdge& edge) {

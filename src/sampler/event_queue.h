@@ -92,6 +92,7 @@ struct WindowEdge {
 struct LiveProfiled {
   ProcessIndex process;
   std::shared_ptr<const LiveProfile> profile;
+  cpython::PymallocState pymalloc;
   std::vector<std::pair<RemoteAddr, std::uint64_t>> arenas;  // start and size, ascending
   StackId pages;
 };

@@ -126,10 +126,10 @@ Error not_of_mode(const std::string& mode, EngineChoice engine) {
 
 }  // namespace
 
-Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {
-  if (wanted == EngineChoice::kPoll || wanted == EngineChoice::kRss ||
-      wanted == EngineChoice::kBpf) {
-    return not_of_mode("live", wanted);
+Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
+                                const SessionOptions& options) {
+  if (options.engine == EngineChoice::kPoll || options.engine == EngineChoice::kRss) {
+    return not_of_mode("live", options.engine);
   }
   auto works = LiveEngine::probe(proc, pid);
   if (!works.has_value()) {
@@ -138,10 +138,12 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoi
       error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
     return error;
   }
-  return Rung{EngineChoice::kFaults,
-              "watchpoints on the blocks that pymalloc hands out next; larger blocks and native "
-              "memory by page faults",
-              nullptr};
+  MEMSPY_TRY(rung, choose_engine(proc, pid, options));
+  rung.reason =
+      "watchpoints on the blocks that pymalloc hands out next; larger blocks and native "
+      "memory by page faults; " +
+      rung.reason;
+  return rung;
 }
 
 Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {

@@ -20,8 +20,9 @@ struct Rung {
 // Tries what can be tried without stopping anything. An engine asked for by name that does not work
 // is an error that says why.
 Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options);
-// For `--mode live`, which has one engine: page faults, and watchpoints beside them.
-Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted);
+// For `--mode live`: page faults, and watchpoints beside them, by engine bpf or engine faults.
+Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
+                                const SessionOptions& options);
 // For `--mode alloc`, which has one engine too: a clock of each thread's CPU time.
 Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted);
 const char* engine_name(EngineChoice engine);

@@ -37,6 +37,7 @@ class ProcessWindow {
   void set_interpreter(std::shared_ptr<const cpython::Interpreter> found) {
     series_.set_interpreter(std::move(found));
   }
+  void tell_pymalloc(const cpython::PymallocState& state) { series_.tell_pymalloc(state); }
 
   // Reads what is resident now. Before sampling begins where that can be arranged.
   void take_baseline();

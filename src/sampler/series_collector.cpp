@@ -49,7 +49,7 @@ void SeriesCollector::collect(SeriesPoint& point, SteadyTime now) {
   paced(rollup_, now, [&] { collect_rollup(point); });
   if (interpreter_ == nullptr) return;
   paced(gc_, now, [&] { collect_interpreter(point); });
-  paced(pymalloc_, now, [&] { collect_pymalloc(point); });
+  collect_pymalloc(point, now);
 }
 
 void SeriesCollector::collect_status(SeriesPoint& point) {
@@ -109,13 +109,19 @@ void SeriesCollector::collect_interpreter(SeriesPoint& point) {
   point[C::kGc2Collections] = static_cast<double>(generations[2].collections);
 }
 
-void SeriesCollector::collect_pymalloc(SeriesPoint& point) {
+void SeriesCollector::read_pymalloc() {
   const auto map = proc_.maps(pid_);
   // Opened each time: a program that executes another leaves the old page tables behind.
   const auto resident = attach::ResidentMemory::open(proc_, pid_, memory_);
   if (!map.has_value() || !resident.has_value()) return;
   const auto state = interpreter_->pymalloc(*resident, *map);
-  if (!state.has_value()) return;
+  if (state.has_value()) pymalloc_state_ = *state;
+}
+
+void SeriesCollector::collect_pymalloc(SeriesPoint& point, SteadyTime now) {
+  if (!told_pymalloc_) paced(pymalloc_, now, [&] { read_pymalloc(); });
+  const auto state = std::exchange(pymalloc_state_, std::nullopt);
+  if (!state) return;
   point[C::kArenaBytes] = static_cast<double>(state->arena_bytes);
   point[C::kPymallocUsedBytes] = static_cast<double>(state->used_bytes);
   point[C::kPymallocUsedBlocks] = static_cast<double>(state->used_blocks);

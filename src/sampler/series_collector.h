@@ -24,6 +24,11 @@ class SeriesCollector {
   void set_interpreter(std::shared_ptr<const cpython::Interpreter> interpreter) {
     interpreter_ = std::move(interpreter);
   }
+  // Whoever reads the pools anyway tells what they come to, and need not be imitated from then on.
+  void tell_pymalloc(const cpython::PymallocState& state) {
+    told_pymalloc_ = true;
+    pymalloc_state_ = state;
+  }
   // Fills what can be read; what cannot stays absent. `now` paces the dearer figures.
   void collect(SeriesPoint& point, SteadyTime now);
 
@@ -39,7 +44,8 @@ class SeriesCollector {
   void collect_rollup(SeriesPoint& point);
   void collect_cgroup(SeriesPoint& point);
   void collect_interpreter(SeriesPoint& point);
-  void collect_pymalloc(SeriesPoint& point);
+  void read_pymalloc();
+  void collect_pymalloc(SeriesPoint& point, SteadyTime now);
   template <typename Body>
   void paced(Paced& figure, SteadyTime now, Body&& body);
 
@@ -49,6 +55,8 @@ class SeriesCollector {
   double share_;
   std::shared_ptr<const cpython::Interpreter> interpreter_;
   Paced rollup_, files_, cgroup_, gc_, pymalloc_;
+  bool told_pymalloc_ = false;
+  std::optional<cpython::PymallocState> pymalloc_state_;  // not in a point yet
   std::optional<std::uint64_t> last_cpu_ticks_;
   SteadyTime last_cpu_time_{};
 };

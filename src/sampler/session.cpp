@@ -61,9 +61,11 @@ void raise_file_limit() {
 std::unique_ptr<Engine> make_engine(SamplingMode mode, EngineChoice choice,
                                     std::unique_ptr<attach::BpfFaults> bpf,
                                     EngineContext& context) {
-  if (mode == SamplingMode::kLive) return std::make_unique<LiveEngine>(context);
+  const bool live = mode == SamplingMode::kLive;
+  if (choice == EngineChoice::kBpf)
+    return std::make_unique<BpfEngine>(context, std::move(bpf), live);
+  if (live) return std::make_unique<LiveEngine>(context);
   if (mode == SamplingMode::kAlloc) return std::make_unique<AllocEngine>(context);
-  if (choice == EngineChoice::kBpf) return std::make_unique<BpfEngine>(context, std::move(bpf));
   if (choice == EngineChoice::kFaults) return std::make_unique<PageFaultEngine>(context);
   return std::make_unique<PollEngine>(context);
 }
@@ -80,7 +82,7 @@ std::string native_note(EngineChoice engine) {
 }
 
 Result<Rung> choose_rung(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options) {
-  if (options.mode == SamplingMode::kLive) return choose_live_engine(proc, pid, options.engine);
+  if (options.mode == SamplingMode::kLive) return choose_live_engine(proc, pid, options);
   if (options.mode == SamplingMode::kAlloc) return choose_alloc_engine(proc, pid, options.engine);
   return choose_engine(proc, pid, options);
 }

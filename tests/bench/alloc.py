@@ -121,10 +121,6 @@ def parse(block):
     return float(time.group(1)), names
 
 
-def slowdown(python, options):
-    return costs.slowdown(python, options, MODE)
-
-
 def measure(found, options):
     rows = []
     for python in found:

@@ -10,6 +10,10 @@ import harness
 
 BENCH = pathlib.Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
+# What a run may do, with its options. Mode live takes the engine bpf where that works and -n is not asked for.
+MODES = {"bpf": ["--engine", "bpf"], "faults": ["--engine", "faults"], "faults -n": ["--engine", "faults", "-n"],
+         "live": ["--mode", "live"], "live by faults": ["--mode", "live", "--engine", "faults"], "live -n": ["--mode", "live", "-n"],
+         "alloc": ["--mode", "alloc"], "alloc -n": ["--mode", "alloc", "-n"]}
 
 
 @contextlib.contextmanager
@@ -46,41 +50,51 @@ def own_rss(pid):
 
 
 def slowdown(python, options, memspy_options=()):
-    """The same work with and without memspy, in turn, each in a process of its own.
+    """What the same work costs with memspy beside it, in two figures whose product is the slowdown.
 
-    CPU time is the figure: the wall clock of a shared machine holds its neighbours too. It includes
-    the target's side of every stop; the time it stands still is in the wall clock alone, so both are
-    given."""
-    plain, watched, stopped, ratios = [], [], [], []
+    CPU time, against a twin that works at the same time on another processor without memspy: what a
+    shared machine does to one it does to both, so that a dozen pairs tell one per cent. And how much
+    longer the work takes than its CPU time, alone on the machine: the time it stands still."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise SystemExit("the slowdown takes two processors: one for the target, one for its twin")
+    ratios = [twins(python, options, memspy_options, pair) for pair in range(options.pairs)]
+    lone = [alone(python, options, memspy_options) for _ in range(max(3, options.pairs // 4))]
+    cpu, cpu_error = trimmed_mean(ratios)
+    stall = statistics.mean(run["stall"] for run in lone)
+    return {"python": python.name, "options": list(memspy_options), "pairs": options.pairs, "cpu": cpu, "cpu_error": cpu_error,
+            "stall": stall, "slowdown": cpu * stall, "faults_per_second": statistics.mean(run["faults"] for run in lone),
+            "stopped_share": statistics.mean(run["stopped"] for run in lone),
+            "own_cpu": statistics.mean(run["own_cpu"] for run in lone)}
 
-    def bare():
-        with target_of(python, "timing.py", "--rounds", options.rounds) as target:
-            plain.append(target.ask("work", deadline=300))
 
-    def under_memspy():
-        with target_of(python, "timing.py", "--rounds", options.rounds) as target:
-            with recording(target, *memspy_options) as memspy:
-                watched.append(target.ask("work", deadline=300))
-                summary = memspy.stop().json()
-                stopped.append(summary["stopped_seconds"])
+def twins(python, options, memspy_options, pair):
+    """CPU time of one that is watched by that of one that is not, each on a processor of its own."""
+    with contextlib.ExitStack() as stack:
+        watched, bare = [stack.enter_context(target_of(python, "timing.py", "--rounds", options.rounds)) for _ in range(2)]
+        processors = sorted(os.sched_getaffinity(0))[:2]
+        for target, processor in zip((watched, bare), processors if pair % 2 == 0 else reversed(processors)):
+            os.sched_setaffinity(target.pid, {processor})
+        memspy = stack.enter_context(recording(watched, *memspy_options))
+        for target in (watched, bare):
+            target.tell("work")
+        spent = [target.hear("work", deadline=300)["cpu"] for target in (watched, bare)]
+        memspy.stop()
+        return spent[0] / spent[1]
 
-    for pair in range(options.pairs):
-        for run in ((bare, under_memspy) if pair % 2 == 0 else (under_memspy, bare)):
-            run()
-        ratios.append({kind: watched[-1][kind] / plain[-1][kind] for kind in ("cpu", "wall")})
-    found = {"python": python.name, "pairs": options.pairs, "faults": plain[-1]["faults"],
-             "plain_cpu_median": statistics.median(run["cpu"] for run in plain),
-             "stopped_share": statistics.median(stop / run["wall"]
-                                                for stop, run in zip(stopped, watched))}
-    for kind in ("cpu", "wall"):
-        # Of each pair: what a shared machine does to one it mostly does to the other.
-        found[kind], found[f"{kind}_error"] = trimmed_mean([ratio[kind] for ratio in ratios])
-    return found
+
+def alone(python, options, memspy_options):
+    with target_of(python, "timing.py", "--rounds", options.rounds) as target:
+        os.sched_setaffinity(target.pid, {min(os.sched_getaffinity(0))})
+        with recording(target, *memspy_options) as memspy:
+            done = target.ask("work", deadline=300)
+            summary = memspy.stop().json()
+    return {"stall": done["wall"] / done["cpu"], "faults": done["faults"] / done["wall"],
+            "stopped": summary["stopped_seconds"] / done["wall"],
+            "own_cpu": summary["counters"]["own_cpu_seconds"] / summary["duration_seconds"]}
 
 
 def trimmed_mean(values):
-    """Without the tenth that is farthest off at each end, and its standard error. One run of the same
-    program differs from the next by 2 to 4 %, so that a few pairs cannot tell 1.01 from 1.04."""
+    """Without the tenth that is farthest off at each end, and its standard error."""
     cut = len(values) // 10
     kept = sorted(values)[cut:len(values) - cut]
     # The spread of all with the extremes drawn in, as the trimming has done (Tukey and McLaughlin).

@@ -23,6 +23,8 @@ WAYS = [
     (["record", "--engine", "bpf", "-o", "{out}.folded"], 0.6),
     (["record", "--engine", "bpf", "--budget", "100", "-o", "{out}.memspy"], 0.6),
     (["record", "--mode", "live", "-o", "{out}.folded"], 1.2),
+    (["record", "--mode", "live", "--budget", "100", "-o", "{out}.memspy"], 1.2),
+    (["record", "--mode", "live", "--engine", "faults", "-o", "{out}.folded"], 1.2),
     (["record", "--mode", "live", "-s", "--budget", "100", "-o", "{out}.memspy"], 1.2),
     (["record", "--mode", "alloc", "-o", "{out}.folded"], 0.6),
     (["record", "--mode", "alloc", "-s", "--budget", "100", "-o", "{out}.memspy"], 0.6),

@@ -84,15 +84,15 @@ class Live(LiveCase):
                         str(run))
 
 
-class LiveWithoutPymalloc(LiveCase):
-    """Debian's debug builds are made without it."""
-    def test_it_says_what_is_not_seen(self):
-        run = self.record(seconds=3)[2]
-        self.assertIn("only what lies outside of pymalloc is seen: pymalloc is not in use in this process", run.err)
-
-
 @harness.sampled
-class LiveLonger(LiveCase):
+class LiveByFaults(LiveCase):
+    """With the engine of those who may not load programs into the kernel: threads stop at the watches."""
+    def test_keepers_beside_temporaries(self):
+        truth, folded, run, out, ours = self.record_near(options=("--engine", "faults"))
+        self.assertEqual(run.json()["engine"], "faults")
+        self.assertGreater(run.json()["stopped_seconds"], 0)
+        self.check_churn(truth, ours, folded, run)
+
     def test_native_frames_lead_from_the_line_to_what_takes_the_block(self):
         truth, folded, run, _, ours = self.record_near(options=("-n",))
         of_lines = sum(count for frames, count in folded.stacks if "refill.py" in " ".join(frames))
@@ -102,6 +102,29 @@ class LiveLonger(LiveCase):
             self.assertGreater(of_lines, 0.5 * folded.total(), f"{ours}\n{run}")
         self.assertGreater(native, 0.95 * of_lines, f"{folded.stacks[:3]}\n{run}")
 
+
+@harness.sampled
+class LiveByBpf(LiveCase):
+    def setUp(self):
+        super().setUp()
+        harness.need_bpf()
+
+    def test_nothing_is_stopped(self):
+        truth, folded, run, out, ours = self.record_near(options=("--engine", "bpf"))
+        self.assertEqual(run.json()["engine"], "bpf")
+        self.assertEqual(run.json()["stopped_seconds"], 0)
+        self.check_churn(truth, ours, folded, run)
+
+
+class LiveWithoutPymalloc(LiveCase):
+    """Debian's debug builds are made without it."""
+    def test_it_says_what_is_not_seen(self):
+        run = self.record(seconds=3)[2]
+        self.assertIn("only what lies outside of pymalloc is seen: pymalloc is not in use in this process", run.err)
+
+
+@harness.sampled
+class LiveLonger(LiveCase):
     def test_several_threads(self):
         truth, folded, run, _, ours = self.record_near("--threads", 3)
         self.check_churn(truth, ours, folded, run)

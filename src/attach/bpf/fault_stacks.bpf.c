@@ -1,5 +1,6 @@
-/* Runs in the kernel at each Nth page fault of a watched thread, on that thread: follows its Python
- * frames and copies them out. Nobody stops, and no thread of memspy runs for it.
+/* Runs in the kernel at each Nth page fault of a watched thread, and where it writes to a watched
+ * address, on that thread: follows its Python frames and copies them out. Nobody stops, and no thread
+ * of memspy runs for it.
  *
  * It knows no version of CPython: where things are it is told (struct memspy_bpf_walk). The layout
  * of the kernel's own structures is taken from the running kernel (CO-RE); what is declared here
@@ -264,6 +265,41 @@ static __always_inline __u64 follow_frames(struct scratch *scratch,
   return sizeof(*record) + follow.place;
 }
 
+/* --- a record of the current thread --- */
+
+static __always_inline void begin_record(struct memspy_bpf_record *record, __u32 kind, __u32 process,
+                                         __u32 tid, __u64 address) {
+  __builtin_memset(record, 0, sizeof(*record));
+  record->kind = kind;
+  record->process = process;
+  record->tid = tid;
+  record->address = address;
+}
+
+/* Returns how long the record is with its frames. */
+static __always_inline __u64 add_stack(struct scratch *scratch, const struct memspy_bpf_walk *walk,
+                                       struct memspy_bpf_thread *thread) {
+  struct memspy_bpf_record *record = &scratch->record;
+  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+  record->thread_id = BPF_CORE_READ(task, thread.fsbase);
+  if (walk->interpreters_head == 0) return sizeof(*record);
+  record->state = find_state(scratch, walk, thread, record->thread_id);
+  if (record->state != 0) return follow_frames(scratch, walk);
+  record->flags |= MEMSPY_BPF_NO_STATE;
+  return sizeof(*record);
+}
+
+/* memspy looks twenty times a second; a quarter of the ring is a burst that should not wait. The last
+ * quarter is for forks, execs and ends, which nothing makes good. 0: it was left. */
+static __always_inline long leave(const struct scratch *scratch, __u64 size) {
+  barrier_var(size);
+  if (size > sizeof(scratch->record) + sizeof(scratch->frames)) return -1;
+  const __u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
+  if (waiting > 3 * RING_BYTES / 4) return -1;
+  const __u64 wake = waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+  return bpf_ringbuf_output(&records, (void *)scratch, size, wake);
+}
+
 /* --- page faults; the cookie is the process number above the thread id --- */
 
 SEC("perf_event")
@@ -279,34 +315,35 @@ int on_fault(struct bpf_perf_event_data *context) {
   if (bpf_perf_prog_read_value(context, &value, sizeof(value)) != 0) return 0;
   if (value.counter <= thread->counted) return 0;
   __sync_fetch_and_sub(&records_left, 1);
-
-  struct memspy_bpf_record *record = &scratch->record;
-  __builtin_memset(record, 0, sizeof(*record));
-  record->kind = MEMSPY_BPF_FAULT;
-  record->process = process;
-  record->tid = tid;
-  record->address = context->addr;
-  record->faults = value.counter - thread->counted;
-  if ((context->regs.cs & USER_MODE_CS) == 0) record->flags |= MEMSPY_BPF_IN_KERNEL;
-  struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-  record->thread_id = BPF_CORE_READ(task, thread.fsbase);
-  __u64 size = sizeof(*record);
-  if (walk->interpreters_head != 0) {
-    record->state = find_state(scratch, walk, thread, record->thread_id);
-    if (record->state != 0)
-      size = follow_frames(scratch, walk);
-    else
-      record->flags |= MEMSPY_BPF_NO_STATE;
-  }
-  barrier_var(size);
-  if (size > sizeof(*record) + sizeof(scratch->frames)) return 0;
-  /* memspy looks twenty times a second; a quarter of the ring is a burst that should not wait. The
-   * last quarter is for forks, execs and ends, which nothing makes good. */
-  const __u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
-  if (waiting > 3 * RING_BYTES / 4) return 0;
-  const __u64 wake = waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-  if (bpf_ringbuf_output(&records, scratch, size, wake) == 0) thread->counted = value.counter;
+  begin_record(&scratch->record, MEMSPY_BPF_FAULT, process, tid, context->addr);
+  scratch->record.faults = value.counter - thread->counted;
+  if ((context->regs.cs & USER_MODE_CS) == 0) scratch->record.flags |= MEMSPY_BPF_IN_KERNEL;
+  const __u64 size = add_stack(scratch, walk, thread);
+  if (leave(scratch, size) == 0) thread->counted = value.counter;
   return 0;
+}
+
+/* --- writes to watched addresses --- */
+
+/* 1: as if there were no program, so that the event counts down to where it disarms itself
+ * (PERF_EVENT_IOC_REFRESH). What is left unrecorded is in its count. */
+SEC("perf_event")
+int on_write(struct bpf_perf_event_data *context) {
+  const __u32 tid = (__u32)bpf_get_current_pid_tgid(), zero = 0;
+  struct memspy_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
+  if (thread == 0 || scratch == 0) return 1;
+  const __u32 process = thread->process;
+  struct memspy_bpf_walk *walk = bpf_map_lookup_elem(&walks, &process);
+  if (walk == 0) return 1;
+  struct memspy_bpf_record *record = &scratch->record;
+  begin_record(record, MEMSPY_BPF_WRITE, process, tid, context->addr);
+  record->time = bpf_ktime_get_ns();
+  record->written = read_word(context->addr);
+  /* The collector's links carry flags in their lowest bits. */
+  if (record->written != 0) record->behind = read_word((record->written & ~7ULL) + walk->gc_next);
+  (void)leave(scratch, add_stack(scratch, walk, thread));
+  return 1;
 }
 
 /* --- threads and programs come and go; memspy opens their events --- */

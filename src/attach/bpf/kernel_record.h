@@ -39,12 +39,16 @@ struct memspy_bpf_walk {
   MEMSPY_U32 frame_bytes;     /* at most MEMSPY_BPF_FRAME_BYTES */
   MEMSPY_U32 thread_bytes;    /* at most MEMSPY_BPF_STATE_BYTES */
   MEMSPY_U32 frames_in_chunks; /* 0 or 1: outer ones right below inner ones, mostly */
+  MEMSPY_U32 gc_next;          /* in the collector's head of an object */
+  MEMSPY_U32 unused;
 };
 
 /* Map `threads`, by thread id: written by memspy when it begins to watch one, by the program since. */
 struct memspy_bpf_thread {
   MEMSPY_U64 counted; /* faults that records stand for */
   MEMSPY_U64 state;   /* where its Python state was last; checked each time */
+  MEMSPY_U32 process; /* the number that memspy gave it */
+  MEMSPY_U32 unused;
 };
 
 enum memspy_bpf_kind {
@@ -52,6 +56,7 @@ enum memspy_bpf_kind {
   MEMSPY_BPF_FORKED = 2, /* by `process`: `tid` is the new thread, `child` its process */
   MEMSPY_BPF_EXECED = 3,
   MEMSPY_BPF_EXITED = 4, /* the last thread of a process; `child` is its status, as of waitpid */
+  MEMSPY_BPF_WRITE = 5,  /* to a watched address, just made */
 };
 
 enum memspy_bpf_flag {
@@ -77,9 +82,13 @@ struct memspy_bpf_record {
   MEMSPY_U32 frames;
   MEMSPY_U32 frame_bytes; /* of each of them: as the walk had it */
   MEMSPY_U32 unused;
-  MEMSPY_U64 address;   /* of the fault */
+  MEMSPY_U64 address;   /* of the fault, or of the watch */
   MEMSPY_U64 faults;    /* of the thread since its previous record */
   MEMSPY_U64 thread_id; /* its thread pointer, which is pthread_self() */
   MEMSPY_U64 state;     /* its Python state */
   MEMSPY_U64 innermost; /* the first frame; 0: it runs no Python code */
+  /* Of a write: */
+  MEMSPY_U64 time;    /* CLOCK_MONOTONIC, nanoseconds */
+  MEMSPY_U64 written; /* what is at the address now */
+  MEMSPY_U64 behind;  /* if that is a link of the collector's lists: where the next one leads */
 };

@@ -15,7 +15,8 @@ constexpr std::size_t kContentBytes =
 constexpr std::uint64_t kFixedFlags =
     kTypeLongSubclass | kTypeTupleSubclass | kTypeBytesSubclass | kTypeUnicodeSubclass;
 constexpr std::size_t kMaxTypes = 1 << 14;
-constexpr int kMetaDepth = 4;  // types of types: `type` is its own
+constexpr std::uint64_t kLinkFlags = 7;  // of the collector's links, in their lowest bits
+constexpr int kMetaDepth = 4;            // types of types: `type` is its own
 constexpr std::size_t kMaxName = 64;
 // Where the type of an object stands in its block: behind the count; behind a collector's head of
 // 16 or 32 bytes, or one and two more words (3.12+).
@@ -64,13 +65,15 @@ BlockContent::Kind BlockContent::kind_of(RemoteAddr type) {
 }
 
 BlockContent::Write BlockContent::judge(RemoteAddr block) {
-  const std::uint64_t mark = word(block + kMark);
-  if (mark == 0 || is_type({mark})) return Write::kNew;
-  // The collector's links carry flags in their lowest bits.
-  constexpr std::uint64_t kFlags = 7;
-  const RemoteAddr previous{mark & ~kFlags};
-  const std::uint64_t back = word(previous + layout_.offset(Field::kGcHeadNext));
-  return (back & ~kFlags) == block.value ? Write::kLink : Write::kOther;
+  const std::uint64_t written = word(block + kMark);
+  const RemoteAddr previous{written & ~kLinkFlags};
+  return judge(block, written, word(previous + layout_.offset(Field::kGcHeadNext)));
+}
+
+BlockContent::Write BlockContent::judge(RemoteAddr block, std::uint64_t written,
+                                        std::uint64_t behind) {
+  if (written == 0 || is_type({written})) return Write::kNew;
+  return (behind & ~kLinkFlags) == block.value ? Write::kLink : Write::kOther;
 }
 
 std::vector<std::byte> BlockContent::copy(RemoteAddr block, std::uint32_t block_bytes) const {

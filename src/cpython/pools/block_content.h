@@ -29,6 +29,9 @@ class BlockContent {
 
   // Of a write to the word at kMark of a block, just made.
   Write judge(RemoteAddr block);
+  // The same of one that was recorded: what was written; and, if that is a link of the collector's
+  // list (its flags left out), the link at its other end.
+  Write judge(RemoteAddr block, std::uint64_t written, std::uint64_t behind);
 
   // What is in a block; empty: not readable.
   std::vector<std::byte> copy(RemoteAddr block, std::uint32_t block_bytes) const;

@@ -44,6 +44,7 @@ memspy_bpf_walk to_kernel(const cpython::WalkPlan& plan) {
   walk.frame_previous = plan.frame_previous;
   walk.frame_bytes = plan.frame_bytes;
   walk.thread_bytes = plan.thread_bytes;
+  walk.gc_next = plan.gc_next;
   walk.frames_in_chunks =
       plan.frames_in_chunks && plan.frame_bytes <= MEMSPY_BPF_CHUNK_FRAME_BYTES ? 1 : 0;
   return walk;
@@ -51,14 +52,16 @@ memspy_bpf_walk to_kernel(const cpython::WalkPlan& plan) {
 
 }  // namespace
 
-BpfEngine::BpfEngine(EngineContext& context, std::unique_ptr<BpfFaults> faults)
+BpfEngine::BpfEngine(EngineContext& context, std::unique_ptr<BpfFaults> faults, bool live)
     : context_(context),
       roster_(context.proc, context.queue, context.start, context.options.assume_minor),
       interner_(context.queue),
       faults_(std::move(faults)),
+      fault_percent_(context.options.budget_percent * (live ? BpfLive::kFaultShare : 1)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   watch(context_.to_tracer.fd(), kWakeKey);
   watch(faults_->fd(), kRecordsKey);
+  if (live) live_.emplace(context_, roster_, interner_, *faults_, [this] { take_records(); });
 }
 
 void BpfEngine::watch(int fd, std::uint64_t key) {
@@ -88,7 +91,7 @@ Result<Unit> BpfEngine::attach(Pid pid, AttachKind) {
 void BpfEngine::start_process(Pid pid, const std::optional<TrailBudget>& spent) {
   Target& target = roster_.process(pid);
   auto& process = processes_[pid];
-  process = std::make_unique<Process>(target, context_.options.budget_percent);
+  process = std::make_unique<Process>(target, fault_percent_);
   if (spent) process->budget = *spent;
   process->pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid.value, 0)));
   if (process->pidfd.valid()) watch(process->pidfd.get(), static_cast<std::uint64_t>(pid.value));
@@ -129,7 +132,7 @@ void BpfEngine::plan(Process& process) {
   process.planned = walk && process.watched;
 }
 
-void BpfEngine::start_thread(Process& process, Tid tid) {
+void BpfEngine::start_thread(Process& process, Tid tid, bool newborn) {
   if (threads_.contains(tid)) return;
   Target& target = *process.target;
   const auto watched = faults_->watch_thread(target.index().value, tid, process.budget.period());
@@ -140,7 +143,9 @@ void BpfEngine::start_thread(Process& process, Tid tid) {
   Thread thread;
   thread.target = &target;
   thread.index = roster_.thread(target, tid);
+  if (newborn) thread.young_until = std::chrono::steady_clock::now() + kYouth;
   threads_.emplace(tid, thread);
+  if (live_) live_->start_thread(target, tid, newborn);
 }
 
 // What its last record does not stand for was taken since, and most likely there.
@@ -152,6 +157,7 @@ void BpfEngine::end_thread(Tid tid) {
   if (thread.stack && faults > thread.charged)
     push(thread, *thread.stack, {}, faults - thread.charged, false);
   faults_->forget_thread(tid);
+  if (live_) live_->end_thread(tid);
   roster_.remove_thread(tid);
   threads_.erase(it);
 }
@@ -181,10 +187,7 @@ void BpfEngine::on_forked(const memspy_bpf_record& record) {
   if (it != processes_.end()) {
     const Tid tid{static_cast<pid_t>(record.tid)};
     end_thread(tid);  // whose number it has been given
-    start_thread(*it->second, tid);
-    if (const auto born = threads_.find(tid); born != threads_.end())
-      born->second.young_until = std::chrono::steady_clock::now() + kYouth;
-    return;
+    return start_thread(*it->second, tid, /*newborn=*/true);
   }
   if ((record.flags & MEMSPY_BPF_SHARES_MEMORY) == 0)
     context_.queue.push(ForkNoticed{ProcessIndex{record.process}});
@@ -235,7 +238,11 @@ void BpfEngine::run(const std::function<void()>& began) {
 
 void BpfEngine::wait() {
   std::array<epoll_event, 16> events;
-  const timespec timeout{0, std::chrono::nanoseconds(kRound).count()};
+  std::chrono::nanoseconds pause = kRound;
+  if (live_)
+    pause = std::clamp<std::chrono::nanoseconds>(next_round_ - std::chrono::steady_clock::now(),
+                                                 0ns, kRound);
+  const timespec timeout{0, pause.count()};
   const int count = ::epoll_pwait2(epoll_.get(), events.data(), events.size(), &timeout, nullptr);
   for (int i = 0; i < count; ++i) {
     const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
@@ -266,6 +273,7 @@ void BpfEngine::work() {
     tell_awaited();
   }
   faults_->allow(kRecordsPerRound);
+  if (live_) next_round_ = live_->work(now);
   if (context_.queue.crowded()) context_.to_collector.wake();
 }
 
@@ -283,6 +291,8 @@ void BpfEngine::take(const BpfFaults::Record& record) {
       return on_execed(Pid{static_cast<pid_t>(record.head.tid)});
     case MEMSPY_BPF_EXITED:
       return on_exited(record.head);
+    case MEMSPY_BPF_WRITE:
+      return on_write(record);
     default:
       return;
   }
@@ -328,6 +338,7 @@ void BpfEngine::release() {
   sampling_ = false;
   if (!faults_) return;
   take_records();
+  if (live_) live_->cease();
   for (const auto& [pid, process] : processes_) {
     end_threads_of(*process->target);
     if (process->awaited != 0)
@@ -335,6 +346,7 @@ void BpfEngine::release() {
           FaultsAwaited{process->target->index(), kNoChunk, -std::exchange(process->awaited, 0)});
     context_.queue.push(roster_.edge_of(*process->target, WindowEdge::Kind::kEnds));
   }
+  live_.reset();
   faults_.reset();
 }
 
@@ -361,6 +373,16 @@ void BpfEngine::on_fault(const BpfFaults::Record& record) {
   context_.counters.samples.fetch_add(1, std::memory_order_relaxed);
   push(thread, *stack, address, record.head.faults,
        (record.head.flags & MEMSPY_BPF_IN_KERNEL) != 0);
+}
+
+void BpfEngine::on_write(const BpfFaults::Record& record) {
+  const Tid tid{static_cast<pid_t>(record.head.tid)};
+  const auto it = threads_.find(tid);
+  if (!live_ || it == threads_.end()) return;
+  const auto stack = stack_of(it->second, tid, record);
+  (stack ? context_.counters.samples : context_.counters.rejected)
+      .fetch_add(1, std::memory_order_relaxed);
+  live_->on_write(record.head, stack);
 }
 
 void BpfEngine::push(const Thread& thread, StackId stack, RemoteAddr address, std::uint64_t faults,

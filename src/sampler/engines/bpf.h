@@ -18,6 +18,7 @@
 #include "attach/bpf_faults.h"
 #include "base/unique_fd.h"
 #include "cpython/recorded_stack.h"
+#include "sampler/engines/bpf_live.h"
 #include "sampler/engines/engine.h"
 #include "sampler/roster.h"
 #include "sampler/stack_interner.h"
@@ -27,7 +28,8 @@ namespace memspy::sampler {
 
 class BpfEngine final : public Engine {
  public:
-  BpfEngine(EngineContext& context, std::unique_ptr<attach::BpfFaults> faults);
+  // `live`: mode live, with watchpoints beside.
+  BpfEngine(EngineContext& context, std::unique_ptr<attach::BpfFaults> faults, bool live = false);
 
   std::string_view name() const override { return "bpf"; }
   Result<Unit> attach(Pid pid, AttachKind kind) override;
@@ -57,7 +59,7 @@ class BpfEngine final : public Engine {
   void start_process(Pid pid, const std::optional<TrailBudget>& spent);
   static std::optional<memspy_bpf_walk> walk_of(const Target& target);
   void plan(Process& process);
-  void start_thread(Process& process, Tid tid);
+  void start_thread(Process& process, Tid tid, bool newborn = false);
   void end_thread(Tid tid);
   void end_threads_of(const Target& target);
   void end_process(Pid pid);
@@ -67,6 +69,7 @@ class BpfEngine final : public Engine {
   void take_records();
   void take(const attach::BpfFaults::Record& record);
   void on_fault(const attach::BpfFaults::Record& record);
+  void on_write(const attach::BpfFaults::Record& record);
   void on_forked(const memspy_bpf_record& record);
   void on_execed(Pid pid);
   void on_exited(const memspy_bpf_record& record);
@@ -86,10 +89,12 @@ class BpfEngine final : public Engine {
   Roster roster_;
   StackInterner interner_;
   std::unique_ptr<attach::BpfFaults> faults_;
+  std::optional<BpfLive> live_;
+  double fault_percent_;  // of each process' time
   std::unordered_map<Pid, std::unique_ptr<Process>> processes_;
   std::unordered_map<Tid, Thread> threads_;
   UniqueFd epoll_;
-  SteadyTime next_scan_{}, next_sum_{};
+  SteadyTime next_scan_{}, next_sum_{}, next_round_{};
   bool sampling_ = false;
   cpython::RawStack raw_;                         // of the record at hand
   std::vector<cpython::RecordedFrame> recorded_;  // the same as it came

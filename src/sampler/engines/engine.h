@@ -82,6 +82,15 @@ struct EngineContext {
   std::atomic<double> thrift{1};  // of what the budget plans, this much may be spent: CostWatch
 };
 
+// What of a process cannot be seen, from now on.
+inline void note_gap(EngineContext& context, ProcessIndex process, std::string reason) {
+  Gap gap;
+  gap.time = std::chrono::steady_clock::now() - context.start;
+  gap.process = process;
+  gap.reason = std::move(reason);
+  context.queue.push(std::move(gap));
+}
+
 enum class AttachKind {
   kTarget,    // what the user asked for: it must be Python
   kChild,     // one of its descendants: may be anything

@@ -87,14 +87,6 @@ std::optional<TracingEngine::PythonThread> TracingEngine::find_stopped(
   return state ? std::optional(PythonThread{*thread_id, state}) : std::nullopt;
 }
 
-void TracingEngine::note_gap(ProcessIndex process, std::string reason) {
-  Gap gap;
-  gap.time = std::chrono::steady_clock::now() - context_.start;
-  gap.process = process;
-  gap.reason = std::move(reason);
-  context_.queue.push(std::move(gap));
-}
-
 // --- the loop ---
 
 void TracingEngine::run(const std::function<void()>& began) {

@@ -52,8 +52,6 @@ class TracingEngine : public Engine, protected attach::TraceeObserver {
   std::optional<PythonThread> find_stopped(Target& target, Tid tid,
                                            std::optional<std::uint64_t> known = std::nullopt);
   void watch(int fd, std::uint64_t key);
-  // What of a process cannot be seen, from now on.
-  void note_gap(ProcessIndex process, std::string reason);
   bool sampling() const { return sampling_; }
 
   EngineContext& context_;

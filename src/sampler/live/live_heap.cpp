@@ -18,7 +18,7 @@ constexpr std::size_t kSlice = 512;  // headers between two looks at the stops: 
 // The first passes come quickly: without two of them nobody knows what grows.
 constexpr std::chrono::nanoseconds kFirstPause = 100ms, kShortestPause = 500ms, kLongestPause = 30s;
 constexpr int kFirstPasses = 4;
-constexpr std::chrono::nanoseconds kGlancePause = 50ms;
+constexpr std::chrono::nanoseconds kGlancePause = 200ms;
 constexpr double kNewest = 0.4;    // weight of the last interval in the moving average
 constexpr double kPausing = 0.25;  // of its mean growth, that a class is never thought below
 
@@ -104,24 +104,42 @@ void LiveHeap::glance(SteadyTime now) {
   last_glance_ = now;
 }
 
+// 0: it has no growth to share out.
+double LiveHeap::blocks_per_second(std::uint32_t c) const {
+  const auto bytes = static_cast<std::int64_t>(last_.block_bytes[c]);
+  if (bytes == 0 || !start_) return 0;
+  const std::int64_t grown =
+      static_cast<std::int64_t>(last_.used[c]) - static_cast<std::int64_t>(start_->used[c]);
+  // A class that has fewer blocks than at the start has none, whatever it does at the moment.
+  const double sign = grown + pulse_.taken(c) > 0 ? pulse_.rate(c) : 0;
+  if (grown <= 0) return sign;
+  // One that pauses may go on at any time.
+  const double mean =
+      static_cast<double>(grown) / std::max(to_seconds(last_time_ - start_time_), 1e-3);
+  return std::max({blocks_per_second_[c], kPausing * mean, sign});
+}
+
 void LiveHeap::tell(LiveOdds& odds, std::chrono::nanoseconds round) const {
-  const Growth all = growth();
   for (std::uint32_t c = 0; c < kSizeClasses; ++c) {
-    const auto bytes = static_cast<std::int64_t>(last_.block_bytes[c]);
-    // A class that has fewer blocks than at the start has no growth to share out, whatever it does
-    // at the moment.
-    const double sign = all[c] + pulse_.taken(c) * bytes > 0 ? pulse_.rate(c) : 0;
-    if (bytes == 0 || (all[c] <= 0 && sign <= 0)) {
-      odds.set_growth(c, 0, 0);
-      continue;
-    }
-    // One that pauses may go on at any time.
-    const double mean = static_cast<double>(all[c]) / last_.block_bytes[c] /
-                        std::max(to_seconds(last_time_ - start_time_), 1e-3);
-    const double blocks =
-        std::max({blocks_per_second_[c], kPausing * mean, sign}) * to_seconds(round);
+    const double blocks = blocks_per_second(c) * to_seconds(round);
     odds.set_growth(c, blocks, blocks * last_.block_bytes[c]);
   }
+}
+
+double LiveHeap::fastest() const {
+  double most = 0;
+  for (std::uint32_t c = 0; c < kSizeClasses; ++c) most = std::max(most, blocks_per_second(c));
+  return most;
+}
+
+cpython::PymallocState LiveHeap::state() const {
+  cpython::PymallocState state;
+  state.arenas = arenas_.size();
+  for (const cpython::Arena& arena : arenas_) state.arena_bytes += arena.bytes;
+  state.used_bytes = last_.used_bytes();
+  for (const std::uint64_t used : last_.used) state.used_blocks += used;
+  state.free_bytes = state.arena_bytes - std::min(state.arena_bytes, state.used_bytes);
+  return state;
 }
 
 LiveHeap::Growth LiveHeap::growth() const {

@@ -39,8 +39,12 @@ class LiveHeap {
   void glance(SteadyTime now);
   // Tells the odds how each class grows in a round of this length.
   void tell(LiveOdds& odds, std::chrono::nanoseconds round) const;
+  // Blocks a second of the class that grows fastest; 0: none grows.
+  double fastest() const;
   // Since the first pass; zero before the second.
   Growth growth() const;
+  // As the last pass has found it.
+  cpython::PymallocState state() const;
   bool has_start() const { return start_.has_value(); }
   cpython::Frontier& frontier() { return frontier_; }
   const std::vector<cpython::Arena>& arenas() const { return arenas_; }
@@ -52,6 +56,7 @@ class LiveHeap {
   void begin_pass();
   void slice(std::size_t headers);
   void end_pass(SteadyTime now);
+  double blocks_per_second(std::uint32_t size_class) const;
 
   const procfs::ProcDir& proc_;
   const Target& target_;

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/duration.h"
+
 namespace memspy::sampler {
 namespace {
 
@@ -23,7 +25,10 @@ SteadyTime LiveWatcher::advance(SteadyTime now) {
       return end_;
     case Phase::kSettling:
       judge(now);
-      break;
+      if (rest_ <= 0ns) break;
+      phase_ = Phase::kResting;
+      end_ = now + rest_;
+      return end_;
     case Phase::kResting:
       break;
   }
@@ -41,6 +46,8 @@ SteadyTime LiveWatcher::advance(SteadyTime now) {
 
 // Blocks first, then watches: the less time between, the fewer are taken meanwhile.
 void LiveWatcher::draw(SteadyTime now) {
+  // As much is taken in the rest as in the round, for its length.
+  const double stands_for = to_seconds(round_ + settling_ + rest_) / to_seconds(round_);
   std::size_t draws = 0;
   while (draws < kWatches && purse_.take(kMostStops, now)) ++draws;
   for (std::size_t i = 0; i < draws; ++i) {
@@ -60,7 +67,7 @@ void LiveWatcher::draw(SteadyTime now) {
     }
     slot.block = *block;
     slot.nth = draw.nth;
-    slot.weight = draw.weight / static_cast<double>(draws);
+    slot.weight = draw.weight * stands_for / static_cast<double>(draws);
     slot.state = State::kArmed;
     const bool armed = port_.arm(i, block->address + cpython::BlockContent::kMark);
     if (armed && frontier_.use_of(*block) == BlockUse::kFree) continue;

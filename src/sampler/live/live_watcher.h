@@ -3,8 +3,12 @@
 // go into the book. A block counts in the round in which it was taken for good, and in no other, so
 // that its weight is one by the chance it had in that round.
 //
-//   |---- watching ----|-- settling --|---- watching ----| …
-//   draw              end            judge, draw
+//   |---- watching ----|-- settling --|-- resting --|---- watching ----| …
+//   draw              end            judge         draw
+//
+// Rounds are as long as it takes for some dozens of blocks to be taken: in longer ones the next
+// block is far, and far ones are dear to find. What the budget has no room for is rest between
+// them, and what is taken meanwhile the rounds stand for.
 //
 // Knows nothing of threads and signals: a WatchPort has those. Tracer thread.
 #pragma once
@@ -47,8 +51,9 @@ class LiveWatcher {
         purse_(purse),
         port_(port) {}
 
-  void set_round(std::chrono::nanoseconds round, std::chrono::nanoseconds settling) {
-    round_ = round, settling_ = settling;
+  void set_round(std::chrono::nanoseconds round, std::chrono::nanoseconds settling,
+                 std::chrono::nanoseconds rest = {}) {
+    round_ = round, settling_ = settling, rest_ = rest;
   }
   std::chrono::nanoseconds round() const { return round_; }
 
@@ -97,7 +102,7 @@ class LiveWatcher {
   LiveBook& book_;
   StopPurse& purse_;
   WatchPort& port_;
-  std::chrono::nanoseconds round_{}, settling_{};
+  std::chrono::nanoseconds round_{}, settling_{}, rest_{};
   enum class Phase { kResting, kWatching, kSettling } phase_ = Phase::kResting;
   SteadyTime end_{};  // of the phase
   SteadyTime round_end_{};

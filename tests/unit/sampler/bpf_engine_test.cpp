@@ -126,6 +126,7 @@ class PlayedFaults final : public attach::BpfFaults {
     const auto it = kernel_.counts.find(tid);
     return it == kernel_.counts.end() ? 0 : it->second;
   }
+  Result<Unit> tell_writes(const attach::PerfWatch&) override { return Unit{}; }
   void allow(std::int64_t) override {}
 
  private:
@@ -134,9 +135,10 @@ class PlayedFaults final : public attach::BpfFaults {
 
 class BpfEngineTest : public ::testing::Test {
  protected:
+  explicit BpfEngineTest(bool live = false) : live_(live) {}
   void SetUp() override {
     ASSERT_TRUE(python_.ready());
-    engine_ = std::make_unique<BpfEngine>(context_, std::make_unique<PlayedFaults>(kernel_));
+    engine_ = std::make_unique<BpfEngine>(context_, std::make_unique<PlayedFaults>(kernel_), live_);
     ASSERT_THAT(engine_->attach(python_.pid(), AttachKind::kTarget), IsOk());
     const auto first = await<ProcessRecord>([](const ProcessRecord&) { return true; });
     ASSERT_TRUE(first);
@@ -227,6 +229,7 @@ class BpfEngineTest : public ::testing::Test {
     return one;
   }
 
+  bool live_;
   WaitingPython python_;
   procfs::ProcDir proc_;
   EngineContext context_{proc_, {}, std::chrono::steady_clock::now(), {}, {}, {}, {}, {}};
@@ -329,6 +332,31 @@ TEST_F(BpfEngineTest, AnEndIsToldWithItsReason) {
       [](const WindowEdge& one) { return one.kind == WindowEdge::Kind::kExited; });
   ASSERT_TRUE(edge);
   EXPECT_EQ(edge->how, "killed by SIGKILL");
+}
+
+class BpfLiveTest : public BpfEngineTest {
+ protected:
+  BpfLiveTest() : BpfEngineTest(true) {}
+};
+
+// Real watches of a real interpreter, whose heap does not grow; writes that nobody has watched for,
+// of threads and processes that nobody knows.
+TEST_F(BpfLiveTest, WritesToWhatIsNotWatchedAreNobodys) {
+  auto write = copied_stack();
+  write.head.kind = MEMSPY_BPF_WRITE;
+  kernel_.record(write);
+  write.head.process = 77;
+  kernel_.record(write);
+  write.head.tid = 1;
+  kernel_.record(write);
+  kernel_.record(fault(MEMSPY_BPF_NO_STATE, 1));
+  ASSERT_TRUE(await_sample());
+  end();
+  const auto profiled = await<LiveProfiled>([](const LiveProfiled&) { return true; });
+  ASSERT_TRUE(profiled);
+  EXPECT_TRUE(profiled->profile->shares.empty());
+  EXPECT_EQ(profiled->profile->counts.stops, 0U);
+  EXPECT_EQ(context_.counters.rejected, 0U);
 }
 
 }  // namespace

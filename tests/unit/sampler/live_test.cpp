@@ -252,7 +252,7 @@ class Rounds : public ::testing::Test, protected WatchPort {
   void pass(std::chrono::nanoseconds time) {
     now_ += time;
     // A fixed length would beat with what the program does.
-    watcher_.set_round(std::chrono::milliseconds(15 + random_() % 11), 20ms);
+    watcher_.set_round(std::chrono::milliseconds(15 + random_() % 11), 20ms, rest_);
     while (watcher_.advance(now_) <= now_) {
     }
   }
@@ -287,6 +287,7 @@ class Rounds : public ::testing::Test, protected WatchPort {
   LiveWatcher watcher_;
   std::array<RemoteAddr, kWatches> armed_{};
   SteadyTime now_ = kStart;
+  std::chrono::nanoseconds rest_{};
   std::vector<RemoteAddr> old_;
 };
 
@@ -307,6 +308,25 @@ TEST_F(Rounds, SeveralKeepersInOneClassBesideTemporaries) {
   EXPECT_EQ(share(found, kChurner), 0);
   for (std::uint32_t by = 1; by <= 3; ++by)
     EXPECT_NEAR(share(found, by), kept[by] / 4000.0, 0.08) << "keeper " << by;
+  EXPECT_GT(watcher_.counts().kept, 200U);
+}
+
+// Rest between rounds costs samples, and no truth: who keeps all the time has the share of one who
+// keeps twice as much half of the time.
+TEST_F(Rounds, WhatIsTakenWhileTheyRestIsStoodFor) {
+  rest_ = 60ms;
+  pass(0ms);
+  for (int step = 0; step < 16000; ++step) {
+    (void)take(1);
+    if (step / 500 % 2 == 0) {
+      (void)take(2);
+      (void)take(2);
+    }
+    pass(2ms);
+    if (step % 500 == 0) look();
+  }
+  pass(200ms);
+  EXPECT_NEAR(share(profile(), 2), 0.5, 0.12);
   EXPECT_GT(watcher_.counts().kept, 200U);
 }
 

@@ -1,0 +1,43 @@
+// `--mode live` without a stop: beside engine bpf's page faults, watchpoints on the frontier of
+// pymalloc (LiveRounds) whose writes a program in the kernel records. A write is told up to a
+// fiftieth of a second later, with the time it was made at.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "attach/bpf_faults.h"
+#include "sampler/live/live_rounds.h"
+
+namespace memspy::sampler {
+
+class BpfLive final : private WatchSource {
+ public:
+  // `take_records`: takes all that waits in the ring.
+  BpfLive(EngineContext& context, Roster& roster, StackInterner& interner,
+          attach::BpfFaults& faults, std::function<void()> take_records);
+
+  // Of the budget, for page faults.
+  static constexpr double kFaultShare = 0.3;
+
+  // `newborn`: it has begun within this run.
+  void start_thread(Target& target, Tid tid, bool newborn);
+  void end_thread(Tid tid) { rounds_.end_thread(tid); }
+  // `stack`: nullopt where it did not hold together.
+  void on_write(const memspy_bpf_record& record, std::optional<StackId> stack);
+  // When to come again, at the latest.
+  SteadyTime work(SteadyTime now) { return rounds_.work(now); }
+  void cease();
+
+ private:
+  void open(WatchedThread& thread, bool newborn) override;
+  bool arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) override;
+  std::optional<attach::PerfWatch> open_one(Tid tid);
+  void catch_up() override { take_records_(); }
+
+  attach::BpfFaults& faults_;
+  std::function<void()> take_records_;
+  LiveRounds rounds_;
+};
+
+}  // namespace memspy::sampler
