@@ -2,6 +2,7 @@
 
 #include <linux/hw_breakpoint.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -71,6 +72,23 @@ std::uint64_t PerfWatch::take_count() {
   const std::uint64_t now = count(), fresh = now - std::min(now, seen_);
   seen_ = now;
   return fresh;
+}
+
+std::chrono::nanoseconds price_of_watched_write() {
+  constexpr int kWrites = 32;
+  constexpr std::chrono::nanoseconds kUnknown(16'000);
+  const auto now = [] {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  volatile std::uint64_t word = 0;
+  auto watch = PerfWatch::open(Tid{::gettid()}, std::nullopt);
+  if (!watch.has_value() || !watch->arm({reinterpret_cast<std::uint64_t>(&word)})) return kUnknown;
+  const std::chrono::nanoseconds begin = now();
+  for (std::uint64_t i = 0; i < kWrites; ++i) word = i;
+  const std::chrono::nanoseconds end = now();
+  return watch->take_count() == kWrites ? (end - begin) / kWrites : kUnknown;
 }
 
 }  // namespace memspy::attach

@@ -10,6 +10,7 @@ import harness
 import profiles
 
 SECONDS = 4
+BUDGET = ["--budget", "12"]  # at the default there are some twenty samples in so short a run
 IDLE, UNCLASSIFIED = 0.01, 0.02  # of the profile, and of the ticks
 ENOUGH = 500  # ticks, for a difference to be clear; a quiet machine has some 700
 # What stripped builds export too: on the way from a line to its allocator.
@@ -39,7 +40,7 @@ class Alloc(harness.PythonCase):
         target = harness.Target(self.python.command(harness.WORKLOADS / "allocate.py", "--duration", seconds, *workload))
         self.addCleanup(target.end)
         target.hear("ready")
-        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "alloc", *options)
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "alloc", *BUDGET, *options)
         memspy.until_attached(target.pid)
         target.ask("go", "done", deadline=seconds + 60)
         run = memspy.stop()

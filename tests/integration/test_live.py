@@ -86,15 +86,16 @@ class Live(LiveCase):
 
 @harness.sampled
 class LiveByFaults(LiveCase):
-    """With the engine of those who may not load programs into the kernel: threads stop at the watches."""
+    """With the engine of those who may not load programs into the kernel: threads stop at the watches. At
+    the default budget there are some thirty blocks in so short a run."""
     def test_keepers_beside_temporaries(self):
-        truth, folded, run, out, ours = self.record_near(options=("--engine", "faults"))
+        truth, folded, run, out, ours = self.record_near(options=("--engine", "faults", "--budget", "15"))
         self.assertEqual(run.json()["engine"], "faults")
         self.assertGreater(run.json()["stopped_seconds"], 0)
         self.check_churn(truth, ours, folded, run)
 
     def test_native_frames_lead_from_the_line_to_what_takes_the_block(self):
-        truth, folded, run, _, ours = self.record_near(options=("-n",))
+        truth, folded, run, _, ours = self.record_near(options=("-n", "--budget", "15"))
         of_lines = sum(count for frames, count in folded.stacks if "refill.py" in " ".join(frames))
         native = sum(count for frames, count in folded.stacks
                      if "refill.py" in " ".join(frames) and ".py:" not in frames[-1])

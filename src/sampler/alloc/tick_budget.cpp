@@ -9,11 +9,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A stop costs the target more than the time memspy sees: two context switches and cold caches
-// (docs/accuracy-and-overhead.md).
-constexpr double kHiddenStopPrice = 60e-6;
-// Of the budget; the rest is memspy's own work, some 70 us for each stop. More samples would tell
-// sooner, and beside other work on both cores cost the target 4 to 6 %.
+// A stop costs the target more than the time memspy sees: memspy has to wake up, then the target
+// has to, each on a processor that may sleep, with cold caches (docs/accuracy-and-overhead.md;
+// measured in a virtual machine, where 60 us for both made a slowdown of 1.045).
+constexpr double kHiddenStopPrice = 190e-6;
+// Of the budget; the rest is memspy's own work, some 70 us for each stop.
 constexpr double kShareForStops = 0.4;
 constexpr double kSmallestRate = 1e-6;
 constexpr double kWindow = 0.1;  // seconds between adjustments

@@ -8,8 +8,8 @@ namespace {
 using attach::PerfWatch;
 using cpython::BlockContent;
 
-// A write costs the exception, and what the program takes for a stack; a birth memspy's time alone.
-constexpr LivePrices kPrices{.write = 6e-6,
+// A write costs what the program takes for a stack; a birth memspy's time alone.
+constexpr LivePrices kPrices{.write = 4e-6,
                              .birth = 100e-6,
                              .writes_share = 0.1,
                              .sweeps_share = 0.2,

@@ -13,11 +13,11 @@ using attach::PerfWatch;
 using cpython::BlockContent;
 
 // Of the budget; the rest is LivePrices'.
-constexpr double kFaultShare = 0.3;
+constexpr double kFaultShare = 0.2;
 // A thread is held and woken, and memspy reads a stack.
 constexpr LivePrices kPrices{.write = 120e-6,
                              .birth = 100e-6,
-                             .writes_share = 0.35,
+                             .writes_share = 0.15,
                              .sweeps_share = 0.1,
                              .rounds_share = 0.15,
                              .births_share = 0.1};

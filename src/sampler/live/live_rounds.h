@@ -43,7 +43,7 @@ class WatchSource {
 
 // What things cost the target and memspy, and which part of the budget each may use.
 struct LivePrices {
-  double write = 0;  // seconds: of one that a watch sees
+  double write = 0;  // seconds: of one that a watch sees, besides the exception
   double birth = 0;  // …of a thread that is watched from its birth on
   double writes_share = 0, sweeps_share = 0, rounds_share = 0, births_share = 0;
 };
@@ -91,6 +91,7 @@ class LiveRounds {
   StackInterner& interner_;
   WatchSource& source_;
   LivePrices prices_;
+  double write_price_ = 0, watch_fee_ = 0;  // seconds; in writes
   std::unordered_map<Tid, std::unique_ptr<WatchedThread>> threads_;
   std::map<std::uint32_t, std::unique_ptr<Heap>> heaps_;  // by process index
   std::map<std::uint32_t, SteadyTime> next_search_;       // …of those without one

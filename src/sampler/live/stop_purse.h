@@ -13,22 +13,23 @@ namespace memspy::sampler {
 
 class StopPurse {
  public:
-  // `most`: how many can be saved up.
-  StopPurse(double per_second, double most, SteadyTime now)
-      : per_second_(per_second), most_(most), balance_(most), last_(now) {}
+  // `most`: how many can be saved up, a quarter of which is there at the begin. `fee`: what it
+  // costs to set a watch and take it away, in stops; it is not given back.
+  StopPurse(double per_second, double most, SteadyTime now, double fee = 0)
+      : per_second_(per_second), most_(most + fee), fee_(fee), balance_(most_ / 4), last_(now) {}
 
   void set_rate(double per_second) { per_second_ = per_second; }
   bool take(double stops, SteadyTime now) {
     balance_ = std::min(most_, balance_ + per_second_ * to_seconds(now - last_));
     last_ = now;
-    if (balance_ < stops) return false;
-    balance_ -= stops;
+    if (balance_ < stops + fee_) return false;
+    balance_ -= stops + fee_;
     return true;
   }
   void give_back(double stops) { balance_ += stops; }
 
  private:
-  double per_second_, most_, balance_;
+  double per_second_, most_, fee_, balance_;
   SteadyTime last_;
 };
 

@@ -182,13 +182,22 @@ TEST(LivePulse, SignsThatWereWrongAreTrustedLess) {
 }
 
 TEST(StopPurse, LendsWhatAWatchMayNeedAndTakesTheRestBack) {
-  StopPurse purse(100, 256, kStart);
-  EXPECT_TRUE(purse.take(128, kStart));
+  StopPurse purse(100, 512, kStart);
   EXPECT_TRUE(purse.take(128, kStart));
   EXPECT_FALSE(purse.take(128, kStart));
   purse.give_back(127);
   EXPECT_FALSE(purse.take(128, kStart));
   EXPECT_TRUE(purse.take(128, kStart + 10ms));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(purse.take(128, kStart + 1h));
+  EXPECT_FALSE(purse.take(128, kStart + 1h));
+}
+
+TEST(StopPurse, WhatSettingAWatchCostsIsNotGivenBack) {
+  StopPurse purse(100, 512, kStart, 2);
+  (void)purse.take(128, kStart + 1h);
+  int watches = 1;
+  for (purse.give_back(128); purse.take(128, kStart + 1h); purse.give_back(128)) ++watches;
+  EXPECT_EQ(watches, 1 + (512 - 130) / 2 + 1);
 }
 
 // --- rounds ---
