@@ -5,6 +5,7 @@ import harness
 import profiles
 
 SECONDS = 8
+BUDGET = ("--budget", "15")  # at the default threads that are stopped at watches tell of thirty blocks in so short a run
 # Of the profile, on functions that keep nothing; and total variation distance, for 100 to 150 blocks, of
 # which those of bursts weigh ten times as much as the others: chance alone makes 5 to 20 % of that. Who
 # charges at random has 30 % of the first and 50 % of the second. The benchmark, which takes a minute, has
@@ -19,7 +20,7 @@ class LiveCase(harness.PythonCase):
         self.addCleanup(target.end)
         target.hear("ready")
         out = self.folder / "out.memspy"
-        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "live", *options)
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "live", *BUDGET, *options)
         memspy.until_attached(target.pid)
         target.ask("go", "done", deadline=seconds + 60)
         run = memspy.stop()
@@ -86,16 +87,15 @@ class Live(LiveCase):
 
 @harness.sampled
 class LiveByFaults(LiveCase):
-    """With the engine of those who may not load programs into the kernel: threads stop at the watches. At
-    the default budget there are some thirty blocks in so short a run."""
+    """With the engine of those who may not load programs into the kernel: threads stop at the watches."""
     def test_keepers_beside_temporaries(self):
-        truth, folded, run, out, ours = self.record_near(options=("--engine", "faults", "--budget", "15"))
+        truth, folded, run, out, ours = self.record_near(options=("--engine", "faults"))
         self.assertEqual(run.json()["engine"], "faults")
         self.assertGreater(run.json()["stopped_seconds"], 0)
         self.check_churn(truth, ours, folded, run)
 
     def test_native_frames_lead_from_the_line_to_what_takes_the_block(self):
-        truth, folded, run, _, ours = self.record_near(options=("-n", "--budget", "15"))
+        truth, folded, run, _, ours = self.record_near(options=("-n",))
         of_lines = sum(count for frames, count in folded.stacks if "refill.py" in " ".join(frames))
         native = sum(count for frames, count in folded.stacks
                      if "refill.py" in " ".join(frames) and ".py:" not in frames[-1])

@@ -1,11 +1,14 @@
 #include "cpython/pools/frontier.h"
 
+#include <algorithm>
+
 #include "cpython/remote_fields.h"
 
 namespace memspy::cpython {
 namespace {
 
-constexpr int kMaxHops = 512;  // pools of one list that are looked at
+constexpr int kMaxHops = 512;            // pools of one list that are looked at
+constexpr std::size_t kMaxFilled = 256;  // of a list, between two looks
 
 }  // namespace
 
@@ -46,26 +49,60 @@ RemoteAddr Frontier::link_of(RemoteAddr block, RemoteAddr pool) const {
   return {load(pool_, block.value - pool.value, 8).value_or(0)};
 }
 
+std::optional<PoolHeader> Frontier::header_at(RemoteAddr pool, std::uint32_t size_class) {
+  std::vector<std::byte> bytes(layout_.size(Struct::kPool));
+  if (!is_plausible(pool) || memory_.read_some(pool, bytes) != bytes.size()) return std::nullopt;
+  const auto header = decode_pool(layout_, pool, bytes);
+  return header && header->size_class == size_class ? header : std::nullopt;
+}
+
+// Brings what is remembered to where the list begins now. Pools that have filled up have left it at
+// the front; one that was full and was given a block back has come there.
+bool Frontier::begin_list(List& list, RemoteAddr head, RemoteAddr first) {
+  for (std::size_t i = list.first; i < std::min(list.links.size(), list.first + kMaxFilled); ++i) {
+    if (list.links[i].pool != first) continue;
+    list.first = i;
+    return true;
+  }
+  list = {};
+  list.behind = first;
+  return first != head;
+}
+
 std::optional<FreeBlock> Frontier::find(std::uint32_t size_class, std::uint64_t nth) {
   if (!used_pools_ || size_class >= kSizeClasses) return std::nullopt;
   const RemoteAddr head = used_pools_ + kListStride * size_class;
-  auto pool = read_pointer(memory_, layout_, head, Field::kPoolNext);
-  std::vector<std::byte> bytes(layout_.size(Struct::kPool));
-  for (int hops = 0; hops < kMaxHops; ++hops) {
-    if (!pool.has_value() || !is_plausible(*pool)) return std::nullopt;
-    if (*pool == head) return find_in_free_pools(size_class, nth);
-    if (memory_.read_some(*pool, bytes) != bytes.size()) return std::nullopt;
-    const auto header = decode_pool(layout_, *pool, bytes);
-    if (!header || header->size_class != size_class) return std::nullopt;
-    const std::uint64_t free = header->blocks - header->used;
-    if (nth < free) {
-      if (!copy_pool(*pool)) return std::nullopt;
-      const auto now = decode_pool(layout_, *pool, pool_);
-      if (!now || now->size_class != size_class) return std::nullopt;
-      return pick(*pool, *now, nth);
+  const auto first = read_pointer(memory_, layout_, head, Field::kPoolNext);
+  if (!first.has_value()) return std::nullopt;
+  if (*first == head) return find_in_free_pools(size_class, nth);
+  List& list = lists_[size_class];
+  const auto lose = [&list] {
+    list = {};
+    return std::optional<FreeBlock>();
+  };
+  const bool known = begin_list(list, head, *first) && !list.links.empty();
+  // The first pool's room changes with every block that is taken.
+  if (known) {
+    const auto header = header_at(*first, size_class);
+    if (!header) return lose();
+    list.links[list.first].free = header->blocks - header->used;
+  }
+  for (std::size_t i = list.first; i < list.first + kMaxHops; ++i) {
+    if (i == list.links.size()) {
+      if (list.behind == head) return find_in_free_pools(size_class, nth);
+      const auto header = header_at(list.behind, size_class);
+      if (!header) return lose();
+      list.links.push_back({list.behind, header->blocks - header->used});
+      list.behind = header->next;
     }
-    nth -= free;
-    pool = header->next;
+    const Link& link = list.links[i];
+    if (nth >= link.free) {
+      nth -= link.free;
+      continue;
+    }
+    const auto now = copy_pool(link.pool) ? decode_pool(layout_, link.pool, pool_) : std::nullopt;
+    if (!now || now->size_class != size_class) return lose();
+    return pick(link.pool, *now, nth);
   }
   return std::nullopt;
 }

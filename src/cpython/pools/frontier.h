@@ -3,7 +3,9 @@
 // of that pool that were never handed out, then the next pool; at last pools without a block in
 // use.
 //
-// Read while the target runs: what it does meanwhile makes an answer old, never a walk endless.
+// Read while the target runs: what it does meanwhile makes an answer old, never a walk endless. The
+// lists of pools are remembered: a hop from pool to pool is a read of memory that nobody has in a
+// cache, and the same pools would be gone over for each question.
 #pragma once
 
 #include <array>
@@ -33,7 +35,14 @@ class Frontier {
   Frontier(const Layout& layout, const MemoryReader& memory) : layout_(layout), memory_(memory) {}
 
   // As a sweep has found them last.
-  void set_used_pools(RemoteAddr used_pools) { used_pools_ = used_pools; }
+  void set_used_pools(RemoteAddr used_pools) {
+    if (used_pools != used_pools_) forget_lists();
+    used_pools_ = used_pools;
+  }
+  // How much room the pools of the lists have may have changed.
+  void forget_lists() {
+    for (List& list : lists_) list = {};
+  }
   void set_arenas(const std::vector<Arena>& arenas);
   void set_block_bytes(std::uint32_t size_class, std::uint32_t bytes) {
     block_bytes_[size_class % kSizeClasses] = bytes;
@@ -44,6 +53,19 @@ class Frontier {
   BlockUse use_of(const FreeBlock& block);
 
  private:
+  // The pools of a class that have room, as they were when the list was gone over: from `first` on
+  // they still are in it, as far as one knows.
+  struct Link {
+    RemoteAddr pool;
+    std::uint64_t free = 0;
+  };
+  struct List {
+    std::vector<Link> links;
+    std::size_t first = 0;
+    RemoteAddr behind;  // the last of them: a pool, or where the list is headed
+  };
+  bool begin_list(List& list, RemoteAddr head, RemoteAddr first);
+  std::optional<PoolHeader> header_at(RemoteAddr pool, std::uint32_t size_class);
   std::optional<FreeBlock> pick(RemoteAddr pool, const PoolHeader& header, std::uint64_t nth);
   std::optional<FreeBlock> find_in_free_pools(std::uint32_t size_class, std::uint64_t nth);
   std::optional<Arena> next_arena();
@@ -57,6 +79,7 @@ class Frontier {
   std::vector<RemoteAddr> arenas_;  // their entries
   RemoteAddr next_arena_;           // the entry that was the next one last
   std::array<std::uint32_t, kSizeClasses> block_bytes_{};
+  std::array<List, kSizeClasses> lists_;
   std::vector<std::byte> pool_;  // a copy of one
 };
 

@@ -100,6 +100,7 @@ bool LiveHeap::advance(SteadyTime now, double share) {
 
 void LiveHeap::glance(SteadyTime now) {
   if (passes_ == 0 || now - last_glance_ < kGlancePause) return;
+  frontier_.forget_lists();
   pulse_.note(looks_.look(sweep_.used_pools()), to_seconds(now - last_glance_));
   last_glance_ = now;
 }
@@ -124,12 +125,6 @@ void LiveHeap::tell(LiveOdds& odds, std::chrono::nanoseconds round) const {
     const double blocks = blocks_per_second(c) * to_seconds(round);
     odds.set_growth(c, blocks, blocks * last_.block_bytes[c]);
   }
-}
-
-double LiveHeap::fastest() const {
-  double most = 0;
-  for (std::uint32_t c = 0; c < kSizeClasses; ++c) most = std::max(most, blocks_per_second(c));
-  return most;
 }
 
 cpython::PymallocState LiveHeap::state() const {

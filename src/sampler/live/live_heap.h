@@ -39,8 +39,6 @@ class LiveHeap {
   void glance(SteadyTime now);
   // Tells the odds how each class grows in a round of this length.
   void tell(LiveOdds& odds, std::chrono::nanoseconds round) const;
-  // Blocks a second of the class that grows fastest; 0: none grows.
-  double fastest() const;
   // Since the first pass; zero before the second.
   Growth growth() const;
   // As the last pass has found it.

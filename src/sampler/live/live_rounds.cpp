@@ -17,7 +17,6 @@ using cpython::BlockContent;
 // A round must be longer than what it takes to begin one, and short enough for bursts not to have
 // the same four watches for long.
 constexpr std::chrono::nanoseconds kRound = 20ms, kLongestRound = 400ms;
-constexpr double kBlocksPerRound = 48;  // of the class that grows fastest
 constexpr std::chrono::nanoseconds kLongestRest = 1000ms;
 constexpr std::chrono::nanoseconds kSettling = 20ms;  // what lives no longer is temporary
 constexpr std::chrono::nanoseconds kRest = 50ms;      // where there is no heap
@@ -225,18 +224,13 @@ void LiveRounds::advance(Heap& heap, SteadyTime now) {
 void LiveRounds::begin_round(Heap& heap, SteadyTime now) {
   const double budget =
       context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
-  const auto wanted = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      std::chrono::duration<double>(kBlocksPerRound / std::max(heap.heap->fastest(), 1.0)));
-  std::uniform_real_distribution<double> jitter(0.75, 1.25);
-  const double length =
-      jitter(random_) *
-      static_cast<double>(
-          std::clamp<std::chrono::nanoseconds>(wanted, kRound, kLongestRound).count());
-  const std::chrono::nanoseconds round(static_cast<std::int64_t>(length));
   // Of the round's begin and of its end.
-  const auto earned = earned_by(2 * heap.price, budget * prices_.rounds_share);
-  const auto rest =
-      std::clamp<std::chrono::nanoseconds>(earned - round - kSettling, 0ns, kLongestRest);
+  const auto earned = earned_by(2 * heap.price, budget * prices_.rounds_share) - kSettling;
+  const auto length = std::clamp<std::chrono::nanoseconds>(earned, kRound, kLongestRound);
+  std::uniform_real_distribution<double> jitter(0.75, 1.25);
+  const std::chrono::nanoseconds round(
+      static_cast<std::int64_t>(jitter(random_) * static_cast<double>(length.count())));
+  const auto rest = std::clamp<std::chrono::nanoseconds>(earned - length, 0ns, kLongestRest);
   heap.watcher.set_round(round, kSettling, rest);
   const auto begin = thread_cpu();
   heap.heap->glance(now);

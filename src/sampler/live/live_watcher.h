@@ -6,9 +6,8 @@
 //   |---- watching ----|-- settling --|-- resting --|---- watching ----| …
 //   draw              end            judge         draw
 //
-// Rounds are as long as it takes for some dozens of blocks to be taken: in longer ones the next
-// block is far, and far ones are dear to find. What the budget has no room for is rest between
-// them, and what is taken meanwhile the rounds stand for.
+// Rest is for what the budget has no room for, and what is taken meanwhile the rounds stand for: who
+// keeps in bursts is told the better the less there is.
 //
 // Knows nothing of threads and signals: a WatchPort has those. Tracer thread.
 #pragma once

@@ -113,6 +113,39 @@ TEST_P(EveryPools, PredictsEveryBlockThatIsTaken) {
   }
 }
 
+// What is remembered of the lists follows the allocator: pools fill up and leave at the front, and
+// full ones come there when a block of theirs is given back.
+TEST_P(EveryPools, PredictsOnWhileBlocksAreTakenAndGivenBack) {
+  age(4000, 0.6);
+  Frontier ahead = frontier(swept());
+  std::vector<RemoteAddr> taken;
+  for (int round = 0; round < 200; ++round) {
+    const std::uint64_t n = random_() % 8;
+    const auto block = ahead.find(5, n);
+    ASSERT_TRUE(block) << "round " << round;
+    for (std::uint64_t i = 0; i < n; ++i) taken.push_back(heap_.take(5));
+    taken.push_back(heap_.take(5));
+    EXPECT_EQ(taken.back(), block->address) << "round " << round << ", block " << n;
+    if (round % 3 != 0) continue;
+    const std::size_t back = random_() % taken.size();
+    heap_.give_back(taken[back]);
+    taken.erase(taken.begin() + static_cast<std::ptrdiff_t>(back));
+  }
+}
+
+TEST_P(EveryPools, ReadsNoPoolAgainForTheNextQuestion) {
+  age(4000, 0.6);
+  Frontier ahead = frontier(swept());
+  ASSERT_TRUE(ahead.find(5, 200));
+  process_.memory().reads = 0;
+  for (std::uint64_t n = 100; n < 200; n += 10) ASSERT_TRUE(ahead.find(5, n));
+  EXPECT_LE(process_.memory().reads, 30U);  // the head, the first pool and the one in question
+  ahead.forget_lists();
+  process_.memory().reads = 0;
+  ASSERT_TRUE(ahead.find(5, 200));
+  EXPECT_GT(process_.memory().reads, 4U);
+}
+
 TEST_P(EveryPools, TellsWhatBecomesOfABlock) {
   age(2000, 0.6);
   Frontier ahead = frontier(swept());
