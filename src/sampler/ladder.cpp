@@ -124,12 +124,31 @@ Error not_of_mode(const std::string& mode, EngineChoice engine) {
   return error;
 }
 
+// Can writes to what is watched be recorded? Nothing is armed.
+Result<Unit> probe_told_watch(attach::BpfFaults& bpf, Pid pid) {
+  MEMSPY_TRY(watch, attach::PerfWatch::open(Tid{pid.value}, std::nullopt));
+  return bpf.tell_writes(watch);
+}
+
 }  // namespace
 
 Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
                                 const SessionOptions& options) {
   if (options.engine == EngineChoice::kPoll || options.engine == EngineChoice::kRss) {
     return not_of_mode("live", options.engine);
+  }
+  const std::string watches =
+      "watchpoints on the blocks that pymalloc hands out next; larger blocks and native memory by "
+      "page faults; ";
+  MEMSPY_TRY(rung, choose_engine(proc, pid, options));
+  if (rung.engine == EngineChoice::kBpf) {
+    const auto works = probe_told_watch(*rung.bpf, pid);
+    if (works.has_value()) {
+      rung.reason = watches + rung.reason;
+      return rung;
+    }
+    if (options.engine == EngineChoice::kBpf) return works.error();
+    rung = {EngineChoice::kFaults, "not bpf: " + describe(works.error()), nullptr};
   }
   auto works = LiveEngine::probe(proc, pid);
   if (!works.has_value()) {
@@ -138,12 +157,7 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
       error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
     return error;
   }
-  MEMSPY_TRY(rung, choose_engine(proc, pid, options));
-  rung.reason =
-      "watchpoints on the blocks that pymalloc hands out next; larger blocks and native "
-      "memory by page faults; " +
-      rung.reason;
-  return rung;
+  return Rung{EngineChoice::kFaults, watches + rung.reason, nullptr};
 }
 
 Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {

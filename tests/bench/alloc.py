@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import tempfile
 
-import costs
 import harness
 import profiles
 import window

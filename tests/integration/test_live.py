@@ -22,6 +22,7 @@ class LiveCase(harness.PythonCase):
         out = self.folder / "out.memspy"
         memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "live", *BUDGET, *options)
         memspy.until_attached(target.pid)
+        self.tracer = harness.status(target.pid)["TracerPid"]
         target.ask("go", "done", deadline=seconds + 60)
         run = memspy.stop()
         self.assertEqual(run.code, 0, str(run))
@@ -91,6 +92,7 @@ class LiveByFaults(LiveCase):
     def test_keepers_beside_temporaries(self):
         truth, folded, run, out, ours = self.record_near(options=("--engine", "faults"))
         self.assertEqual(run.json()["engine"], "faults")
+        self.assertNotEqual(self.tracer, "0")
         self.assertGreater(run.json()["stopped_seconds"], 0)
         self.check_churn(truth, ours, folded, run)
 
@@ -113,6 +115,7 @@ class LiveByBpf(LiveCase):
     def test_nothing_is_stopped(self):
         truth, folded, run, out, ours = self.record_near(options=("--engine", "bpf"))
         self.assertEqual(run.json()["engine"], "bpf")
+        self.assertEqual(self.tracer, "0")
         self.assertEqual(run.json()["stopped_seconds"], 0)
         self.check_churn(truth, ours, folded, run)
 

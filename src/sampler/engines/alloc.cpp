@@ -186,7 +186,8 @@ void AllocEngine::end_search() {
         std::clamp<std::chrono::nanoseconds>(2 * process.look_pause, kCodePause, kLongestCodePause);
     process.next_look = std::chrono::steady_clock::now() + process.look_pause;
     if (!process.code && !std::exchange(process.told, true))
-      note_gap(context_, index, "nothing can be said of its allocations: " + describe(found.error()));
+      note_gap(context_, index,
+               "nothing can be said of its allocations: " + describe(found.error()));
     return;
   }
   process.look_pause = {};

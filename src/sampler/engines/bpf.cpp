@@ -273,7 +273,10 @@ void BpfEngine::work() {
     tell_awaited();
   }
   faults_->allow(kRecordsPerRound);
-  if (live_) next_round_ = live_->work(now);
+  if (live_) {
+    take_records();  // what was written by now belongs to the round that may end here
+    next_round_ = live_->work(std::chrono::steady_clock::now());
+  }
   if (context_.queue.crowded()) context_.to_collector.wake();
 }
 
@@ -378,11 +381,14 @@ void BpfEngine::on_fault(const BpfFaults::Record& record) {
 void BpfEngine::on_write(const BpfFaults::Record& record) {
   const Tid tid{static_cast<pid_t>(record.head.tid)};
   const auto it = threads_.find(tid);
-  if (!live_ || it == threads_.end()) return;
+  if (!live_ || it == threads_.end() || it->second.target->index().value != record.head.process)
+    return;
+  const auto slot = live_->slot_of(record.head);
+  if (!slot) return;
   const auto stack = stack_of(it->second, tid, record);
   (stack ? context_.counters.samples : context_.counters.rejected)
       .fetch_add(1, std::memory_order_relaxed);
-  live_->on_write(record.head, stack);
+  live_->on_write(record.head, *slot, stack);
 }
 
 void BpfEngine::push(const Thread& thread, StackId stack, RemoteAddr address, std::uint64_t faults,

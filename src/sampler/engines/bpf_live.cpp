@@ -12,8 +12,8 @@ using cpython::BlockContent;
 constexpr LivePrices kPrices{.write = 4e-6,
                              .birth = 100e-6,
                              .writes_share = 0.1,
-                             .sweeps_share = 0.2,
-                             .rounds_share = 0.45,
+                             .sweeps_share = 0.15,
+                             .rounds_share = 0.4,
                              .births_share = 0.1};
 
 }  // namespace
@@ -47,7 +47,7 @@ void BpfLive::open(WatchedThread& thread, bool) {
 // The old one goes first: there may be no room for both.
 bool BpfLive::arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) {
   PerfWatch& watch = thread.watches[slot];
-  if (watch.spent()) {
+  if (watch.fd() < 0 || watch.spent()) {
     watch.close();
     auto fresh = open_one(thread.tid);
     if (!fresh) return false;
@@ -56,20 +56,27 @@ bool BpfLive::arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) {
   return watch.arm_for(address, LiveWatcher::kMostStops);
 }
 
-void BpfLive::on_write(const memspy_bpf_record& record, std::optional<StackId> stack) {
-  WatchedThread* thread = rounds_.find(Tid{static_cast<pid_t>(record.tid)});
-  if (thread == nullptr || thread->target->index().value != record.process) return;
-  BlockContent* content = rounds_.content_of(*thread->target);
-  for (std::size_t i = 0; content != nullptr && i < thread->watches.size(); ++i) {
+std::optional<std::size_t> BpfLive::slot_of(const memspy_bpf_record& record) {
+  const WatchedThread* thread = rounds_.find(Tid{static_cast<pid_t>(record.tid)});
+  if (thread == nullptr || thread->target->index().value != record.process) return std::nullopt;
+  for (std::size_t i = 0; i < thread->watches.size(); ++i) {
     const auto block = rounds_.watched_block(*thread->target, i);
-    if (!block || block->value + BlockContent::kMark != record.address) continue;
-    thread->watches[i].note_told();
-    const auto owner = stack ? std::optional(LiveOwner{thread->index, *stack}) : std::nullopt;
-    const SteadyTime time{std::chrono::nanoseconds(record.time)};
-    rounds_.on_write(*thread->target, i, content->judge(*block, record.written, record.behind),
-                     (record.flags & MEMSPY_BPF_COLLECTING) != 0, owner, time);
-    return;
+    if (block && block->value + BlockContent::kMark == record.address) return i;
   }
+  return std::nullopt;
+}
+
+void BpfLive::on_write(const memspy_bpf_record& record, std::size_t slot,
+                       std::optional<StackId> stack) {
+  WatchedThread* thread = rounds_.find(Tid{static_cast<pid_t>(record.tid)});
+  BlockContent* content = thread != nullptr ? rounds_.content_of(*thread->target) : nullptr;
+  if (content == nullptr || slot >= thread->watches.size()) return;
+  thread->watches[slot].note_told();
+  const RemoteAddr block{record.address - BlockContent::kMark};
+  const auto owner = stack ? std::optional(LiveOwner{thread->index, *stack}) : std::nullopt;
+  rounds_.on_write(*thread->target, slot, content->judge(block, record.written, record.behind),
+                   (record.flags & MEMSPY_BPF_COLLECTING) != 0, owner,
+                   SteadyTime{std::chrono::nanoseconds(record.time)});
 }
 
 void BpfLive::cease() {

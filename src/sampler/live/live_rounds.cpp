@@ -39,7 +39,7 @@ struct LiveRounds::Heap final : WatchPort {
         target(the_target),
         heap(std::move(found)),
         odds(seed),
-        purse(0, double{kWatches} * LiveWatcher::kMostStops, now, of.watch_fee_),
+        purse(0, double{kWatches} * (LiveWatcher::kMostStops + of.watch_fee_), now, of.watch_fee_),
         births(0, kBirthsAtOnce, now),
         content(target.interpreter()->layout(), target.memory()),
         watcher(heap->frontier(), content, odds, book, purse, *this) {}
@@ -93,7 +93,8 @@ struct LiveRounds::Heap final : WatchPort {
   BlockContent content;
   LiveWatcher watcher;
   SteadyTime next_round{};
-  std::chrono::nanoseconds price{};  // of a round, moving average
+  std::chrono::nanoseconds price{};  // of the begin or the end of a round, moving average
+  bool rests = false;
 };
 
 LiveRounds::LiveRounds(EngineContext& context, Roster& roster, StackInterner& interner,
@@ -133,16 +134,20 @@ void LiveRounds::welcome(WatchedThread& thread) {
   if (heap->births.take(1, std::chrono::steady_clock::now())) heap->arm_newborn(thread);
 }
 
+// A heap is there for as long as a thread of its process is.
+bool LiveRounds::has_threads(const Target& target) const {
+  return std::any_of(threads_.begin(), threads_.end(),
+                     [&](const auto& entry) { return entry.second->target == &target; });
+}
+
 void LiveRounds::end_thread(Tid tid) {
   const auto it = threads_.find(tid);
   if (it == threads_.end()) return;
-  const Target* target = it->second->target;
-  const std::uint32_t index = target->index().value;
+  const Target& target = *it->second->target;
   threads_.erase(it);
-  const auto of_it = [&](const auto& entry) { return entry.second->target == target; };
-  if (std::any_of(threads_.begin(), threads_.end(), of_it)) return;
-  heaps_.erase(index);
-  next_search_.erase(index);
+  if (has_threads(target)) return;
+  heaps_.erase(target.index().value);
+  next_search_.erase(target.index().value);
 }
 
 WatchedThread* LiveRounds::find(Tid tid) {
@@ -185,7 +190,8 @@ void LiveRounds::on_write(const Target& target, std::size_t slot, BlockContent::
 // --- rounds ---
 
 void LiveRounds::look_for_heap(Target& target, SteadyTime now) {
-  if (!target.has_interpreter() || heaps_.contains(target.index().value)) return;
+  if (!target.has_interpreter() || heaps_.contains(target.index().value) || !has_threads(target))
+    return;
   SteadyTime& next = next_search_[target.index().value];
   if (now < next) return;
   const bool first = next == SteadyTime{};
@@ -216,24 +222,26 @@ void LiveRounds::advance(Heap& heap, SteadyTime now) {
       context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
   heap.purse.set_rate(budget * prices_.writes_share / write_price_);
   heap.births.set_rate(budget * prices_.births_share / prices_.birth);
-  if (now >= heap.next_round) begin_round(heap, now);
+  heap.heap->glance(now);
+  if (now >= heap.next_round) begin_round(heap);
   if (heap.heap->advance(now, budget * prices_.sweeps_share)) publish(heap);
 }
 
 // Or ends one, or does what else is due.
-void LiveRounds::begin_round(Heap& heap, SteadyTime now) {
+void LiveRounds::begin_round(Heap& heap) {
   const double budget =
       context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
-  // Of the round's begin and of its end.
-  const auto earned = earned_by(2 * heap.price, budget * prices_.rounds_share) - kSettling;
+  // Of the round's begin, of its end, and of where it is judged unless the next one begins there.
+  const auto earned =
+      earned_by((heap.rests ? 3 : 2) * heap.price, budget * prices_.rounds_share) - kSettling;
   const auto length = std::clamp<std::chrono::nanoseconds>(earned, kRound, kLongestRound);
   std::uniform_real_distribution<double> jitter(0.75, 1.25);
   const std::chrono::nanoseconds round(
       static_cast<std::int64_t>(jitter(random_) * static_cast<double>(length.count())));
   const auto rest = std::clamp<std::chrono::nanoseconds>(earned - length, 0ns, kLongestRest);
+  heap.rests = rest > 0ns;
   heap.watcher.set_round(round, kSettling, rest);
   const auto begin = thread_cpu();
-  heap.heap->glance(now);
   heap.heap->tell(heap.odds, round);
   heap.next_round = heap.watcher.advance(std::chrono::steady_clock::now());
   heap.watcher.review(kReviewed);

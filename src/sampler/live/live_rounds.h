@@ -34,7 +34,7 @@ class WatchSource {
  public:
   virtual ~WatchSource() = default;
   // Opens the watches of a thread, as many as can be had; none: not now, or with `refused` never.
-  // `newborn`: it has not run yet.
+  // `newborn`: it has just begun.
   virtual void open(WatchedThread& thread, bool newborn) = 0;
   virtual bool arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) = 0;
   // Tells of the writes that have happened by now, and of threads that have ended.
@@ -79,11 +79,12 @@ class LiveRounds {
  private:
   struct Heap;  // of one process
   Heap* heap_of(const Target& target) const;
+  bool has_threads(const Target& target) const;
   bool open_watches(WatchedThread& thread, bool newborn);
   std::size_t watched_threads(const Target& target) const;
   void look_for_heap(Target& target, SteadyTime now);
   void advance(Heap& heap, SteadyTime now);
-  void begin_round(Heap& heap, SteadyTime now);
+  void begin_round(Heap& heap);
   void publish(Heap& heap);
 
   EngineContext& context_;

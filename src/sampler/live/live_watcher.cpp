@@ -62,7 +62,7 @@ void LiveWatcher::draw(SteadyTime now) {
           twice || (slots_[k].state == State::kArmed && slots_[k].block.address == block->address);
     if (twice) {
       ++counts_.missed;
-      purse_.give_back(kMostStops);
+      purse_.undo(kMostStops);
       continue;
     }
     slot.block = *block;
@@ -101,6 +101,7 @@ void LiveWatcher::on_write(std::size_t i, Write write, bool collecting,
   if (slot.stops < kMostStops) return;
   ++counts_.worn;
   port_.disarm(i);
+  purse_.charge(static_cast<double>(port_.take_untold(i)));  // of other threads, by now
   slot.state = State::kWorn;
 }
 

@@ -6,8 +6,8 @@
 //   |---- watching ----|-- settling --|-- resting --|---- watching ----| …
 //   draw              end            judge         draw
 //
-// Rest is for what the budget has no room for, and what is taken meanwhile the rounds stand for: who
-// keeps in bursts is told the better the less there is.
+// Rest is for what the budget has no room for, and what is taken meanwhile the rounds stand for:
+// who keeps in bursts is told the better the less there is.
 //
 // Knows nothing of threads and signals: a WatchPort has those. Tracer thread.
 #pragma once

@@ -14,9 +14,9 @@ namespace memspy::sampler {
 class StopPurse {
  public:
   // `most`: how many can be saved up, a quarter of which is there at the begin. `fee`: what it
-  // costs to set a watch and take it away, in stops; it is not given back.
+  // costs to set a watch and take it away, in stops; of a watch that was set it is not given back.
   StopPurse(double per_second, double most, SteadyTime now, double fee = 0)
-      : per_second_(per_second), most_(most + fee), fee_(fee), balance_(most_ / 4), last_(now) {}
+      : per_second_(per_second), most_(most), fee_(fee), balance_(most / 4), last_(now) {}
 
   void set_rate(double per_second) { per_second_ = per_second; }
   bool take(double stops, SteadyTime now) {
@@ -27,6 +27,10 @@ class StopPurse {
     return true;
   }
   void give_back(double stops) { balance_ += stops; }
+  // There have been more than were lent.
+  void charge(double stops) { balance_ -= stops; }
+  // Nothing was set.
+  void undo(double stops) { balance_ += stops + fee_; }
 
  private:
   double per_second_, most_, fee_, balance_;

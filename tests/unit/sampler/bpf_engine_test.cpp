@@ -356,6 +356,7 @@ TEST_F(BpfLiveTest, WritesToWhatIsNotWatchedAreNobodys) {
   ASSERT_TRUE(profiled);
   EXPECT_TRUE(profiled->profile->shares.empty());
   EXPECT_EQ(profiled->profile->counts.stops, 0U);
+  EXPECT_EQ(context_.counters.samples, 1U) << "they are not even decoded";
   EXPECT_EQ(context_.counters.rejected, 0U);
 }
 

@@ -193,11 +193,19 @@ TEST(StopPurse, LendsWhatAWatchMayNeedAndTakesTheRestBack) {
 }
 
 TEST(StopPurse, WhatSettingAWatchCostsIsNotGivenBack) {
-  StopPurse purse(100, 512, kStart, 2);
-  (void)purse.take(128, kStart + 1h);
-  int watches = 1;
-  for (purse.give_back(128); purse.take(128, kStart + 1h); purse.give_back(128)) ++watches;
-  EXPECT_EQ(watches, 1 + (512 - 130) / 2 + 1);
+  StopPurse purse(100, 4 * (128 + 2), kStart, 2);
+  EXPECT_TRUE(purse.take(128, kStart));  // one at once
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(purse.take(128, kStart + 1h)) << i;
+  EXPECT_FALSE(purse.take(128, kStart + 1h));
+  purse.give_back(128);
+  EXPECT_FALSE(purse.take(128, kStart + 1h));
+  purse.give_back(2);
+  EXPECT_TRUE(purse.take(128, kStart + 1h));
+  purse.undo(128);  // of one that was not set
+  EXPECT_TRUE(purse.take(128, kStart + 1h));
+  purse.undo(128);
+  purse.charge(1);
+  EXPECT_FALSE(purse.take(128, kStart + 1h));
 }
 
 // --- rounds ---
@@ -320,17 +328,14 @@ TEST_F(Rounds, SeveralKeepersInOneClassBesideTemporaries) {
   EXPECT_GT(watcher_.counts().kept, 200U);
 }
 
-// Rest between rounds costs samples, and no truth: who keeps all the time has the share of one who
-// keeps twice as much half of the time.
+// One keeps only while rounds follow each other, the other as much while there is rest between
+// them, and three of four blocks are taken unwatched.
 TEST_F(Rounds, WhatIsTakenWhileTheyRestIsStoodFor) {
-  rest_ = 60ms;
   pass(0ms);
-  for (int step = 0; step < 16000; ++step) {
-    (void)take(1);
-    if (step / 500 % 2 == 0) {
-      (void)take(2);
-      (void)take(2);
-    }
+  for (int step = 0; step < 24000; ++step) {
+    const bool rests = step / 500 % 2 == 0;
+    rest_ = rests ? 120ms : 0ms;
+    (void)take(rests ? 1 : 2);
     pass(2ms);
     if (step % 500 == 0) look();
   }
