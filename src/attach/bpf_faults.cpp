@@ -106,6 +106,8 @@ class LoadedBpfFaults final : public BpfFaults {
   void set_period(Tid tid, std::uint64_t period) override;
   std::uint64_t count(Tid tid) const override;
   Result<Unit> tell_writes(const PerfWatch& watch) override;
+  void expect_writes(std::uint32_t process, RemoteAddr address, std::int64_t most) override;
+  void forget_writes(std::uint32_t process, RemoteAddr address) override;
   void allow(std::int64_t records) override { shared_->records_left = records; }
 
  private:
@@ -123,7 +125,7 @@ class LoadedBpfFaults final : public BpfFaults {
   };
   std::unordered_map<Tid, Thread> threads_;
   Shared shared_;
-  int walks_ = -1, thread_map_ = -1, processes_ = -1;
+  int walks_ = -1, thread_map_ = -1, processes_ = -1, watched_ = -1;
   const Visitor* visitor_ = nullptr;
 };
 
@@ -152,10 +154,12 @@ Result<Unit> LoadedBpfFaults::open() {
   MEMSPY_TRY(walks, map("walks"));
   MEMSPY_TRY(threads, map("threads"));
   MEMSPY_TRY(processes, map("processes"));
+  MEMSPY_TRY(watched, map("watched"));
   MEMSPY_TRY(records, map("records"));
   walks_ = walks;
   thread_map_ = threads;
   processes_ = processes;
+  watched_ = watched;
   MEMSPY_TRY(variables, map(".bss"));
   shared_.map(variables);
   if (!shared_.there()) return load_error("cannot map the BPF program's variables", errno);
@@ -239,6 +243,16 @@ Result<Unit> LoadedBpfFaults::tell_writes(const PerfWatch& watch) {
   if (::ioctl(watch.fd(), PERF_EVENT_IOC_SET_BPF, bpf_program__fd(write_program_)) != 0)
     return load_error("cannot attach the BPF program to a watchpoint", errno);
   return Unit{};
+}
+
+void LoadedBpfFaults::expect_writes(std::uint32_t process, RemoteAddr address, std::int64_t most) {
+  const memspy_bpf_watched key{address.value, process, 0};
+  bpf_map_update_elem(watched_, &key, &most, BPF_ANY);
+}
+
+void LoadedBpfFaults::forget_writes(std::uint32_t process, RemoteAddr address) {
+  const memspy_bpf_watched key{address.value, process, 0};
+  bpf_map_delete_elem(watched_, &key);
 }
 
 void LoadedBpfFaults::forget_thread(Tid tid) {

@@ -55,9 +55,12 @@ class BpfFaults {
   // Faults of a thread since it is watched. Interrupts it where it runs.
   virtual std::uint64_t count(Tid tid) const = 0;
 
-  // From now on each write that this watch of a watched thread sees leaves a record; arm it for no
-  // more of them than the target can bear.
+  // From now on writes that this watch sees may leave records…
   virtual Result<Unit> tell_writes(const PerfWatch& watch) = 0;
+  // …so many of those to this address at most. With the last of them fd() is readable: the watches
+  // are to be disarmed, which no program in the kernel can do.
+  virtual void expect_writes(std::uint32_t process, RemoteAddr address, std::int64_t most) = 0;
+  virtual void forget_writes(std::uint32_t process, RemoteAddr address) = 0;
 
   // So many records of faults may be made until the next call. What is not recorded, for this or
   // for want of room, the thread's next record stands for.

@@ -5,8 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "attach/perf_event.h"
 
 namespace memspy::attach {
@@ -38,39 +36,31 @@ Result<PerfWatch> PerfWatch::open(Tid tid, std::optional<int> signal) {
   return PerfWatch(std::move(fd));
 }
 
-// One call moves it, and arms it where it is not disabled (Linux 4.17); 45 us where the thread
-// runs.
-bool PerfWatch::move(RemoteAddr address, bool disabled) {
-  perf_event_attr attr = watch_attr(address, disabled);
-  return ::ioctl(fd_.get(), PERF_EVENT_IOC_MODIFY_ATTRIBUTES, &attr) == 0;
+Result<PerfWatch> PerfWatch::open_for_heirs(Tid tid) {
+  perf_event_attr attr = watch_attr({kDisarmedAddress}, true);
+  attr.inherit = 1;
+  attr.inherit_thread = 1;  // and no child process
+  MEMSPY_TRY(fd, open_perf_event(attr, tid, "watchpoint"));
+  PerfWatch watch(std::move(fd));
+  watch.heirs_ = true;
+  return watch;
 }
 
+// One call moves it and arms it (Linux 4.17); 45 us where the thread runs.
 bool PerfWatch::arm(RemoteAddr address) {
   disarm();
-  return move(address, false);
-}
-
-// What the kernel lets it count down from is added to, never set: what is left of before is known.
-bool PerfWatch::arm_for(RemoteAddr address, std::uint32_t writes) {
-  if (!move(address, true)) return false;
-  const std::uint64_t counted = count(), left = granted_ - std::min(granted_, counted);
-  if (left >= writes) return ::ioctl(fd_.get(), PERF_EVENT_IOC_ENABLE, 0) == 0;
-  if (::ioctl(fd_.get(), PERF_EVENT_IOC_REFRESH, static_cast<int>(writes - left)) != 0)
-    return false;
-  granted_ = counted + writes;
-  return true;
+  perf_event_attr attr = watch_attr(address, false);
+  attr.inherit = attr.inherit_thread = heirs_ ? 1 : 0;
+  return ::ioctl(fd_.get(), PERF_EVENT_IOC_MODIFY_ATTRIBUTES, &attr) == 0;
 }
 
 void PerfWatch::disarm() { ::ioctl(fd_.get(), PERF_EVENT_IOC_DISABLE, 0); }
 
-std::uint64_t PerfWatch::count() const {
-  std::uint64_t count = 0;
-  return ::read(fd_.get(), &count, sizeof(count)) == sizeof(count) ? count : 0;
-}
-
 std::uint64_t PerfWatch::take_count() {
-  const std::uint64_t now = count(), fresh = now - std::min(now, seen_);
-  seen_ = now;
+  std::uint64_t count = 0;
+  if (::read(fd_.get(), &count, sizeof(count)) != sizeof(count)) return 0;
+  const std::uint64_t fresh = count - seen_;
+  seen_ = count;
   return fresh;
 }
 

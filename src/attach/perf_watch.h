@@ -19,31 +19,22 @@ class PerfWatch {
   // Disarmed. kPermission (perf_event_paranoid, seccomp), kNoSuchProcess; kUnsupported, with
   // ENOSPC: all four of the thread are taken (a debugger), or this machine has none.
   static Result<PerfWatch> open(Tid tid, std::optional<int> signal);
+  // The same of this thread and of all that it starts from now on, from their first instruction:
+  // they are armed, moved and counted with it. No signal.
+  static Result<PerfWatch> open_for_heirs(Tid tid);
 
   int fd() const { return fd_.get(); }
   // Writes to the 8 bytes at `address`, a multiple of 8, from now on. False: the kernel refuses.
   bool arm(RemoteAddr address);
-  // The same, until there were so many: the kernel disarms it there itself. Not of one that is
-  // spent.
-  bool arm_for(RemoteAddr address, std::uint32_t writes);
-  // It has disarmed itself, and will see nothing again: on Linux 6.18 such an event stays
-  // stopped when it is enabled anew.
-  bool spent() const { return granted_ != 0 && count() >= granted_; }
   void disarm();
-  // Gives its place among the thread's four back; nothing but assignment is of use then.
-  void close() { fd_.reset(); }
-  // Writes since the previous call, but for those told by then.
+  // Writes since the previous call.
   std::uint64_t take_count();
-  // One of them is known.
-  void note_told() { ++seen_; }
 
  private:
   explicit PerfWatch(UniqueFd fd) : fd_(std::move(fd)) {}
-  bool move(RemoteAddr address, bool disabled);
-  std::uint64_t count() const;
   UniqueFd fd_;
   std::uint64_t seen_ = 0;
-  std::uint64_t granted_ = 0;  // writes until it disarms itself, since it was opened
+  bool heirs_ = false;
 };
 
 // What a write that a watch sees costs its thread at least, in CPU time, before anybody is told:

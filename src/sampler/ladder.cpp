@@ -126,7 +126,7 @@ Error not_of_mode(const std::string& mode, EngineChoice engine) {
 
 // Can writes to what is watched be recorded? Nothing is armed.
 Result<Unit> probe_told_watch(attach::BpfFaults& bpf, Pid pid) {
-  MEMSPY_TRY(watch, attach::PerfWatch::open(Tid{pid.value}, std::nullopt));
+  MEMSPY_TRY(watch, attach::PerfWatch::open_for_heirs(Tid{pid.value}));
   return bpf.tell_writes(watch);
 }
 

@@ -133,6 +133,24 @@ class LiveLonger(LiveCase):
         truth, folded, run, _, ours = self.record_near("--threads", 3)
         self.check_churn(truth, ours, folded, run)
 
+    def test_threads_that_live_for_a_request(self):
+        """A hundred a second. By engine bpf they inherit the watches; else they get them at their birth, as
+        far as the budget goes."""
+        target = self.script(self.python, "births.py")
+        out = self.folder / "out.memspy"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "live", *BUDGET)
+        memspy.until_attached(target.pid)
+        kept = target.ask("go", "done", deadline=90)["kept"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        folded = self.folder / "out.folded"
+        self.run_memspy("report", out, "-o", folded)
+        ours = profiles.Folded(folded).by_function("births.py", ["remember", "handle"])
+        least = 0.8 if run.json()["engine"] == "bpf" else 0.4
+        with harness.figures():
+            self.assertGreater(ours["remember"], least * kept, f"{ours} of {kept}\n{run}")
+            self.assertLess(ours["remember"], 1.1 * kept, f"{ours} of {kept}\n{run}")
+
     def test_a_leak_of_one_per_cent_of_the_traffic_comes_first(self):
         truth, folded, run, _ = self.record("--leak", 99, "--rate", 1000)
         ours = self.by_function(truth, folded)

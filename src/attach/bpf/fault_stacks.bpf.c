@@ -68,6 +68,13 @@ struct {
 } processes SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MEMSPY_BPF_WATCHED);
+  __type(key, struct memspy_bpf_watched);
+  __type(value, __s64);
+} watched SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, RING_BYTES);
 } records SEC(".maps");
@@ -78,6 +85,7 @@ struct scratch {
   unsigned char frames[MEMSPY_BPF_FRAMES * MEMSPY_BPF_MAX_STRIDE];
   unsigned char state[MEMSPY_BPF_STATE_BYTES];
   unsigned char window[WINDOW_BYTES + MEMSPY_BPF_CHUNK_FRAME_BYTES];
+  struct memspy_bpf_thread newborn; /* one that memspy has not heard of */
 };
 
 struct {
@@ -291,12 +299,12 @@ static __always_inline __u64 add_stack(struct scratch *scratch, const struct mem
 
 /* memspy looks twenty times a second; a quarter of the ring is a burst that should not wait. The last
  * quarter is for forks, execs and ends, which nothing makes good. 0: it was left. */
-static __always_inline long leave(const struct scratch *scratch, __u64 size) {
+static __always_inline long leave(const struct scratch *scratch, __u64 size, int now) {
   barrier_var(size);
   if (size > sizeof(scratch->record) + sizeof(scratch->frames)) return -1;
   const __u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
   if (waiting > 3 * RING_BYTES / 4) return -1;
-  const __u64 wake = waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+  const __u64 wake = now || waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
   return bpf_ringbuf_output(&records, (void *)scratch, size, wake);
 }
 
@@ -319,31 +327,49 @@ int on_fault(struct bpf_perf_event_data *context) {
   scratch->record.faults = value.counter - thread->counted;
   if ((context->regs.cs & USER_MODE_CS) == 0) scratch->record.flags |= MEMSPY_BPF_IN_KERNEL;
   const __u64 size = add_stack(scratch, walk, thread);
-  if (leave(scratch, size) == 0) thread->counted = value.counter;
+  if (leave(scratch, size, 0) == 0) thread->counted = value.counter;
   return 0;
 }
 
 /* --- writes to watched addresses --- */
 
-/* 1: as if there were no program, so that the event counts down to where it disarms itself
- * (PERF_EVENT_IOC_REFRESH). What is left unrecorded is in its count. */
+/* A thread that was started a moment ago has its starter's watches, and memspy knows nothing of it
+ * yet. 0: nobody's. */
+static __always_inline struct memspy_bpf_thread *current_thread(struct scratch *scratch) {
+  const __u64 id = bpf_get_current_pid_tgid();
+  const __u32 tid = (__u32)id, tgid = id >> 32;
+  struct memspy_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  if (thread != 0) return thread;
+  const __u32 *process = bpf_map_lookup_elem(&processes, &tgid);
+  if (process == 0) return 0;
+  __builtin_memset(&scratch->newborn, 0, sizeof(scratch->newborn));
+  scratch->newborn.process = *process;
+  return &scratch->newborn;
+}
+
+/* What is left unrecorded is in the event's count. */
 SEC("perf_event")
 int on_write(struct bpf_perf_event_data *context) {
-  const __u32 tid = (__u32)bpf_get_current_pid_tgid(), zero = 0;
-  struct memspy_bpf_thread *thread = bpf_map_lookup_elem(&threads, &tid);
+  const __u32 zero = 0;
   struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
-  if (thread == 0 || scratch == 0) return 1;
+  if (scratch == 0) return 0;
+  struct memspy_bpf_thread *thread = current_thread(scratch);
+  if (thread == 0) return 0;
   const __u32 process = thread->process;
+  const struct memspy_bpf_watched key = {.address = context->addr, .process = process};
   struct memspy_bpf_walk *walk = bpf_map_lookup_elem(&walks, &process);
-  if (walk == 0) return 1;
+  __s64 *left = bpf_map_lookup_elem(&watched, &key);
+  if (walk == 0 || left == 0) return 0;
+  const __s64 before = __sync_fetch_and_sub(left, 1);
+  if (before <= 0) return 0;
   struct memspy_bpf_record *record = &scratch->record;
-  begin_record(record, MEMSPY_BPF_WRITE, process, tid, context->addr);
+  begin_record(record, MEMSPY_BPF_WRITE, process, (__u32)bpf_get_current_pid_tgid(), context->addr);
   record->time = bpf_ktime_get_ns();
   record->written = read_word(context->addr);
   /* The collector's links carry flags in their lowest bits. */
   if (record->written != 0) record->behind = read_word((record->written & ~7ULL) + walk->gc_next);
-  (void)leave(scratch, add_stack(scratch, walk, thread));
-  return 1;
+  (void)leave(scratch, add_stack(scratch, walk, thread), before == 1);
+  return 0;
 }
 
 /* --- threads and programs come and go; memspy opens their events --- */

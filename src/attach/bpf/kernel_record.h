@@ -51,6 +51,15 @@ struct memspy_bpf_thread {
   MEMSPY_U32 unused;
 };
 
+/* Map `watched`: how many more writes to that address are recorded. Nobody can disarm a watch from the
+ * program: with the last one memspy is woken, and does. */
+struct memspy_bpf_watched {
+  MEMSPY_U64 address;
+  MEMSPY_U32 process;
+  MEMSPY_U32 unused;
+};
+#define MEMSPY_BPF_WATCHED 4096
+
 enum memspy_bpf_kind {
   MEMSPY_BPF_FAULT = 1,
   MEMSPY_BPF_FORKED = 2, /* by `process`: `tid` is the new thread, `child` its process */

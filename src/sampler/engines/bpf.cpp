@@ -378,17 +378,30 @@ void BpfEngine::on_fault(const BpfFaults::Record& record) {
        (record.head.flags & MEMSPY_BPF_IN_KERNEL) != 0);
 }
 
+// A thread may be over before it is heard of, and has kept what it has kept.
 void BpfEngine::on_write(const BpfFaults::Record& record) {
   const Tid tid{static_cast<pid_t>(record.head.tid)};
-  const auto it = threads_.find(tid);
-  if (!live_ || it == threads_.end() || it->second.target->index().value != record.head.process)
-    return;
-  const auto slot = live_->slot_of(record.head);
+  const auto of_it = [&](const auto& entry) {
+    return entry.second->target->index().value == record.head.process;
+  };
+  const auto process = std::find_if(processes_.begin(), processes_.end(), of_it);
+  if (!live_ || process == processes_.end()) return;
+  Target& target = *process->second->target;
+  const auto slot = live_->slot_of(target, record.head);
   if (!slot) return;
-  const auto stack = stack_of(it->second, tid, record);
+  const auto known = threads_.find(tid);
+  Thread passing;
+  if (known == threads_.end()) {
+    passing.target = &target;
+    passing.index = roster_.thread(target, tid);
+    roster_.remove_thread(tid);
+  }
+  Thread& thread = known == threads_.end() ? passing : known->second;
+  const auto stack = stack_of(thread, tid, record);
   (stack ? context_.counters.samples : context_.counters.rejected)
       .fetch_add(1, std::memory_order_relaxed);
-  live_->on_write(record.head, *slot, stack);
+  live_->on_write(target, *slot, record.head,
+                  stack ? std::optional(LiveOwner{thread.index, *stack}) : std::nullopt);
 }
 
 void BpfEngine::push(const Thread& thread, StackId stack, RemoteAddr address, std::uint64_t faults,

@@ -1,7 +1,7 @@
 // `--mode live` without a stop: beside engine bpf's page faults, watchpoints on the frontier of
 // pymalloc (LiveRounds) whose writes a program in the kernel records. A write is told up to a
-// twentieth of a second later, with the time it was made at. A thread that begins runs before its
-// watches are set, some 0.2 ms.
+// twentieth of a second later, with the time it was made at. Threads inherit the watches of who
+// starts them, so that one that lives for a request is seen from its first instruction on.
 #pragma once
 
 #include <functional>
@@ -25,17 +25,18 @@ class BpfLive final : private WatchSource {
   void start_thread(Target& target, Tid tid, bool newborn);
   void end_thread(Tid tid) { rounds_.end_thread(tid); }
   // The watch that this write was waited for with; nullopt: none, or none any more.
-  std::optional<std::size_t> slot_of(const memspy_bpf_record& record);
-  // `stack`: nullopt where it did not hold together.
-  void on_write(const memspy_bpf_record& record, std::size_t slot, std::optional<StackId> stack);
+  std::optional<std::size_t> slot_of(const Target& target, const memspy_bpf_record& record) const;
+  // `owner`: nullopt where its stack did not hold together.
+  void on_write(const Target& target, std::size_t slot, const memspy_bpf_record& record,
+                const std::optional<LiveOwner>& owner);
   // When to come again, at the latest.
   SteadyTime work(SteadyTime now) { return rounds_.work(now); }
   void cease();
 
  private:
   void open(WatchedThread& thread, bool newborn) override;
-  bool arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) override;
-  std::optional<attach::PerfWatch> open_one(Tid tid);
+  void expect(const Target& target, RemoteAddr address) override;
+  void forget(const Target& target, RemoteAddr address) override;
   void catch_up() override { take_records_(); }
 
   attach::BpfFaults& faults_;

@@ -38,9 +38,6 @@ class LiveEngine final : public PageFaultEngine, private WatchSource {
   void on_resumed(Pid pid, Tid tid) override;
 
   void open(WatchedThread& thread, bool newborn) override;
-  bool arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) override {
-    return thread.watches[slot].arm(address);
-  }
   void catch_up() override { seizure_.dispatch(); }
 
   static bool is_ours(const WatchedThread& thread, const attach::SignalStop& stop);

@@ -45,23 +45,28 @@ struct LiveRounds::Heap final : WatchPort {
         watcher(heap->frontier(), content, odds, book, purse, *this) {}
 
   bool arm(std::size_t slot, RemoteAddr address) override {
+    disarm(slot);
+    (void)take_untold(slot);
+    addresses[slot] = address;
+    rounds.source_.expect(target, address);
     std::size_t armed = 0;
     for (auto& [tid, thread] : rounds.threads_) {
       if (thread->target != &target) continue;
       if (armed == kMaxWatchedThreads) break;
       if (!rounds.open_watches(*thread, false) || slot >= thread->watches.size()) continue;
-      (void)thread->watches[slot].take_count();
-      if (rounds.source_.arm(*thread, slot, address)) ++armed;
+      if (thread->watches[slot].arm(address)) ++armed;
     }
     return armed > 0;
   }
   void disarm(std::size_t slot) override {
+    if (!addresses[slot]) return;
     each_watch(slot, [](PerfWatch& watch) { watch.disarm(); });
+    rounds.source_.forget(target, std::exchange(addresses[slot], RemoteAddr{}));
   }
   std::uint64_t take_untold(std::size_t slot) override {
     std::uint64_t count = 0;
     each_watch(slot, [&](PerfWatch& watch) { count += watch.take_count(); });
-    return count;
+    return count - std::min(count, std::exchange(told[slot], 0));
   }
   bool watching() const {
     for (std::size_t slot = 0; slot < kWatches; ++slot)
@@ -73,7 +78,7 @@ struct LiveRounds::Heap final : WatchPort {
       const auto address = watcher.watched(slot);
       if (!address) continue;
       if (!rounds.open_watches(thread, true)) return;
-      if (slot < thread.watches.size()) rounds.source_.arm(thread, slot, *address);
+      if (slot < thread.watches.size()) thread.watches[slot].arm(*address);
     }
   }
   // Of all threads: which of them were armed depends on who was there then.
@@ -92,6 +97,8 @@ struct LiveRounds::Heap final : WatchPort {
   StopPurse purse, births;
   BlockContent content;
   LiveWatcher watcher;
+  std::array<RemoteAddr, kWatches> addresses{};  // 0: not armed
+  std::array<std::uint64_t, kWatches> told{};
   SteadyTime next_round{};
   std::chrono::nanoseconds price{};  // of the begin or the end of a round, moving average
   bool rests = false;
@@ -180,6 +187,10 @@ std::optional<RemoteAddr> LiveRounds::watched_block(const Target& target, std::s
 BlockContent* LiveRounds::content_of(const Target& target) {
   Heap* heap = heap_of(target);
   return heap != nullptr ? &heap->content : nullptr;
+}
+
+void LiveRounds::note_told(const Target& target, std::size_t slot) {
+  if (Heap* heap = heap_of(target)) ++heap->told[slot % kWatches];
 }
 
 void LiveRounds::on_write(const Target& target, std::size_t slot, BlockContent::Write write,

@@ -36,7 +36,9 @@ class WatchSource {
   // Opens the watches of a thread, as many as can be had; none: not now, or with `refused` never.
   // `newborn`: it has just begun.
   virtual void open(WatchedThread& thread, bool newborn) = 0;
-  virtual bool arm(WatchedThread& thread, std::size_t slot, RemoteAddr address) = 0;
+  // Writes to this address of the process will count from now on; and no more.
+  virtual void expect(const Target&, RemoteAddr) {}
+  virtual void forget(const Target&, RemoteAddr) {}
   // Tells of the writes that have happened by now, and of threads that have ended.
   virtual void catch_up() = 0;
 };
@@ -63,9 +65,13 @@ class LiveRounds {
     return threads_;
   }
 
+  // Has any thread of it watches?
+  bool watches(const Target& target) const { return watched_threads(target) > 0; }
   // The block in whose second word this watch of the process looks for a write; nullopt: none.
   std::optional<RemoteAddr> watched_block(const Target& target, std::size_t slot) const;
   cpython::BlockContent* content_of(const Target& target);
+  // One of the writes that are counted is known.
+  void note_told(const Target& target, std::size_t slot);
   // A write to such a block. `owner`: nullopt where its stack could not be read.
   void on_write(const Target& target, std::size_t slot, cpython::BlockContent::Write write,
                 bool collecting, const std::optional<LiveOwner>& owner, SteadyTime time);

@@ -1,7 +1,11 @@
 // On this very thread. No signal: that a thread stops at a write is test_live's business.
 #include "attach/perf_watch.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <thread>
 
 #include "support/result_matchers.h"
 
@@ -16,12 +20,6 @@ class Watched : public ::testing::Test {
     auto opened = PerfWatch::open(Tid{::gettid()}, std::nullopt);
     ASSERT_THAT(opened, IsOk());
     watch_.emplace(std::move(opened).value());
-  }
-  void reopen() {
-    watch_->close();
-    auto opened = PerfWatch::open(Tid{::gettid()}, std::nullopt);
-    ASSERT_THAT(opened, IsOk());
-    *watch_ = std::move(opened).value();
   }
   RemoteAddr place(std::size_t i) const { return {reinterpret_cast<std::uint64_t>(&words_[i])}; }
   void write(std::size_t i, int times) {
@@ -47,49 +45,44 @@ TEST_F(Watched, CountsWritesToItsAddressWhileItIsArmed) {
   EXPECT_EQ(watch_->take_count(), 0U);
 }
 
-TEST_F(Watched, WhatIsToldIsNotCountedAgain) {
-  ASSERT_TRUE(watch_->arm_for(place(0), 100));
-  write(0, 3);
-  watch_->note_told();
-  watch_->note_told();
-  EXPECT_EQ(watch_->take_count(), 1U);
-  // Told after it was counted: the next count is right again.
-  watch_->note_told();
-  EXPECT_EQ(watch_->take_count(), 0U);
-  write(0, 2);
-  EXPECT_EQ(watch_->take_count(), 2U);
+// Its heirs are watched from their first instruction on, moved with it, and counted with it.
+TEST_F(Watched, WhatAThreadStartsInherits) {
+  auto opened = PerfWatch::open_for_heirs(Tid{::gettid()});
+  ASSERT_THAT(opened, IsOk());
+  ASSERT_TRUE(opened->arm(place(0)));
+  std::thread([&] { write(0, 3); }).join();
+  EXPECT_EQ(opened->take_count(), 3U);
+  std::atomic<int> step{0};
+  std::thread heir([&] {
+    while (step != 1) std::this_thread::yield();
+    write(0, 4);
+    write(1, 5);
+    step = 2;
+    while (step != 3) std::this_thread::yield();
+    write(1, 6);
+  });
+  ASSERT_TRUE(opened->arm(place(1)));
+  step = 1;
+  while (step != 2) std::this_thread::yield();
+  EXPECT_EQ(opened->take_count(), 5U);
+  opened->disarm();
+  step = 3;
+  heir.join();
+  EXPECT_EQ(opened->take_count(), 0U);
 }
 
-// A block that is taken and given back all the time would slow its thread without an end.
-TEST_F(Watched, DisarmsItselfAfterSoManyWrites) {
-  ASSERT_TRUE(watch_->arm_for(place(0), 8));
-  write(0, 5);
-  EXPECT_FALSE(watch_->spent());
-  EXPECT_EQ(watch_->take_count(), 5U);
-  // What is left of before is no more than what is asked for now.
-  ASSERT_TRUE(watch_->arm_for(place(1), 8));
-  write(1, 1000);
-  EXPECT_EQ(watch_->take_count(), 8U);
-  EXPECT_TRUE(watch_->spent());
-}
-
-TEST_F(Watched, GoesOnAfterItWasOpenedAnew) {
-  for (int round = 0; round < 50; ++round) {
-    const int writes = round % 3 == 0 ? 1 : round % 3 == 1 ? 5 : 60;
-    if (watch_->spent()) reopen();
-    ASSERT_TRUE(watch_->arm_for(place(0), 8));
-    write(0, writes);
-    EXPECT_EQ(watch_->take_count(), static_cast<std::uint64_t>(std::min(writes, 8))) << round;
-    watch_->disarm();
+TEST_F(Watched, AChildProcessInheritsNothing) {
+  auto opened = PerfWatch::open_for_heirs(Tid{::gettid()});
+  ASSERT_THAT(opened, IsOk());
+  ASSERT_TRUE(opened->arm(place(0)));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    write(0, 9);
+    ::_exit(0);
   }
-}
-
-TEST_F(Watched, OfOneThatIsClosedNothingIsSeen) {
-  watch_->close();
-  EXPECT_FALSE(watch_->arm(place(0)));
-  EXPECT_FALSE(watch_->arm_for(place(0), 8));
-  EXPECT_FALSE(watch_->spent());
-  EXPECT_EQ(watch_->take_count(), 0U);
+  ASSERT_GT(child, 0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(opened->take_count(), 0U);
 }
 
 }  // namespace

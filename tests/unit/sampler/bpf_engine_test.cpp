@@ -127,6 +127,8 @@ class PlayedFaults final : public attach::BpfFaults {
     return it == kernel_.counts.end() ? 0 : it->second;
   }
   Result<Unit> tell_writes(const attach::PerfWatch&) override { return Unit{}; }
+  void expect_writes(std::uint32_t, RemoteAddr, std::int64_t) override {}
+  void forget_writes(std::uint32_t, RemoteAddr) override {}
   void allow(std::int64_t) override {}
 
  private:
