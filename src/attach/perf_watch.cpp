@@ -2,17 +2,17 @@
 
 #include <linux/hw_breakpoint.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "attach/perf_event.h"
+#include "base/thread_cpu.h"
 
 namespace memspy::attach {
 namespace {
 
 constexpr std::uint64_t kDisarmedAddress = 0x1000;  // a disarmed event has an address too
 
-perf_event_attr watch_attr(RemoteAddr address, bool disabled) {
+perf_event_attr watch_attr(RemoteAddr address, bool disabled, bool heirs) {
   perf_event_attr attr{};
   attr.type = PERF_TYPE_BREAKPOINT;
   attr.size = sizeof(attr);
@@ -25,22 +25,20 @@ perf_event_attr watch_attr(RemoteAddr address, bool disabled) {
   attr.exclude_kernel = 1;
   attr.exclude_hv = 1;
   attr.wakeup_events = 1;
+  attr.inherit = attr.inherit_thread = heirs ? 1 : 0;  // by threads, and by no child process
   return attr;
 }
 
 }  // namespace
 
 Result<PerfWatch> PerfWatch::open(Tid tid, std::optional<int> signal) {
-  MEMSPY_TRY(fd, open_perf_event(watch_attr({kDisarmedAddress}, true), tid, "watchpoint"));
+  MEMSPY_TRY(fd, open_perf_event(watch_attr({kDisarmedAddress}, true, false), tid, "watchpoint"));
   if (signal) MEMSPY_CHECK(route_signal(fd.get(), tid, *signal));
   return PerfWatch(std::move(fd));
 }
 
 Result<PerfWatch> PerfWatch::open_for_heirs(Tid tid) {
-  perf_event_attr attr = watch_attr({kDisarmedAddress}, true);
-  attr.inherit = 1;
-  attr.inherit_thread = 1;  // and no child process
-  MEMSPY_TRY(fd, open_perf_event(attr, tid, "watchpoint"));
+  MEMSPY_TRY(fd, open_perf_event(watch_attr({kDisarmedAddress}, true, true), tid, "watchpoint"));
   PerfWatch watch(std::move(fd));
   watch.heirs_ = true;
   return watch;
@@ -49,8 +47,7 @@ Result<PerfWatch> PerfWatch::open_for_heirs(Tid tid) {
 // One call moves it and arms it (Linux 4.17); 45 us where the thread runs.
 bool PerfWatch::arm(RemoteAddr address) {
   disarm();
-  perf_event_attr attr = watch_attr(address, false);
-  attr.inherit = attr.inherit_thread = heirs_ ? 1 : 0;
+  perf_event_attr attr = watch_attr(address, false, heirs_);
   return ::ioctl(fd_.get(), PERF_EVENT_IOC_MODIFY_ATTRIBUTES, &attr) == 0;
 }
 
@@ -67,17 +64,12 @@ std::uint64_t PerfWatch::take_count() {
 std::chrono::nanoseconds price_of_watched_write() {
   constexpr int kWrites = 32;
   constexpr std::chrono::nanoseconds kUnknown(16'000);
-  const auto now = [] {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-  };
   volatile std::uint64_t word = 0;
   auto watch = PerfWatch::open(Tid{::gettid()}, std::nullopt);
   if (!watch.has_value() || !watch->arm({reinterpret_cast<std::uint64_t>(&word)})) return kUnknown;
-  const std::chrono::nanoseconds begin = now();
+  const auto begin = thread_cpu();
   for (std::uint64_t i = 0; i < kWrites; ++i) word = i;
-  const std::chrono::nanoseconds end = now();
+  const auto end = thread_cpu();
   return watch->take_count() == kWrites ? (end - begin) / kWrites : kUnknown;
 }
 

@@ -56,9 +56,10 @@ std::optional<PoolHeader> Frontier::header_at(RemoteAddr pool, std::uint32_t siz
   return header && header->size_class == size_class ? header : std::nullopt;
 }
 
-// Brings what is remembered to where the list begins now. Pools that have filled up have left it at
-// the front; one that was full and was given a block back has come there.
-bool Frontier::begin_list(List& list, RemoteAddr head, RemoteAddr first) {
+// Brings what is remembered to where the list begins now; false: it is gone over anew. Pools that
+// have filled up have left it at the front; one that was full and was given a block back has come
+// there.
+bool Frontier::begin_list(List& list, RemoteAddr first) {
   for (std::size_t i = list.first; i < std::min(list.links.size(), list.first + kMaxFilled); ++i) {
     if (list.links[i].pool != first) continue;
     list.first = i;
@@ -66,7 +67,7 @@ bool Frontier::begin_list(List& list, RemoteAddr head, RemoteAddr first) {
   }
   list = {};
   list.behind = first;
-  return first != head;
+  return false;
 }
 
 std::optional<FreeBlock> Frontier::find(std::uint32_t size_class, std::uint64_t nth) {
@@ -80,9 +81,8 @@ std::optional<FreeBlock> Frontier::find(std::uint32_t size_class, std::uint64_t 
     list = {};
     return std::optional<FreeBlock>();
   };
-  const bool known = begin_list(list, head, *first) && !list.links.empty();
-  // The first pool's room changes with every block that is taken.
-  if (known) {
+  if (begin_list(list, *first)) {
+    // The first pool's room changes with every block that is taken.
     const auto header = header_at(*first, size_class);
     if (!header) return lose();
     list.links[list.first].free = header->blocks - header->used;

@@ -64,7 +64,7 @@ class Frontier {
     std::size_t first = 0;
     RemoteAddr behind;  // the last of them: a pool, or where the list is headed
   };
-  bool begin_list(List& list, RemoteAddr head, RemoteAddr first);
+  bool begin_list(List& list, RemoteAddr first);
   std::optional<PoolHeader> header_at(RemoteAddr pool, std::uint32_t size_class);
   std::optional<FreeBlock> pick(RemoteAddr pool, const PoolHeader& header, std::uint64_t nth);
   std::optional<FreeBlock> find_in_free_pools(std::uint32_t size_class, std::uint64_t nth);

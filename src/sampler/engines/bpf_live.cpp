@@ -1,6 +1,5 @@
 #include "sampler/engines/bpf_live.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace memspy::sampler {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/duration.h"
-#include "sampler/thread_cpu.h"
+#include "base/thread_cpu.h"
 
 namespace memspy::sampler {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "attach/resident_memory.h"
 #include "base/duration.h"
-#include "sampler/thread_cpu.h"
+#include "base/thread_cpu.h"
 #include "symbolize/module_index.h"
 
 namespace memspy::sampler {
@@ -46,11 +46,6 @@ void LiveHeap::begin_pass() {
   const auto map = proc_.maps(target_.pid());
   auto arenas =
       map.has_value() ? list_.read(target_.memory(), *map) : std::vector<cpython::Arena>();
-  const auto same = [](const cpython::Arena& a, const cpython::Arena& b) {
-    return a.start == b.start && a.bytes == b.bytes;
-  };
-  arenas_changed_ = arenas_changed_ ||
-                    !std::equal(arenas.begin(), arenas.end(), arenas_.begin(), arenas_.end(), same);
   arenas_ = arenas;
   frontier_.set_arenas(arenas_);
   sweep_.begin(std::move(arenas));
@@ -148,7 +143,5 @@ LiveHeap::Growth LiveHeap::growth() const {
   }
   return growth;
 }
-
-bool LiveHeap::take_arena_change() { return std::exchange(arenas_changed_, false); }
 
 }  // namespace memspy::sampler

@@ -43,11 +43,8 @@ class LiveHeap {
   Growth growth() const;
   // As the last pass has found it.
   cpython::PymallocState state() const;
-  bool has_start() const { return start_.has_value(); }
   cpython::Frontier& frontier() { return frontier_; }
   const std::vector<cpython::Arena>& arenas() const { return arenas_; }
-  // Arenas have come or gone since the last call.
-  bool take_arena_change();
 
  private:
   LiveHeap(const procfs::ProcDir& proc, const Target& target, cpython::ArenaList list);
@@ -70,7 +67,6 @@ class LiveHeap {
   std::chrono::nanoseconds price_{};                               // of the pass under way, so far
   std::array<double, cpython::kSizeClasses> blocks_per_second_{};  // moving average
   int passes_ = 0;
-  bool arenas_changed_ = true;
 };
 
 }  // namespace memspy::sampler

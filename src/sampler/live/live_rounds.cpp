@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/duration.h"
+#include "base/thread_cpu.h"
 #include "sampler/live/live_heap.h"
-#include "sampler/thread_cpu.h"
 
 namespace memspy::sampler {
 namespace {
@@ -234,14 +234,12 @@ void LiveRounds::advance(Heap& heap, SteadyTime now) {
   heap.purse.set_rate(budget * prices_.writes_share / write_price_);
   heap.births.set_rate(budget * prices_.births_share / prices_.birth);
   heap.heap->glance(now);
-  if (now >= heap.next_round) begin_round(heap);
+  if (now >= heap.next_round) begin_round(heap, budget);
   if (heap.heap->advance(now, budget * prices_.sweeps_share)) publish(heap);
 }
 
 // Or ends one, or does what else is due.
-void LiveRounds::begin_round(Heap& heap) {
-  const double budget =
-      context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
+void LiveRounds::begin_round(Heap& heap, double budget) {
   // Of the round's begin, of its end, and of where it is judged unless the next one begins there.
   const auto earned =
       earned_by((heap.rests ? 3 : 2) * heap.price, budget * prices_.rounds_share) - kSettling;

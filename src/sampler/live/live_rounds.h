@@ -90,7 +90,7 @@ class LiveRounds {
   std::size_t watched_threads(const Target& target) const;
   void look_for_heap(Target& target, SteadyTime now);
   void advance(Heap& heap, SteadyTime now);
-  void begin_round(Heap& heap);
+  void begin_round(Heap& heap, double budget);
   void publish(Heap& heap);
 
   EngineContext& context_;

@@ -54,7 +54,6 @@ class LiveWatcher {
                  std::chrono::nanoseconds rest = {}) {
     round_ = round, settling_ = settling, rest_ = rest;
   }
-  std::chrono::nanoseconds round() const { return round_; }
 
   // What is due; when to come again.
   SteadyTime advance(SteadyTime now);

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <ctime>
 
-namespace memspy::sampler {
+namespace memspy {
 
 inline std::chrono::nanoseconds thread_cpu() {
   timespec time{};
@@ -12,4 +12,4 @@ inline std::chrono::nanoseconds thread_cpu() {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-}  // namespace memspy::sampler
+}  // namespace memspy
