@@ -39,20 +39,18 @@ std::optional<Arena> Frontier::next_arena() {
   return std::nullopt;
 }
 
-bool Frontier::copy_pool(RemoteAddr pool) {
-  pool_.resize(layout_.strategies.pool_bytes);
-  return memory_.read_some(pool, pool_) == pool_.size();
+PoolWords Frontier::words_of(RemoteAddr pool) {
+  return {memory_, pool, layout_.strategies.pool_bytes, room_};
 }
 
-// The block behind `block` in its pool's chain, by the copy at hand.
-RemoteAddr Frontier::link_of(RemoteAddr block, RemoteAddr pool) const {
-  return {load(pool_, block.value - pool.value, 8).value_or(0)};
-}
-
-std::optional<PoolHeader> Frontier::header_at(RemoteAddr pool, std::uint32_t size_class) {
+std::vector<std::byte> Frontier::header_bytes(RemoteAddr pool) const {
   std::vector<std::byte> bytes(layout_.size(Struct::kPool));
-  if (!is_plausible(pool) || memory_.read_some(pool, bytes) != bytes.size()) return std::nullopt;
-  const auto header = decode_pool(layout_, pool, bytes);
+  if (!is_plausible(pool) || memory_.read_some(pool, bytes) != bytes.size()) bytes.clear();
+  return bytes;
+}
+
+std::optional<PoolHeader> Frontier::header_at(RemoteAddr pool, std::uint32_t size_class) const {
+  const auto header = decode_pool(layout_, pool, header_bytes(pool));
   return header && header->size_class == size_class ? header : std::nullopt;
 }
 
@@ -100,22 +98,24 @@ std::optional<FreeBlock> Frontier::find(std::uint32_t size_class, std::uint64_t 
       nth -= link.free;
       continue;
     }
-    const auto now = copy_pool(link.pool) ? decode_pool(layout_, link.pool, pool_) : std::nullopt;
-    if (!now || now->size_class != size_class) return lose();
-    return pick(link.pool, *now, nth);
+    const auto now = header_at(link.pool, size_class);
+    return now ? pick(link.pool, *now, nth) : lose();
   }
   return std::nullopt;
 }
 
-// Of a pool whose copy is at hand: along its chain, then where it was never cut.
+// Along the pool's chain, then where it was never cut.
 std::optional<FreeBlock> Frontier::pick(RemoteAddr pool, const PoolHeader& header,
                                         std::uint64_t nth) {
+  PoolWords words = words_of(pool);
   RemoteAddr at = header.free_block;
   std::uint64_t steps = 0;
   for (; at && steps < header.blocks; ++steps) {
     if (!block_index(layout_, pool, header, at)) return std::nullopt;
     if (steps == nth) return FreeBlock{at, pool, header.size_class, header.block_bytes};
-    at = link_of(at, pool);
+    const auto next = words.at(at);
+    if (!next) return std::nullopt;
+    at = {*next};
   }
   if (at) return std::nullopt;  // a circle
   const std::uint64_t index = header.reached + (nth - steps);
@@ -134,35 +134,49 @@ std::optional<FreeBlock> Frontier::find_in_free_pools(std::uint32_t size_class, 
   const RemoteAddr end = next_arena->start + next_arena->bytes;
   RemoteAddr pool = next_arena->pool_list;
   for (int hops = 0; pool && hops < kMaxHops; ++hops) {
-    if (pool < next_arena->first_pool || pool.value + pool_bytes > end.value || !copy_pool(pool))
-      return std::nullopt;
-    if (nth < room) {
-      return pick(pool, header_of_free_pool(layout_, pool, pool_, size_class, block_bytes), nth);
-    }
+    if (pool < next_arena->first_pool || pool.value + pool_bytes > end.value) return std::nullopt;
+    const auto head = header_bytes(pool);
+    if (head.empty()) return std::nullopt;
+    if (nth < room)
+      return pick(pool, header_of_free_pool(layout_, pool, head, size_class, block_bytes), nth);
     nth -= room;
     const Slot next = layout_.slots[static_cast<std::size_t>(Field::kPoolNext)];
-    pool = {load(pool_, next.offset, next.width).value_or(0)};
+    pool = {load(head, next.offset, next.width).value_or(0)};
   }
   pool = next_arena->uncut + nth / room * pool_bytes;
   if (pool.value + pool_bytes > end.value) return std::nullopt;
-  pool_.assign(pool_bytes, std::byte{0});  // untouched
-  return pick(pool, header_of_free_pool(layout_, pool, pool_, size_class, block_bytes), nth % room);
+  const auto untouched = header_of_free_pool(layout_, pool, {}, size_class, block_bytes);
+  return pick(pool, untouched, nth % room);
 }
 
+// What is free has a link in its first word; an object has a count there, or the collector's link,
+// which may lead into the same pool. Only then does the chain have to tell.
 BlockUse Frontier::use_of(const FreeBlock& block) {
-  if (!copy_pool(block.pool)) return BlockUse::kUnreadable;
-  const auto header = decode_pool(layout_, block.pool, pool_);
+  std::vector<std::byte> head(layout_.size(Struct::kPool));
+  std::array<std::byte, 8> first{};
+  std::array<ReadRequest, 2> requests = {ReadRequest{block.pool, head}, {block.address, first}};
+  memory_.read_many(requests);
+  if (!requests[0].complete() || !requests[1].complete()) return BlockUse::kUnreadable;
+  const auto header = decode_pool(layout_, block.pool, head);
   if (!header || header->size_class != block.size_class) return BlockUse::kGone;
   const auto index = block_index(layout_, block.pool, *header, block.address);
   if (!index) return BlockUse::kGone;
   if (*index >= header->reached) return BlockUse::kFree;
-  RemoteAddr at = header->free_block;
+  const RemoteAddr link{load(first, 0, 8).value_or(0)};
+  if (link && !block_index(layout_, block.pool, *header, link)) return BlockUse::kUsed;
+  return in_chain(block, *header);
+}
+
+BlockUse Frontier::in_chain(const FreeBlock& block, const PoolHeader& header) {
+  PoolWords words = words_of(block.pool);
+  RemoteAddr at = header.free_block;
   for (std::uint32_t steps = 0; at; ++steps) {
     if (at == block.address) return BlockUse::kFree;
-    // The copy was taken while the chain changed.
-    if (steps > header->blocks || !block_index(layout_, block.pool, *header, at))
+    const auto next = words.at(at);
+    // Words were read while the chain changed.
+    if (!next || steps > header.blocks || !block_index(layout_, block.pool, header, at))
       return BlockUse::kUnreadable;
-    at = link_of(at, block.pool);
+    at = {*next};
   }
   return BlockUse::kUsed;
 }

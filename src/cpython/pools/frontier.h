@@ -15,6 +15,7 @@
 
 #include "cpython/pools/arena_list.h"
 #include "cpython/pools/pool_header.h"
+#include "cpython/pools/pool_words.h"
 
 namespace memspy::cpython {
 
@@ -65,13 +66,14 @@ class Frontier {
     RemoteAddr behind;  // the last of them: a pool, or where the list is headed
   };
   bool begin_list(List& list, RemoteAddr first);
-  std::optional<PoolHeader> header_at(RemoteAddr pool, std::uint32_t size_class);
+  std::vector<std::byte> header_bytes(RemoteAddr pool) const;  // empty: not readable
+  std::optional<PoolHeader> header_at(RemoteAddr pool, std::uint32_t size_class) const;
   std::optional<FreeBlock> pick(RemoteAddr pool, const PoolHeader& header, std::uint64_t nth);
   std::optional<FreeBlock> find_in_free_pools(std::uint32_t size_class, std::uint64_t nth);
   std::optional<Arena> next_arena();
   std::optional<Arena> next_at(RemoteAddr entry) const;
-  bool copy_pool(RemoteAddr pool);
-  RemoteAddr link_of(RemoteAddr block, RemoteAddr pool) const;
+  PoolWords words_of(RemoteAddr pool);
+  BlockUse in_chain(const FreeBlock& block, const PoolHeader& header);
 
   const Layout& layout_;
   const MemoryReader& memory_;
@@ -80,7 +82,7 @@ class Frontier {
   RemoteAddr next_arena_;           // the entry that was the next one last
   std::array<std::uint32_t, kSizeClasses> block_bytes_{};
   std::array<List, kSizeClasses> lists_;
-  std::vector<std::byte> pool_;  // a copy of one
+  std::vector<std::byte> room_;  // for the copy of a pool
 };
 
 }  // namespace memspy::cpython
