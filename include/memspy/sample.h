@@ -70,6 +70,17 @@ struct LiveRecord {
   std::uint64_t standard_error_bytes = 0;  // of these bytes
   std::uint32_t blocks = 0;                // that were watched, and are still there
   std::chrono::nanoseconds survived{};     // the youngest of them
+  std::uint64_t collections = 0;           // of the collector, that each of them has survived
+};
+
+// Of a run in mode live, at its end: objects of one stack that came and went in the blocks that
+// were watched. How many there were in all is not known.
+struct TemporaryRecord {
+  std::chrono::nanoseconds time{};
+  ProcessIndex process;
+  ThreadIndex thread;
+  StackId stack;  // kNoStack: it could not be read
+  std::uint64_t objects = 0;
 };
 
 // Of a run in mode alloc: CPU time in user mode within one tick, by the clock of each thread.

@@ -20,6 +20,7 @@ class SampleSink {
   virtual Result<Unit> on_growth(const GrowthRecord& growth) = 0;
   virtual Result<Unit> on_unattributed(const UnattributedRecord& rest) = 0;
   virtual Result<Unit> on_live(const LiveRecord&) { return Unit{}; }
+  virtual Result<Unit> on_temporary(const TemporaryRecord&) { return Unit{}; }
   virtual Result<Unit> on_allocation(const AllocationRecord&) { return Unit{}; }
   virtual Result<Unit> on_gap(const Gap& gap) = 0;
   // The end of a tick: what came before it belongs together and may be committed.

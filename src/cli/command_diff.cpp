@@ -80,7 +80,7 @@ Result<Asked> diff_recordings(const DiffOptions& options, std::ostream& out, Env
     inputs.push_back({path, &profiles.back()});
   }
   const report::Diff diff =
-      report::diff_profiles(inputs, *by, options.shape.shape, options.shape.gross);
+      report::diff_profiles(inputs, *by, options.shape.shape, options.shape.amount);
   MEMSPY_TRY(asked, ask_about(options.fail_on, compared(diff)));
   out << (options.output.json()
               ? report::diff_json(diff, asked)

@@ -68,6 +68,8 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
     return usage_error("--checkpoint needs a file: what was printed cannot be taken back");
   const SignalScope signals;
   MEMSPY_TRY(outputs, RecordOutputs::plan(options.output, env));
+  MEMSPY_CHECK(check_amount(sampler::mode_name(options.live.sampling.mode), options.shape.amount,
+                            outputs->format().name == "html"));
 
   Progress progress(env, options.live.sampling.duration);
   Checkpoints checkpoints(*outputs, options.checkpoint, env);
@@ -131,6 +133,7 @@ Verb add_record(CLI::App& root) {
   app.add_flag("-n,--native", options->live.sampling.native, "Native frames among the Python ones");
   add_triggers(app, options->live.sampling);
   add_shape(app, options->shape);
+  add_temporary(app, options->shape);
   app.add_flag("--keep-running", options->live.keep_running,
                "Leave a launched command running at the end");
   add_json(app, *verb.common);

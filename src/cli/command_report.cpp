@@ -1,7 +1,9 @@
 // memspy report: a recording as text, as a tree, as annotated source, or in any other format; a
 // snapshot in the formats of heaps.
+#include <spdlog/fmt/fmt.h>
 #include <CLI/CLI.hpp>
 
+#include "base/byte_units.h"
 #include "base/duration.h"
 #include "cli/commands.h"
 #include "cli/heap_source.h"
@@ -10,6 +12,7 @@
 #include "cli/page_request.h"
 #include "cli/report_options.h"
 #include "cli/snapshot_report.h"
+#include "recording/peak.h"
 #include "recording/recording.h"
 #include "report/annotate.h"
 #include "sinks/output_file.h"
@@ -34,6 +37,7 @@ struct ReportVerbOptions {
   bool symbolize = false;
   symbolize::SymbolizeOptions symbols;
   std::optional<std::chrono::nanoseconds> from, to;
+  bool peak = false;
 };
 
 // The texts that are no format of a recording.
@@ -80,10 +84,14 @@ Result<Unit> write(const Profile& profile, const ReportVerbOptions& options, boo
   return Unit{};
 }
 
-// The window of the recording that was asked for, with the names of its native frames.
-Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& options,
-                             recording::Timeline timeline, Env& env) {
-  MEMSPY_TRY(reader, recording::Reader::open(path));
+bool wants_page(const ReportVerbOptions& options) {
+  if (!options.format.empty()) return options.format == "html";
+  const auto* format = sinks::find_format_for(options.output);
+  return format != nullptr && format->name == "html";
+}
+
+Result<recording::TimeWindow> window_of(const recording::Reader& reader,
+                                        const ReportVerbOptions& options, Env& env) {
   recording::TimeWindow window;
   // A tick comes a little after its time; --from 3 means the one of second 3.
   const auto late = reader.header().interval / 20;
@@ -91,6 +99,23 @@ Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& o
   if (options.to) window.to = *options.to + late;
   if (options.from && options.to && *options.from >= *options.to)
     return usage_error("--from is not before --to");
+  if (!options.peak) return window;
+  if (reader.header().mode == "alloc")
+    return usage_error("a run of mode alloc has no peak", "it tells of time, and never of bytes");
+  MEMSPY_TRY(peak, recording::find_peak(reader));
+  window.to = peak.time;
+  say(env, fmt::format("the peak is at {}, {} above the start", format_duration(peak.time),
+                       format_signed_bytes(peak.bytes)));
+  return window;
+}
+
+// The window of the recording that was asked for, with the names of its native frames.
+Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& options,
+                             recording::Timeline timeline, Env& env) {
+  MEMSPY_TRY(reader, recording::Reader::open(path));
+  MEMSPY_CHECK(
+      check_amount(reader.header().mode, options.choices.shape.amount, wants_page(options)));
+  MEMSPY_TRY(window, window_of(reader, options, env));
   MEMSPY_TRY(profile, Profile::load(reader, window, timeline));
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
@@ -99,12 +124,6 @@ Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& o
       options.symbolize || !options.symbols.sysroot.empty() || !options.symbols.debug_dirs.empty();
   show_names(profile, options.symbols, anew, env);
   return profile;
-}
-
-bool wants_page(const ReportVerbOptions& options) {
-  if (!options.format.empty()) return options.format == "html";
-  const auto* format = sinks::find_format_for(options.output);
-  return format != nullptr && format->name == "html";
 }
 
 Result<ExitCode> report_page(const ReportVerbOptions& options, Env& env) {
@@ -165,9 +184,12 @@ Verb add_report(CLI::App& root) {
       ->take_last();
   app.add_flag("--force", options->force, "Replace a file that exists");
   add_report_choices(app, options->choices);
+  add_temporary(app, options->choices.shape);
   add_duration(app, "--from", options->from, /*bare_seconds=*/true,
                "Only from this time of the run on", std::chrono::nanoseconds::zero());
   add_duration(app, "--to", options->to, /*bare_seconds=*/true, "Only up to this time of the run");
+  app.add_flag("--peak", options->peak, "Only up to when most had grown: the high-water mark")
+      ->excludes("--to");
   app.add_flag("--sources", options->sources,
                "html: with the source of the lines that grew, from files of this machine");
   app.add_option("--alerts", options->alerts,

@@ -206,6 +206,8 @@ void add_sampling(CLI::App& app, SamplingOptions& options) {
            [&options](const std::string& text) { set_mode(options, text); });
   add_duration(app, "--min-age", options.least_age, /*bare_seconds=*/false,
                "Mode live: only what has lived for so long (20ms)");
+  add_count(app, "--min-collections", options.least_collections,
+            "Mode live: only what has survived so many of the collector's runs (0)");
   add_text(app, "--engine", "auto|faults|bpf|poll|rss",
            "How growth is seen; auto takes the best allowed",
            [&options](const std::string& text) { set_engine(options.engine, text); });
@@ -233,13 +235,26 @@ void add_shape(CLI::App& app, ShapeOptions& options) {
   app.add_flag("-F,--function", options.shape.functions, "By function, without lines");
   app.add_flag("--full-filenames", options.shape.full_filenames, "Whole paths");
   app.add_flag("--nolineno", options.shape.no_lines, "Leave the line numbers out");
-  app.add_flag("--gross", options.gross, "Touched bytes, without what was given back since");
+  app.add_flag_callback(
+      "--gross", [&options] { options.amount = recording::Amount::kGross; },
+      "Touched bytes, without what was given back since");
+}
+
+void add_temporary(CLI::App& app, ShapeOptions& options) {
+  app.add_flag_callback(
+         "--temporary", [&options] { options.amount = recording::Amount::kTemporary; },
+         "Mode live: instead, the objects that were seen to come and go")
+      ->excludes("--gross");
 }
 
 Result<Unit> check_sampling(const SamplingOptions& options) {
   const bool live = options.mode == sampler::SamplingMode::kLive;
   if (!live && options.least_age)
     return usage_error("--min-age is of mode live", "pages and ticks of a clock have no age",
+                       "add --mode live");
+  if (!live && options.least_collections > 0)
+    return usage_error("--min-collections is of mode live",
+                       "of pages and ticks of a clock nobody knows what the collector did to them",
                        "add --mode live");
   return Unit{};
 }
@@ -249,7 +264,8 @@ sampler::SessionOptions to_session_options(const SamplingOptions& options) {
   session.subprocesses = options.subprocesses;
   session.native = options.native;
   session.mode = options.mode;
-  session.least_age = options.least_age.value_or(session.least_age);
+  session.least_age = {options.least_age.value_or(session.least_age.time),
+                       options.least_collections};
   session.engine = options.engine;
   if (options.interval) session.interval = *options.interval;
   session.duration = options.duration;

@@ -41,6 +41,7 @@ struct SamplingOptions {
   std::optional<std::chrono::nanoseconds> duration;
   sampler::SamplingMode mode = sampler::SamplingMode::kGrowth;
   std::optional<std::chrono::nanoseconds> least_age;
+  std::size_t least_collections = 0;
   sampler::EngineChoice engine = sampler::EngineChoice::kAuto;
   std::optional<std::chrono::nanoseconds> max_pause;
   double budget_percent = 2;
@@ -52,7 +53,7 @@ struct SamplingOptions {
 
 struct ShapeOptions {
   recording::StackShape shape;
-  bool gross = false;
+  recording::Amount amount = recording::Amount::kNet;
 };
 
 // What a verb is to the program: its part of the parser, and what to run once it was parsed.
@@ -73,6 +74,8 @@ void add_sampling(CLI::App& app, SamplingOptions& options);
 void add_triggers(CLI::App& app, SamplingOptions& options);
 void add_assume_layout(CLI::App& app, std::optional<int>& minor);
 void add_shape(CLI::App& app, ShapeOptions& options);
+// Besides, of mode live: what came and went.
+void add_temporary(CLI::App& app, ShapeOptions& options);
 
 // `names` as CLI11 takes them. Bad values throw CLI::ValidationError with a text for people.
 void add_duration(CLI::App& app, const std::string& names,

@@ -69,7 +69,7 @@ sinks::PageParts page_parts(const PageRequest& request, std::optional<snapshot::
   if (request.base != nullptr && request.run != nullptr)
     parts.comparison = report::diff_verdict(report::diff_profiles(
         {{"before", request.base}, {"now", request.run}}, report::GroupBy::kFunction,
-        request.shape.shape, request.shape.gross));
+        request.shape.shape, request.shape.amount));
   parts.options = format_options(request.shape);
   parts.alerts = request.alerts;
   parts.warning = request.warning;

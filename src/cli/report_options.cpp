@@ -72,7 +72,7 @@ report::ReportOptions report_options(const ReportChoices& choices, bool to_termi
   options.by = choices.by;
   options.sort = choices.sort;
   options.shape = choices.shape.shape;
-  options.gross = choices.shape.gross;
+  options.amount = choices.shape.amount;
   options.limit = choices.limit;
   options.style = report_style(to_terminal, env);
   return options;
@@ -89,10 +89,24 @@ Result<Unit> check_same_mode(const report::DiffInput& first, const report::DiffI
       "record both with the same --mode");
 }
 
+Result<Unit> check_amount(const std::string& mode, recording::Amount amount, bool page) {
+  if (amount != recording::Amount::kTemporary) return Unit{};
+  if (mode != "live")
+    return usage_error("--temporary is of mode live",
+                       "a run of mode " + recording::escape_text(mode) +
+                           " has not seen what was given back at once",
+                       "record with --mode live");
+  if (page)
+    return usage_error("the page has no temporaries", "it shows what is held, by time",
+                       "-o out.svg, or another format");
+  return Unit{};
+}
+
 sinks::FormatOptions format_options(const ShapeOptions& shape) {
-  sinks::FormatOptions options{shape.shape, shape.gross, {}};
-  options.words = [](const recording::Profile& profile, const recording::StackShape& stacks) {
-    return sinks::RunWords{report::run_title(profile), report::verdict(profile, stacks),
+  sinks::FormatOptions options{shape.shape, shape.amount, {}};
+  options.words = [amount = shape.amount](const recording::Profile& profile,
+                                          const recording::StackShape& stacks) {
+    return sinks::RunWords{report::run_title(profile), report::verdict(profile, stacks, amount),
                            report::evidence_line(report::run_figures(profile)),
                            report::loss_line(profile)};
   };

@@ -91,6 +91,7 @@ void expand_names(Profile& profile) {
   }
   profile.allocation = std::move(allocation);
   for (LiveRecord& record : profile.live) record.stack = expander.stack(record.stack);
+  for (TemporaryRecord& record : profile.temporaries) record.stack = expander.stack(record.stack);
   profile.timeline.rename([&](StackId old) { return expander.stack(old); });
   profile.stacks = std::move(expander).take();
   profile.names.clear();

@@ -10,6 +10,7 @@ namespace memspy::recording {
 
 std::string format_amount(Measure measure, std::uint64_t amount) {
   if (measure == Measure::kBytes) return format_bytes(amount);
+  if (measure == Measure::kObjects) return std::to_string(amount);
   if (amount == 0) return "0 µs";  // and not "0 ns": microseconds are counted
   constexpr std::uint64_t kMost = 9'000'000'000'000'000;  // fits nanoseconds: 285 years
   return format_duration(
@@ -24,7 +25,7 @@ std::string format_signed_amount(Measure measure, std::int64_t amount) {
 }
 
 const char* unit_name(Measure measure) {
-  return measure == Measure::kBytes ? "bytes" : "microseconds";
+  return word_of(measure, "bytes", "microseconds", "objects");
 }
 
 }  // namespace memspy::recording

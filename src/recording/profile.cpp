@@ -94,6 +94,11 @@ Result<Unit> Profile::on_live(const LiveRecord& record) {
   return Unit{};
 }
 
+Result<Unit> Profile::on_temporary(const TemporaryRecord& record) {
+  temporaries.push_back(record);
+  return Unit{};
+}
+
 Result<Unit> Profile::on_allocation(const AllocationRecord& record) {
   if (!window.contains(record.time)) return Unit{};
   if (record.stack.value > stacks.stack_count()) {

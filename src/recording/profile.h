@@ -82,6 +82,7 @@ class Profile final : public SampleSink {
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_live(const LiveRecord&) override;
+  Result<Unit> on_temporary(const TemporaryRecord&) override;
   Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
@@ -117,6 +118,7 @@ class Profile final : public SampleSink {
   StackTimeline timeline;           // these two, or `allocation`, by time; only when keep_timeline
   std::vector<SeriesPoint> points;  // only when keep_points; see window
   std::vector<LiveRecord> live;     // mode live, of the whole run
+  std::vector<TemporaryRecord> temporaries;   // the same
   std::map<ProfileKey, CpuSpent> allocation;  // mode alloc; kNoStack: not allocating
   std::vector<Gap> gaps;
   std::chrono::nanoseconds begin_time{0};  // the last tick before the window

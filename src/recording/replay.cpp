@@ -20,6 +20,9 @@ constexpr auto kMaxId = std::numeric_limits<std::uint32_t>::max();
 std::uint32_t as_id(std::int64_t value) {
   return value < 0 || value > kMaxId ? 0 : static_cast<std::uint32_t>(value);
 }
+std::uint64_t as_size(std::int64_t value) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, value));
+}
 std::chrono::nanoseconds as_time(std::int64_t value) { return std::chrono::nanoseconds(value); }
 
 Frame lost(const char* what, std::uint32_t id) {
@@ -125,20 +128,30 @@ Result<Unit> Replay::emit_growth(const Statement& row) {
 
 Result<Unit> Replay::emit_live(const Statement& row) {
   if (!known_process(row.integer(3))) return Unit{};
-  const auto size = [](std::int64_t value) {
-    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, value));
-  };
   LiveRecord live;
   live.time = as_time(row.integer(2));
   live.process.value = as_id(row.integer(3));
   live.thread.value = as_id(row.integer(4));
   live.stack.value = as_id(row.integer(5));
   if (live.stack.value > depth_.size()) live.stack = kNoStack;
-  live.bytes = size(row.integer(6));
-  live.standard_error_bytes = size(row.integer(7));
+  live.bytes = as_size(row.integer(6));
+  live.standard_error_bytes = as_size(row.integer(7));
   live.blocks = as_id(row.integer(8));
   live.survived = as_time(row.integer(9));
+  live.collections = as_size(row.integer(10));
   return sink_->on_live(live);
+}
+
+Result<Unit> Replay::emit_temporary(const Statement& row) {
+  if (!known_process(row.integer(3))) return Unit{};
+  TemporaryRecord record;
+  record.time = as_time(row.integer(2));
+  record.process.value = as_id(row.integer(3));
+  record.thread.value = as_id(row.integer(4));
+  record.stack.value = as_id(row.integer(5));
+  if (record.stack.value > depth_.size()) record.stack = kNoStack;
+  record.objects = as_size(row.integer(6));
+  return sink_->on_temporary(record);
 }
 
 Result<Unit> Replay::emit_allocation(const Statement& row) {
@@ -263,14 +276,22 @@ std::vector<Replay::Lane> Replay::lanes() {
              row.bytes(5),
              static_cast<std::uint64_t>(std::max<std::int64_t>(0, row.integer(6)))});
       });
-  // From format 2 on.
-  if (db_->query_integer("SELECT count(*) FROM sqlite_schema WHERE name='live'", 0) > 0) {
-    add("live",
-        "tick, time_ns, process, thread, stack, bytes, standard_error_bytes, blocks, survived_ns",
+  const auto count = [this](const char* of) { return db_->query_integer(of, 0); };
+  // From format 2 on; the last column came later.
+  if (count("SELECT count(*) FROM sqlite_schema WHERE name='live'") > 0) {
+    const bool collections =
+        count("SELECT count(*) FROM pragma_table_info('live') WHERE name='collections'") > 0;
+    const std::string columns =
+        "tick, time_ns, process, thread, stack, bytes, standard_error_bytes, blocks, survived_ns, ";
+    add("live", (columns + (collections ? "collections" : "0")).c_str(),
         [this](const Statement& row) -> Result<Unit> { return emit_live(row); });
   }
+  if (count("SELECT count(*) FROM sqlite_schema WHERE name='temporaries'") > 0) {
+    add("temporaries", "tick, time_ns, process, thread, stack, objects",
+        [this](const Statement& row) -> Result<Unit> { return emit_temporary(row); });
+  }
   // From format 3 on.
-  if (db_->query_integer("SELECT count(*) FROM sqlite_schema WHERE name='allocation'", 0) > 0) {
+  if (count("SELECT count(*) FROM sqlite_schema WHERE name='allocation'") > 0) {
     add("allocation", "tick, time_ns, process, thread, stack, cpu_ns, samples",
         [this](const Statement& row) -> Result<Unit> { return emit_allocation(row); });
   }

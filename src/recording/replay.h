@@ -41,6 +41,7 @@ class Replay {
   Lane point_lane();
   Result<Unit> emit_growth(const Statement& row);
   Result<Unit> emit_live(const Statement& row);
+  Result<Unit> emit_temporary(const Statement& row);
   Result<Unit> emit_allocation(const Statement& row);
   Result<Unit> emit_point(const Statement& row, const PointColumns& columns);
   bool known_process(std::int64_t index);

@@ -122,14 +122,24 @@ ShapedProfile shape_allocation(const Profile& profile, Shaper& shaper) {
   return shaped;
 }
 
+ShapedProfile shape_temporaries(const Profile& profile, Shaper& shaper) {
+  for (const TemporaryRecord& record : profile.temporaries)
+    shaper.add({record.process, record.thread, record.stack},
+               static_cast<std::int64_t>(record.objects), record.objects);
+  ShapedProfile shaped = std::move(shaper).finish(1);
+  shaped.measure = Measure::kObjects;
+  return shaped;
+}
+
 }  // namespace
 
-ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape, bool gross) {
+ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape, Amount amount) {
   Shaper shaper(profile, shape);
   if (profile.measure() == Measure::kMicroseconds) return shape_allocation(profile, shaper);
+  if (amount == Amount::kTemporary) return shape_temporaries(profile, shaper);
   for (const auto& [key, value] : profile.growth) {
     const auto touched = static_cast<std::int64_t>(value.touched_bytes);
-    shaper.add(key, gross ? touched : value.net_bytes(), value.samples);
+    shaper.add(key, amount == Amount::kGross ? touched : value.net_bytes(), value.samples);
   }
   // A rest that shrank is shrink, and does not lessen what stacks explain.
   for (const auto& [process, bytes] : profile.unattributed) {

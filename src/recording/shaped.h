@@ -39,7 +39,7 @@ struct ShapedFrame {
 
 struct ShapedStack {
   std::vector<std::uint32_t> frames;  // into ShapedProfile::frames, outermost first; never empty
-  std::uint64_t amount = 0;           // > 0; bytes, or microseconds
+  std::uint64_t amount = 0;           // > 0; of the profile's measure
   std::uint64_t samples = 0;
 };
 
@@ -50,11 +50,12 @@ struct ShapedProfile {
   Measure measure = Measure::kBytes;
 };
 
-// Mode alloc: the CPU time that each stack spent allocating. Else net bytes (gross: touched bytes)
-// of each stack, and `[unattributed]` for what no stack explains. Stacks that are not positive are
-// left out. In a whole run no stack gives back more than it touched, so the total is attributed +
-// unattributed growth; in a window, what a stack gave back of memory touched before counts as
-// shrink.
-ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape, bool gross);
+// Mode alloc: the CPU time that each stack spent allocating. Else what is asked for, of each stack,
+// and `[unattributed]` for what no stack explains. Stacks that are not positive are left out.
+// kTemporary: of the whole run, whatever the window. In a whole run no stack gives back more than
+// it touched, so the total is attributed + unattributed growth; in a window, what a stack gave back
+// of memory touched before counts as shrink.
+ShapedProfile shape_stacks(const Profile& profile, const StackShape& shape,
+                           Amount amount = Amount::kNet);
 
 }  // namespace memspy::recording

@@ -35,6 +35,10 @@ Result<Unit> TeeSink::on_growth(const GrowthRecord& record) {
 Result<Unit> TeeSink::on_unattributed(const UnattributedRecord& record) {
   return for_each(sinks_, [&](SampleSink& sink) { return sink.on_unattributed(record); });
 }
+Result<Unit> TeeSink::on_temporary(const TemporaryRecord& record) {
+  return for_each(sinks_, [&](SampleSink& sink) { return sink.on_temporary(record); });
+}
+
 Result<Unit> TeeSink::on_live(const LiveRecord& record) {
   return for_each(sinks_, [&](SampleSink& sink) { return sink.on_live(record); });
 }

@@ -46,7 +46,7 @@ Result<Unit> claim_new_file(const std::string& path) {
 struct Writer::Impl {
   std::string path;
   Database db;
-  Statement tick, process, thread, file, frame, stack, point, growth, unattributed, live,
+  Statement tick, process, thread, file, frame, stack, point, growth, unattributed, live, temporary,
       allocation, gap;
   Statement module, address;
   std::int64_t current_tick = 1;  // the one that the next on_tick_end closes
@@ -140,15 +140,18 @@ Result<Unit> Writer::Impl::prepare_statements() {
       db.prepare("INSERT INTO unattributed(tick, time_ns, process, bytes) VALUES(?,?,?,?)");
   live = db.prepare(
       "INSERT INTO live(tick, time_ns, process, thread, stack, bytes, standard_error_bytes, "
-      "blocks, "
-      "survived_ns) VALUES(?,?,?,?,?,?,?,?,?)");
+      "blocks, survived_ns, collections) VALUES(?,?,?,?,?,?,?,?,?,?)");
+  temporary = db.prepare(
+      "INSERT INTO temporaries(tick, time_ns, process, thread, stack, objects) "
+      "VALUES(?,?,?,?,?,?)");
   allocation = db.prepare(
       "INSERT INTO allocation(tick, time_ns, process, thread, stack, cpu_ns, samples) "
       "VALUES(?,?,?,?,?,?,?)");
   gap = db.prepare(
       "INSERT INTO gaps(tick, time_ns, duration_ns, process, reason, samples) VALUES(?,?,?,?,?,?)");
-  for (const Statement* s : {&tick, &process, &thread, &file, &frame, &module, &address, &stack,
-                             &point, &growth, &unattributed, &live, &allocation, &gap}) {
+  for (const Statement* s :
+       {&tick, &process, &thread, &file, &frame, &module, &address, &stack, &point, &growth,
+        &unattributed, &live, &temporary, &allocation, &gap}) {
     if (!s->valid())
       return make_error(Errc::kInternal,
                         "the schema and its statements differ: " + db.last_message());
@@ -340,7 +343,15 @@ Result<Unit> Writer::on_live(const LiveRecord& record) {
   s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
   s.bind(5, std::int64_t{record.stack.value}).bind(6, as_sql(record.bytes));
   s.bind(7, as_sql(record.standard_error_bytes)).bind(8, std::int64_t{record.blocks});
-  s.bind(9, std::int64_t{record.survived.count()});
+  s.bind(9, std::int64_t{record.survived.count()}).bind(10, as_sql(record.collections));
+  return impl_->run(s);
+}
+
+Result<Unit> Writer::on_temporary(const TemporaryRecord& record) {
+  auto& s = impl_->temporary;
+  s.bind(1, impl_->current_tick).bind(2, std::int64_t{record.time.count()});
+  s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
+  s.bind(5, std::int64_t{record.stack.value}).bind(6, as_sql(record.objects));
   return impl_->run(s);
 }
 

@@ -82,7 +82,7 @@ std::string annotated_file(const std::string& file, const FileGrowth& growth, co
                            const AnnotateOptions& annotate) {
   std::string text = bold(options.style, "Filename: " + recording::escape_text(file)) + "\n";
   TextTable table({{"Line #"},
-                   {whole.measure == recording::Measure::kBytes ? "Growth" : "Allocating"},
+                   {recording::word_of(whole.measure, "Growth", "Allocating", "Temporary")},
                    {"With calls"},
                    {"Share"},
                    {"Line Contents", Align::kLeft}});
@@ -117,7 +117,7 @@ std::string annotated_file(const std::string& file, const FileGrowth& growth, co
 // The name may be mistyped: what could have been meant is said with it.
 std::string nothing_grew(const std::map<std::string, FileGrowth>& files, const std::string& only,
                          recording::Measure measure) {
-  const char* did = measure == recording::Measure::kBytes ? "grew" : "allocated";
+  const char* did = recording::word_of(measure, "grew", "allocated", "made temporaries");
   if (only.empty()) return fmt::format("no line of a source file {}\n", did);
   std::vector<std::pair<std::uint64_t, std::string>> others;
   for (const auto& [file, growth] : files) {
@@ -155,7 +155,7 @@ bool is_python_source(const std::string& path) {
 std::string report_annotated(const recording::Profile& profile, const ReportOptions& options,
                              const AnnotateOptions& annotate) {
   recording::StackShape shape;  // lines are what this is about, whatever the flags
-  const auto shaped = recording::shape_stacks(profile, shape, options.gross);
+  const auto shaped = recording::shape_stacks(profile, shape, options.amount);
   const auto files = growth_by_file(shaped);
   const FileOrder order = files_in_order(files, annotate.only_file);
   std::string text = report_head(profile, options);
@@ -176,7 +176,7 @@ std::string report_annotated(const recording::Profile& profile, const ReportOpti
 
 std::vector<SourceExcerpt> source_excerpts(const recording::Profile& profile,
                                            const AnnotateOptions& annotate) {
-  const auto files = growth_by_file(recording::shape_stacks(profile, {}, false));
+  const auto files = growth_by_file(recording::shape_stacks(profile, {}));
   std::vector<SourceExcerpt> excerpts;
   for (const auto* entry : files_in_order(files, annotate.only_file)) {
     if (excerpts.size() >= annotate.max_files) break;

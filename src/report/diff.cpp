@@ -109,7 +109,7 @@ double DiffRow::standard_error() const {
 }
 
 Diff diff_profiles(const std::vector<DiffInput>& inputs, GroupBy by,
-                   const recording::StackShape& shape, bool gross) {
+                   const recording::StackShape& shape, recording::Amount amount) {
   Diff diff;
   diff.by = by;
   diff.measure = inputs.front().profile->measure();
@@ -125,7 +125,7 @@ Diff diff_profiles(const std::vector<DiffInput>& inputs, GroupBy by,
   std::map<std::string, std::string> aliases;  // of them, by the path that stands for each
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const auto& profile = *inputs[i].profile;
-    const Groups groups = group_stacks(recording::shape_stacks(profile, bare, gross), by,
+    const Groups groups = group_stacks(recording::shape_stacks(profile, bare, amount), by,
                                        time ? ChargeTo::kInnermostPython : ChargeTo::kInnermost);
     const auto files_here = files_of(groups);
     aliases.merge(pair_files(files_here, known));

@@ -59,7 +59,7 @@ struct Diff {
 // At least two inputs, of one measure. Rows are matched by function and full path (and line). Time
 // is charged to the innermost Python frame: below it there is always an allocator.
 Diff diff_profiles(const std::vector<DiffInput>& inputs, GroupBy by,
-                   const recording::StackShape& shape, bool gross);
+                   const recording::StackShape& shape, recording::Amount amount);
 
 // What --fail-on asked of a comparison, and the answer.
 struct AskedCondition {

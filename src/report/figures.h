@@ -41,7 +41,8 @@ std::string evidence_line(const RunFigures& figures);
 
 // What an engineer can act on: which line caused how much of the growth, or that nothing grew, that
 // memory was given back, or that the growth is not explained.
-std::string verdict(const recording::Profile& profile, const recording::StackShape& shape = {});
+std::string verdict(const recording::Profile& profile, const recording::StackShape& shape = {},
+                    recording::Amount amount = recording::Amount::kNet);
 
 // For the first line of a report of a run that lost more than 1 % of its samples or time, or whose
 // recording is damaged or has no end; "" for a sound one.

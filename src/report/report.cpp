@@ -15,6 +15,7 @@ namespace memspy::report {
 namespace {
 
 using nlohmann::ordered_json;
+using recording::Amount;
 using recording::escape_text;
 using recording::Profile;
 
@@ -26,7 +27,7 @@ double fraction(std::uint64_t part, std::uint64_t whole) {
 
 Groups sorted_groups(const Profile& profile, const ReportOptions& options) {
   Groups groups =
-      group_stacks(recording::shape_stacks(profile, options.shape, options.gross), options.by);
+      group_stacks(recording::shape_stacks(profile, options.shape, options.amount), options.by);
   if (options.sort == SortBy::kCumulative) {
     std::stable_sort(groups.rows.begin(), groups.rows.end(),
                      [](const Group& a, const Group& b) { return a.cumulative > b.cumulative; });
@@ -109,9 +110,9 @@ const char* mode_text(const std::string& mode) {
   return mode == "alloc" ? "mode alloc (time spent allocating), " : "";
 }
 
-const char* amount_heading(const Groups& groups, bool gross) {
-  if (groups.measure == recording::Measure::kMicroseconds) return "allocating";
-  return gross ? "touched" : "growth";
+const char* amount_heading(const Groups& groups, Amount amount) {
+  return recording::word_of(groups.measure, amount == Amount::kGross ? "touched" : "growth",
+                            "allocating", "temporary");
 }
 
 }  // namespace
@@ -140,7 +141,7 @@ std::string report_head(const Profile& profile, const ReportOptions& options) {
     text += warning(options.style, loss) + "\n";
   text += run_title(profile) + "\n";
   if (run_figures(profile).rss_peak_bytes > 0) text += rss_line(profile, options.style) + "\n";
-  return text + bold(options.style, verdict(profile, options.shape)) + "\n\n";
+  return text + bold(options.style, verdict(profile, options.shape, options.amount)) + "\n\n";
 }
 
 std::string report_foot(const Profile& profile, const ReportOptions& options) {
@@ -149,7 +150,7 @@ std::string report_foot(const Profile& profile, const ReportOptions& options) {
 
 std::string report_table(const Profile& profile, const ReportOptions& options) {
   const Groups groups = sorted_groups(profile, options);
-  TextTable table({{amount_heading(groups, options.gross)},
+  TextTable table({{amount_heading(groups, options.amount)},
                    {"%"},
                    {"cumulative"},
                    {"%"},
@@ -171,8 +172,8 @@ std::string report_table(const Profile& profile, const ReportOptions& options) {
                escape_text(row.name)});
   }
   std::string text = report_head(profile, options);
-  const bool time = groups.measure == recording::Measure::kMicroseconds;
-  text += table.empty() ? (time ? "nothing was allocated\n" : "nothing grew\n")
+  text += table.empty() ? recording::word_of(groups.measure, "nothing grew\n",
+                                             "nothing was allocated\n", "nothing was seen\n")
                         : table.render(options.style);
   if (shown < groups.rows.size()) {
     text += dim(options.style, fmt::format("and {} more with {}", groups.rows.size() - shown,
@@ -206,14 +207,15 @@ std::string report_json(const Profile& profile, const ReportOptions& options) {
   document["schema"] = "memspy.report/1";
   recording::add_run_head(profile, document);
   document["by"] = group_name(options.by);
-  document["gross"] = options.gross;
+  document["gross"] = options.amount == Amount::kGross;
+  document["temporary"] = options.amount == Amount::kTemporary;
   document["duration_seconds"] = to_seconds(f.duration);
   document["samples"] = f.samples;
   document["rejected"] = f.rejected;
-  groups.measure == recording::Measure::kBytes ? add_growth(document, f) : add_clock(document, f);
+  f.measure == recording::Measure::kBytes ? add_growth(document, f) : add_clock(document, f);
   document["rss_bytes"] = {
       {"start", f.rss_start_bytes}, {"end", f.rss_end_bytes}, {"peak", f.rss_peak_bytes}};
-  document["verdict"] = verdict(profile, options.shape);
+  document["verdict"] = verdict(profile, options.shape, options.amount);
   document["evidence"] = evidence_line(f);
   document["loss"] = loss_line(profile);
   document[std::string("total_") + recording::unit_name(groups.measure)] = groups.total;

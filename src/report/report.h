@@ -16,7 +16,7 @@ struct ReportOptions {
   GroupBy by = GroupBy::kLine;
   SortBy sort = SortBy::kOwn;
   recording::StackShape shape;
-  bool gross = false;      // touched bytes instead of net
+  recording::Amount amount = recording::Amount::kNet;
   std::size_t limit = 30;  // rows of a text; 0: all
   double tree_cut = 0.01;  // parts of the total below are summed up
   Style style;

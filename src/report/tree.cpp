@@ -41,7 +41,7 @@ class TreeText {
   std::string render() {
     total_ = static_cast<double>(tree_[0].bytes);
     line("", tree_[0].bytes,
-         shaped_.measure == recording::Measure::kBytes ? "all growth" : "all allocating");
+         recording::word_of(shaped_.measure, "all growth", "all allocating", "all temporaries"));
     std::vector<Pending> todo;
     push_children(tree_[0], "", todo);
     while (!todo.empty()) {
@@ -135,7 +135,7 @@ class TreeText {
 }  // namespace
 
 std::string report_tree(const recording::Profile& profile, const ReportOptions& options) {
-  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.amount);
   std::string text = report_head(profile, options);
   text += TreeText(shaped, options).render();
   return text + report_foot(profile, options);

@@ -99,7 +99,9 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
 
 }  // namespace
 
-std::string verdict(const Profile& profile, const recording::StackShape& shape) {
+std::string verdict(const Profile& profile, const recording::StackShape& shape,
+                    recording::Amount amount) {
+  if (amount == recording::Amount::kTemporary) return temporary_verdict(profile, shape);
   if (profile.header.mode == "live") return live_verdict(profile, shape);
   if (profile.measure() == recording::Measure::kMicroseconds) return alloc_verdict(profile, shape);
   const RunFigures f = run_figures(profile);
@@ -116,7 +118,7 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape) 
   if (moved < limit && slow) return steady(f);
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, lines, false));
+  const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, lines));
   const std::uint64_t inherited = std::min(inherited_bytes, f.growth_bytes);
   const std::uint64_t grown = f.growth_bytes - inherited;
   if (inherited > 0 && grown < kSteadyRssBytes) {

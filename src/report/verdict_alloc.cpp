@@ -52,7 +52,7 @@ std::string alloc_verdict(const Profile& profile, const recording::StackShape& s
                        format_duration(f.duration));
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto shaped = recording::shape_stacks(profile, lines, false);
+  const auto shaped = recording::shape_stacks(profile, lines);
   const auto found = charges(shaped).culprits;
   if (found.empty())
     return fmt::format("no allocation was seen in {} of CPU time in user mode",

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -36,9 +37,16 @@ std::string doubt(const Profile& profile, std::uint64_t growth) {
 
 std::string least_age(const Profile& profile) {
   std::chrono::nanoseconds least = std::chrono::nanoseconds::max();
-  for (const LiveRecord& live : profile.live) least = std::min(least, live.survived);
+  std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
+  for (const LiveRecord& live : profile.live) {
+    least = std::min(least, live.survived);
+    collections = std::min(collections, live.collections);
+  }
   if (profile.live.empty()) return "";
-  return fmt::format(" (survived \u2265 {})", format_duration(least));
+  std::string text = fmt::format(" (survived \u2265 {}", format_duration(least));
+  if (collections > 0)
+    text += fmt::format(" and {} collection{}", collections, collections == 1 ? "" : "s");
+  return text + ")";
 }
 
 }  // namespace
@@ -52,7 +60,7 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
   }
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto found = charges(recording::shape_stacks(profile, lines, false)).culprits;
+  const auto found = charges(recording::shape_stacks(profile, lines)).culprits;
   const auto share = [&](std::uint64_t bytes) {
     return percent(static_cast<double>(bytes), static_cast<double>(f.growth_bytes));
   };

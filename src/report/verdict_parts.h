@@ -31,6 +31,10 @@ Charges charges(const recording::ShapedProfile& shaped);
 // The verdict of a run in mode live.
 std::string live_verdict(const recording::Profile& profile, const recording::StackShape& shape);
 
+// …and of its temporaries.
+std::string temporary_verdict(const recording::Profile& profile,
+                              const recording::StackShape& shape);
+
 // …and in mode alloc: a share of time, never bytes.
 std::string alloc_verdict(const recording::Profile& profile, const recording::StackShape& shape);
 

@@ -70,11 +70,6 @@ std::unique_ptr<Engine> make_engine(SamplingMode mode, EngineChoice choice,
   return std::make_unique<PollEngine>(context);
 }
 
-const char* mode_name(SamplingMode mode) {
-  if (mode == SamplingMode::kLive) return "live";
-  return mode == SamplingMode::kAlloc ? "alloc" : "growth";
-}
-
 // What -n comes to with this engine; "" nothing to be said.
 std::string native_note(EngineChoice engine) {
   if (has_native_frames(engine)) return "";
@@ -382,6 +377,11 @@ Result<RunSummary> RunningSession::run() {
 }
 
 }  // namespace
+
+const char* mode_name(SamplingMode mode) {
+  if (mode == SamplingMode::kLive) return "live";
+  return mode == SamplingMode::kAlloc ? "alloc" : "growth";
+}
 
 Result<std::unique_ptr<Session>> Session::start(SessionOptions options, SampleSink& sink) {
   auto session = std::make_unique<RunningSession>(std::move(options), sink);

@@ -15,6 +15,7 @@
 #include "cpython/interpreter.h"
 #include "memspy/result.h"
 #include "memspy/sample_sink.h"
+#include "sampler/live/live_age.h"
 #include "unwind/code_map.h"
 
 namespace memspy::sampler {
@@ -25,6 +26,7 @@ enum class SamplingMode {
   kLive,    // of the Python heap, by who took what is still there
   kAlloc    // CPU time spent allocating, by who spends it
 };
+const char* mode_name(SamplingMode mode);  // as --mode has it
 
 struct SessionOptions {
   std::optional<Pid> pid;           // attach…
@@ -32,7 +34,7 @@ struct SessionOptions {
   bool subprocesses = false;        // children too, now and later
   bool native = false;              // native frames too
   SamplingMode mode = SamplingMode::kGrowth;
-  std::chrono::nanoseconds least_age{};  // live: of blocks that count
+  LiveAge least_age;  // live: of blocks that count
   EngineChoice engine = EngineChoice::kAuto;
   bool auto_takes_bpf = true;
   std::chrono::nanoseconds interval = std::chrono::seconds(1);

@@ -10,7 +10,7 @@ namespace memspy::sinks {
 // escaped in names; so is the backslash, which makes the escape reversible.
 Result<Unit> write_folded(const recording::Profile& profile, const FormatOptions& options,
                           std::ostream& out) {
-  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.amount);
   std::vector<std::string> names;
   names.reserve(shaped.frames.size());
   for (const auto& frame : shaped.frames)

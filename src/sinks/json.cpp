@@ -33,13 +33,14 @@ std::int64_t microseconds(std::chrono::nanoseconds time) { return time.count() /
 }  // namespace
 
 Result<Unit> write_json(const Profile& profile, const FormatOptions& options, std::ostream& out) {
-  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.amount);
   ordered_json document;
   document["schema"] = "memspy.profile/1";
   recording::add_run_head(profile, document);
   const std::string unit = recording::unit_name(shaped.measure);
   document["unit"] = unit;
-  document["gross"] = options.gross;
+  document["gross"] = options.amount == recording::Amount::kGross;
+  document["temporary"] = options.amount == recording::Amount::kTemporary;
   document["total_" + unit] = shaped.total;
   if (shaped.measure == recording::Measure::kMicroseconds)
     document["user_cpu_microseconds"] =

@@ -51,7 +51,7 @@ std::string head(const Profile& profile, const FormatOptions& options) {
   json["interval_seconds"] = to_seconds(profile.header.interval);
   json["begin_seconds"] = to_seconds(profile.begin_time);
   json["end_seconds"] = to_seconds(profile.last_time);
-  json["gross"] = options.gross;
+  json["gross"] = options.amount == recording::Amount::kGross;
   json["processes"] = processes(profile);
   json["gaps"] = gaps_json(profile);
   json["words"] = words_json(options.words ? options.words(profile, options.shape) : RunWords{});

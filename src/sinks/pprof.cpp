@@ -28,12 +28,15 @@ class ProfileEncoder {
  public:
   explicit ProfileEncoder(const recording::ShapedProfile& shaped) : shaped_(shaped) {}
 
-  std::string encode(const recording::Profile& profile, bool gross) {
+  std::string encode(const recording::Profile& profile, recording::Amount amount) {
     pbf_writer to(data_);
     const bool time = shaped_.measure == recording::Measure::kMicroseconds;
-    const char* kind = time ? "alloc_time" : "inuse_space";
+    const bool objects = shaped_.measure == recording::Measure::kObjects;
+    const char* kind =
+        recording::word_of(shaped_.measure, "inuse_space", "alloc_time", "temporary_objects");
     if (time) write_type(to, profile::kSampleType, strings_, "samples", "count");
-    write_type(to, profile::kSampleType, strings_, kind, recording::unit_name(shaped_.measure));
+    write_type(to, profile::kSampleType, strings_, kind,
+               objects ? "count" : recording::unit_name(shaped_.measure));
     for (const auto& stack : shaped_.stacks) write_stack(to, stack);
     find_mappings(profile);
     write_mappings(to);
@@ -42,25 +45,33 @@ class ProfileEncoder {
       write_type(to, profile::kPeriodType, strings_, "cpu", "nanoseconds");
       to.add_int64(profile::kPeriod, mean_period(profile));
     } else {
-      write_type(to, profile::kPeriodType, strings_, "space", "bytes");
-      to.add_int64(profile::kPeriod, 1);  // every byte is counted
+      write_type(to, profile::kPeriodType, strings_, objects ? "objects" : "space",
+                 objects ? "count" : "bytes");
+      to.add_int64(profile::kPeriod, 1);  // each is counted
     }
     to.add_int64(profile::kTimeNanos, profile.header.wall_start.count());
     if (profile.summary) to.add_int64(profile::kDurationNanos, profile.summary->duration.count());
-    to.add_int64(profile::kComment, strings_.index(comment(profile, gross)));
+    to.add_int64(profile::kComment, strings_.index(comment(profile, amount)));
     to.add_int64(profile::kDefaultSampleType, strings_.index(kind));
     strings_.write(to);
     return std::move(data_);
   }
 
  private:
-  static std::string comment(const recording::Profile& profile, bool gross) {
+  static const char* what_is_counted(const recording::Profile& profile, recording::Amount amount) {
+    if (amount == recording::Amount::kTemporary)
+      return "objects that came and went in watched blocks";
+    if (amount == recording::Amount::kGross) return "resident memory touched";
+    return profile.header.mode == "live" ? "growth of the Python heap"
+                                         : "growth of resident memory";
+  }
+
+  static std::string comment(const recording::Profile& profile, recording::Amount amount) {
     if (profile.measure() == recording::Measure::kMicroseconds)
       return fmt::format("memspy {}: CPU time spent allocating, engine {}",
                          profile.header.memspy_version, profile.header.engine);
     return fmt::format("memspy {}: {}, engine {}", profile.header.memspy_version,
-                       gross ? "resident memory touched" : "growth of resident memory",
-                       profile.header.engine);
+                       what_is_counted(profile, amount), profile.header.engine);
   }
 
   // Of the ticks, which vary by design.
@@ -147,8 +158,8 @@ class ProfileEncoder {
 
 Result<Unit> write_pprof(const recording::Profile& profile, const FormatOptions& options,
                          std::ostream& out) {
-  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
-  return write_gzip(ProfileEncoder(shaped).encode(profile, options.gross), GzipLevel::kFast, out);
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.amount);
+  return write_gzip(ProfileEncoder(shaped).encode(profile, options.amount), GzipLevel::kFast, out);
 }
 
 }  // namespace memspy::sinks

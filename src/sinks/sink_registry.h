@@ -24,8 +24,8 @@ using FindWords = std::function<RunWords(const recording::Profile&, const record
 
 struct FormatOptions {
   recording::StackShape shape;
-  bool gross = false;  // touched bytes, without what was given back
-  FindWords words;     // empty: there are none
+  recording::Amount amount = recording::Amount::kNet;
+  FindWords words;  // empty: there are none
 };
 
 enum class FormatKind {

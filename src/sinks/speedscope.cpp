@@ -9,8 +9,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string profile_name(const recording::Profile& profile, bool gross) {
-  std::string name = gross ? "memory touched" : "memory growth";
+std::string profile_name(const recording::Profile& profile, recording::Amount amount) {
+  std::string name = "memory growth";
+  if (amount == recording::Amount::kGross) name = "memory touched";
+  if (amount == recording::Amount::kTemporary) name = "objects that came and went";
   if (profile.measure() == recording::Measure::kMicroseconds) name = "time spent allocating";
   if (const auto* process = profile.find_process({1})) {
     name += fmt::format(" of pid {} ({})", process->identity.pid.value, process->name);
@@ -35,14 +37,14 @@ ordered_json frames_json(const recording::ShapedProfile& shaped) {
 // root first, their weights beside them, endValue the sum.
 Result<Unit> write_speedscope(const recording::Profile& profile, const FormatOptions& options,
                               std::ostream& out) {
-  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.amount);
   auto samples = ordered_json::array();
   auto weights = ordered_json::array();
   for (const auto& stack : shaped.stacks) {
     samples.push_back(stack.frames);
     weights.push_back(stack.amount);
   }
-  const std::string name = profile_name(profile, options.gross);
+  const std::string name = profile_name(profile, options.amount);
   ordered_json sampled{{"type", "sampled"},
                        {"name", name},
                        {"unit", recording::unit_name(shaped.measure)},

@@ -11,9 +11,10 @@
 namespace memspy::sinks {
 namespace {
 
-std::string subject(const recording::Profile& profile, bool gross) {
+std::string subject(const recording::Profile& profile, recording::Amount amount) {
   if (profile.measure() == recording::Measure::kMicroseconds) return "Time spent allocating";
-  if (gross) return "Memory touched";
+  if (amount == recording::Amount::kGross) return "Memory touched";
+  if (amount == recording::Amount::kTemporary) return "Objects that came and went";
   return profile.header.mode == "live" ? "Growth of the Python heap" : "Growth of resident memory";
 }
 
@@ -21,10 +22,10 @@ std::string subject(const recording::Profile& profile, bool gross) {
 
 Result<Unit> write_svg(const recording::Profile& profile, const FormatOptions& options,
                        std::ostream& out) {
-  const auto shaped = recording::shape_stacks(profile, options.shape, options.gross);
+  const auto shaped = recording::shape_stacks(profile, options.shape, options.amount);
   FlameInput input;
   input.measure = shaped.measure;
-  input.title = fmt::format("{} by stack: {}", subject(profile, options.gross),
+  input.title = fmt::format("{} by stack: {}", subject(profile, options.amount),
                             recording::format_amount(shaped.measure, shaped.total));
   if (options.words) input.subtitle = options.words(profile, options.shape).title;
   for (const auto& frame : shaped.frames) {

@@ -154,12 +154,12 @@ TEST(Golden, DiffOfTwoAndThree) {
   const Profile first = sample();
   const Profile second = through_a_recording(memspy::testing::tell_second_run);
   const auto two = report::diff_profiles({{"a.memspy", &first}, {"b.memspy", &second}},
-                                         report::GroupBy::kFunction, {}, false);
+                                         report::GroupBy::kFunction, {}, recording::Amount::kNet);
   expect_golden("diff.txt", report::diff_text(two, {}, 0));
   expect_golden("diff.json", report::diff_json(two));
   const auto three =
       report::diff_profiles({{"a.memspy", &first}, {"b.memspy", &second}, {"c.memspy", &second}},
-                            report::GroupBy::kLine, {}, false);
+                            report::GroupBy::kLine, {}, recording::Amount::kNet);
   expect_golden("diff-three.txt", report::diff_text(three, {}, 2));
 }
 
@@ -167,12 +167,12 @@ TEST(Golden, DiffOfTimeSpentAllocating) {
   const Profile first = through_a_recording(memspy::testing::tell_alloc_run);
   const Profile second = through_a_recording(memspy::testing::tell_second_alloc_run);
   const auto two = report::diff_profiles({{"a.memspy", &first}, {"b.memspy", &second}},
-                                         report::GroupBy::kFunction, {}, false);
+                                         report::GroupBy::kFunction, {}, recording::Amount::kNet);
   expect_golden("alloc-diff.txt", report::diff_text(two, {}, 0));
   expect_golden("alloc-diff.json", report::diff_json(two));
   const auto three =
       report::diff_profiles({{"a.memspy", &second}, {"b.memspy", &first}, {"c.memspy", &first}},
-                            report::GroupBy::kLine, {}, false);
+                            report::GroupBy::kLine, {}, recording::Amount::kNet);
   expect_golden("alloc-diff-three.txt", report::diff_text(three, {}, 2));
 }
 

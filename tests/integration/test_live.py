@@ -68,6 +68,8 @@ class Live(LiveCase):
         with harness.figures():
             self.assertLess(abs(heap - grown), 0.06 * grown, f"{heap} {truth}\n{run}")
         self.check_report(out, run)
+        self.check_temporaries(out)
+        self.check_peak(out)
 
     def check_report(self, out, run):
         report = self.run_memspy("report", out)
@@ -78,6 +80,30 @@ class Live(LiveCase):
         self.assertEqual(summary["attributed_bytes"] + summary["unattributed_bytes"],
                          summary["growth_bytes"])
         self.assertGreater(summary["counters"]["pymalloc_growth_bytes"], 0)
+
+    def check_temporaries(self, out):
+        """Those who keep what they make have few: what formatting needs, on some versions."""
+        report = self.run_memspy("report", out, "--temporary", "--json")
+        self.assertEqual(report.code, 0, str(report))
+        seen = {}
+        for row in report.json()["rows"]:
+            seen[row["function"]] = seen.get(row["function"], 0) + row["own_objects"]
+        keepers = sum(seen.get(name, 0) for name in ("keep_rows", "keep_burst", "keep_nodes", "keep_text"))
+        with harness.figures():
+            self.assertGreater(sum(seen.values()), 100, seen)
+            self.assertLess(keepers, 0.3 * sum(seen.values()), seen)
+
+    def check_peak(self, out):
+        """What is kept grows all the time, so that the peak is the end."""
+        now = self.run_memspy("report", out, "--json").json()
+        peak = self.run_memspy("report", out, "--peak", "--json")
+        self.assertIn("the peak is at", peak.err)
+        self.assertGreaterEqual(peak.json()["total_bytes"], 0.99 * now["total_bytes"], peak.err)
+
+    def test_what_no_collection_has_been_at_does_not_count(self):
+        truth, folded, run, _ = self.record(options=("--min-collections", "1000000"), seconds=3)
+        self.assertLess(self.by_function(truth, folded).get("keep_rows", 0), 0.02 * truth["functions"]["keep_rows"],
+                        str(run))
 
     def test_what_is_too_young_does_not_count(self):
         truth, folded, run, _ = self.record(options=("--min-age", "1h"), seconds=3)

@@ -61,6 +61,19 @@ Result<Unit> CollectingSink::on_unattributed(const UnattributedRecord& u) {
   return Unit{};
 }
 
+Result<Unit> CollectingSink::on_live(const LiveRecord& r) {
+  lines.push_back(fmt::format("live {} {} {} {} {} {} {} {} {}", r.time.count(), r.process.value,
+                              r.thread.value, r.stack.value, r.bytes, r.standard_error_bytes,
+                              r.blocks, r.survived.count(), r.collections));
+  return Unit{};
+}
+
+Result<Unit> CollectingSink::on_temporary(const TemporaryRecord& r) {
+  lines.push_back(fmt::format("temporary {} {} {} {} {}", r.time.count(), r.process.value,
+                              r.thread.value, r.stack.value, r.objects));
+  return Unit{};
+}
+
 Result<Unit> CollectingSink::on_allocation(const AllocationRecord& a) {
   lines.push_back(fmt::format("allocation {} {} {} {} {} {}", a.time.count(), a.process.value,
                               a.thread.value, a.stack.value, a.cpu_time.count(), a.samples));

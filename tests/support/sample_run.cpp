@@ -282,6 +282,37 @@ Result<Unit> tell_second_run(SampleSink& sink) {
   return sink.finish(summary);
 }
 
+Result<Unit> tell_live_run(SampleSink& sink) {
+  Teller teller(sink);
+  RunHeader header = sample_header();
+  header.mode = "live";
+  header.engine = "bpf";
+  MEMSPY_CHECK(sink.on_header(header));
+  MEMSPY_CHECK(tell_people(sink));
+  MEMSPY_TRY(load, teller.stack({kMain, kLoad}));
+  MEMSPY_TRY(init, teller.stack({kMain, kLoad, kInit}));
+  const auto grow = [&](int second, StackId stack, std::uint64_t more, std::uint64_t less) {
+    return sink.on_growth({seconds(second), {1}, {1}, stack, more, less, 10});
+  };
+  MEMSPY_CHECK(sink.on_point(point(seconds(1), 1, 100.0 * kMiB)));
+  MEMSPY_CHECK(grow(1, load, 2 * kMiB, 0));
+  MEMSPY_CHECK(sink.on_tick_end(seconds(1)));
+  MEMSPY_CHECK(grow(2, load, 3 * kMiB, 0));
+  MEMSPY_CHECK(sink.on_tick_end(seconds(2)));
+  MEMSPY_CHECK(grow(3, load, 0, 4 * kMiB));
+  MEMSPY_CHECK(grow(3, init, kMiB, 0));
+  MEMSPY_CHECK(sink.on_live({seconds(3), {1}, {1}, load, kMiB, 80 << 10, 60, milliseconds(40), 7}));
+  MEMSPY_CHECK(sink.on_live({seconds(3), {1}, {1}, init, kMiB, 80 << 10, 60, milliseconds(90), 9}));
+  MEMSPY_CHECK(sink.on_temporary({seconds(3), {1}, {1}, init, 300}));
+  MEMSPY_CHECK(sink.on_temporary({seconds(3), {1}, {2}, load, 100}));
+  MEMSPY_CHECK(sink.on_temporary({seconds(3), {1}, {}, kNoStack, 4}));
+  MEMSPY_CHECK(sink.on_tick_end(seconds(3)));
+  RunSummary summary = sample_summary();
+  summary.attributed_bytes = summary.growth_bytes = 2 * kMiB;
+  summary.unattributed_bytes = summary.shrink_bytes = 0;
+  return sink.finish(summary);
+}
+
 Result<Unit> tell_steady_service(SampleSink& sink, int ticks, int rows) {
   Teller teller(sink);
   MEMSPY_CHECK(sink.on_header(sample_header()));

@@ -22,6 +22,10 @@ Result<Unit> tell_alloc_run(SampleSink& sink);
 // Later, longer, and load() allocates more: for diffs.
 Result<Unit> tell_second_alloc_run(SampleSink& sink);
 
+// A run in mode live: load() holds 5 MiB at the second tick, of which 1 MiB is left at the end;
+// init() makes objects that come and go.
+Result<Unit> tell_live_run(SampleSink& sink);
+
 // One process, `ticks` ticks of a second, a dozen measured columns and `rows` growing stacks each.
 Result<Unit> tell_steady_service(SampleSink& sink, int ticks, int rows);
 

@@ -72,7 +72,8 @@ BlockContent::Write BlockContent::judge(RemoteAddr block) {
 
 BlockContent::Write BlockContent::judge(RemoteAddr block, std::uint64_t written,
                                         std::uint64_t behind) {
-  if (written == 0 || is_type({written})) return Write::kNew;
+  if (written == 0) return Write::kZero;
+  if (is_type({written})) return Write::kType;
   return (behind & ~kLinkFlags) == block.value ? Write::kLink : Write::kOther;
 }
 

@@ -19,7 +19,8 @@ class BlockContent {
   static constexpr std::uint64_t kMark = 8;
 
   enum class Write {
-    kNew,   // the block has just been taken
+    kType,  // an object begins that the collector does not see
+    kZero,  // one that it sees begins, or is not seen any more since it ends
     kLink,  // the collector's list has changed beside the object: it is the old one
     kOther  // contents; of a block that is no object, perhaps the first
   };

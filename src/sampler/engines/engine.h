@@ -18,6 +18,7 @@
 #include "procfs/proc_dir.h"
 #include "sampler/errands.h"
 #include "sampler/event_queue.h"
+#include "sampler/live/live_age.h"
 #include "sampler/pause_stats.h"
 #include "unwind/code_map.h"
 
@@ -31,8 +32,8 @@ struct EngineOptions {
   std::chrono::nanoseconds poll_interval = std::chrono::milliseconds(10);  // engine poll only
   // Of one stop: what was not read by then is not read.
   std::chrono::nanoseconds max_pause = std::chrono::milliseconds(100);
-  std::chrono::nanoseconds least_age{};  // live mode: of blocks that count
-  bool allocation = false;               // mode alloc: time is told, and nothing of growth
+  LiveAge least_age;        // mode live: of blocks that count
+  bool allocation = false;  // mode alloc: time is told, and nothing of growth
 };
 
 // Mode alloc: ticks of the threads' clocks, and what was found at them.

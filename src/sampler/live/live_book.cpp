@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace memspy::sampler {
 namespace {
@@ -10,6 +11,7 @@ struct Sum {
   double weight = 0, squares = 0;
   std::uint32_t blocks = 0;
   std::chrono::nanoseconds youngest = std::chrono::nanoseconds::max();
+  std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
 };
 using Sums = std::map<std::optional<LiveOwner>, Sum>;
 
@@ -34,6 +36,7 @@ void share_out(const Sums& sums, double growth, std::map<LiveOwner, LiveShare>& 
     share.variance += variance(sum, weight, squares, growth);
     share.blocks += sum.blocks;
     share.youngest = first ? sum.youngest : std::min(share.youngest, sum.youngest);
+    share.collections = first ? sum.collections : std::min(share.collections, sum.collections);
   }
 }
 
@@ -60,15 +63,18 @@ void LiveBook::drop(std::size_t i) {
 }
 
 LiveProfile LiveBook::profile(const std::array<std::int64_t, cpython::kSizeClasses>& growth,
-                              SteadyTime now, std::chrono::nanoseconds least_age) const {
+                              const Now& now, const LiveAge& least) const {
   std::array<Sums, cpython::kSizeClasses> classes;
   for (const LiveBlock& block : blocks_) {
-    const auto age = now - block.taken;
-    if (age < least_age) continue;
+    const auto age = now.time - block.taken;
+    const std::uint64_t collections =
+        now.collections - std::min(now.collections, block.collections);
+    if (age < least.time || collections < least.collections) continue;
     Sum& sum = classes[block.block.size_class][block.owner];
     sum.weight += block.weight;
     sum.squares += block.weight * block.weight;
     sum.youngest = std::min<std::chrono::nanoseconds>(sum.youngest, age);
+    sum.collections = std::min(sum.collections, collections);
     ++sum.blocks;
   }
   LiveProfile profile;

@@ -15,16 +15,10 @@
 
 #include "base/clock.h"
 #include "cpython/pools/frontier.h"
-#include "memspy/frame.h"
-#include "memspy/process.h"
+#include "sampler/live/live_age.h"
+#include "sampler/live/live_temporaries.h"
 
 namespace memspy::sampler {
-
-struct LiveOwner {
-  ThreadIndex thread;
-  StackId stack;
-  auto operator<=>(const LiveOwner&) const = default;
-};
 
 // A block that was watched, taken and kept.
 struct LiveBlock {
@@ -33,6 +27,7 @@ struct LiveBlock {
   double weight = 0;
   SteadyTime taken{};
   std::vector<std::byte> content;  // its first bytes, once it was settled
+  std::uint64_t collections = 0;   // of the process, until it was settled
 };
 
 struct LiveShare {
@@ -41,6 +36,7 @@ struct LiveShare {
   double variance = 0;  // of the bytes
   std::uint32_t blocks = 0;
   std::chrono::nanoseconds youngest{};  // how long its youngest block has been seen to live
+  std::uint64_t collections = 0;        // that each of its blocks has survived, at least
 };
 
 // How the watching went.
@@ -61,6 +57,7 @@ struct LiveProfile {
   std::uint64_t unattributed_bytes = 0;
   std::uint64_t shrunk_bytes = 0;  // of the classes that have fewer blocks than at the start
   WatchCounts counts;
+  ObjectCounts temporaries;
   std::uint64_t attributed_bytes() const;
 };
 
@@ -74,10 +71,14 @@ class LiveBook {
   LiveBlock& at(std::size_t i) { return blocks_[i]; }
   void drop(std::size_t i);  // it is gone; the last takes its place
 
-  // `growth`: of each class in bytes, since the start. Only blocks that have lived for `least_age`
-  // count.
-  LiveProfile profile(const std::array<std::int64_t, cpython::kSizeClasses>& growth, SteadyTime now,
-                      std::chrono::nanoseconds least_age) const;
+  // `growth`: of each class in bytes, since the start. Only blocks of this age count, by the clock
+  // and the number of collections of `now`.
+  struct Now {
+    SteadyTime time{};
+    std::uint64_t collections = 0;
+  };
+  LiveProfile profile(const std::array<std::int64_t, cpython::kSizeClasses>& growth, const Now& now,
+                      const LiveAge& least) const;
 
  private:
   std::vector<LiveBlock> blocks_;

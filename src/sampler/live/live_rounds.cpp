@@ -73,6 +73,15 @@ struct LiveRounds::Heap final : WatchPort {
       if (watcher.watched(slot)) return true;
     return false;
   }
+  // Of all interpreters and generations.
+  void count_collections() {
+    const auto states = target.interpreter()->gc_states(target.memory());
+    if (!states.has_value()) return;
+    std::uint64_t sum = 0;
+    for (const cpython::GcState& state : *states)
+      for (const auto& generation : state.generations) sum += generation.collections;
+    watcher.set_collections(sum);
+  }
   void arm_newborn(WatchedThread& thread) {
     for (std::size_t slot = 0; slot < kWatches; ++slot) {
       const auto address = watcher.watched(slot);
@@ -251,6 +260,7 @@ void LiveRounds::begin_round(Heap& heap, double budget) {
   heap.rests = rest > 0ns;
   heap.watcher.set_round(round, kSettling, rest);
   const auto begin = thread_cpu();
+  heap.count_collections();
   heap.heap->tell(heap.odds, round);
   heap.next_round = heap.watcher.advance(std::chrono::steady_clock::now());
   heap.watcher.review(kReviewed);
@@ -261,9 +271,11 @@ void LiveRounds::begin_round(Heap& heap, double budget) {
 void LiveRounds::publish(Heap& heap) {
   LiveProfiled event;
   event.process = heap.target.index();
-  LiveProfile profile = heap.book.profile(heap.heap->growth(), std::chrono::steady_clock::now(),
-                                          context_.options.least_age);
+  LiveProfile profile = heap.book.profile(
+      heap.heap->growth(), {std::chrono::steady_clock::now(), heap.watcher.collections()},
+      context_.options.least_age);
   profile.counts = heap.watcher.counts();
+  profile.temporaries = heap.watcher.temporaries().counts();
   event.profile = std::make_shared<const LiveProfile>(std::move(profile));
   event.pymalloc = heap.heap->state();
   for (const cpython::Arena& arena : heap.heap->arenas())
@@ -292,8 +304,10 @@ void LiveRounds::look_last() {
       source_.catch_up();  // nobody waits for the end of a sweep
     }
     if (!there()) continue;
-    heaps_.at(index)->watcher.review_all();
-    publish(*heaps_.at(index));
+    Heap& heap = *heaps_.at(index);
+    heap.count_collections();
+    heap.watcher.review_all();
+    publish(heap);
   }
 }
 

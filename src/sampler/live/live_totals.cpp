@@ -68,7 +68,11 @@ Result<Unit> LiveTotals::tell(std::chrono::nanoseconds time, ProcessIndex proces
   for (const LiveShare& share : profile_->shares) {
     MEMSPY_CHECK(sink.on_live({time, process, share.owner.thread, share.owner.stack, share.bytes,
                                static_cast<std::uint64_t>(std::sqrt(share.variance)), share.blocks,
-                               share.youngest}));
+                               share.youngest, share.collections}));
+  }
+  for (const auto& [of, objects] : profile_->temporaries) {
+    const LiveOwner owner = of.value_or(LiveOwner{});
+    MEMSPY_CHECK(sink.on_temporary({time, process, owner.thread, owner.stack, objects}));
   }
   return Unit{};
 }

@@ -70,9 +70,13 @@ void LiveWatcher::draw(SteadyTime now) {
     slot.weight = draw.weight * stands_for / static_cast<double>(draws);
     slot.state = State::kArmed;
     const bool armed = port_.arm(i, block->address + cpython::BlockContent::kMark);
-    if (armed && frontier_.use_of(*block) == BlockUse::kFree) continue;
-    ++counts_.late;
-    retire(i);
+    if (!armed) {
+      ++counts_.missed;
+      retire(i);
+    } else if (frontier_.use_of(*block) != BlockUse::kFree) {
+      slot.late = true;
+      slot.objects.set_occupied();
+    }
   }
 }
 
@@ -91,18 +95,25 @@ void LiveWatcher::on_write(std::size_t i, Write write, bool collecting,
   if (slot.state != State::kArmed && slot.state != State::kTaken) return;
   ++slot.stops;
   ++counts_.stops;
-  const bool old = slot.state == State::kTaken && (write == Write::kLink || collecting);
-  if (!old) {
-    if (slot.state == State::kArmed) odds_.note_taken(slot.block.size_class, slot.nth);
-    slot.state = State::kTaken;
-    slot.owner = owner;
-    slot.taken = now;
-  }
+  if (!collecting || slot.state == State::kArmed) note_write(slot, write, owner, now);
   if (slot.stops < kMostStops) return;
   ++counts_.worn;
   port_.disarm(i);
   purse_.charge(static_cast<double>(port_.take_untold(i)));  // of other threads, by now
   slot.state = State::kWorn;
+}
+
+void LiveWatcher::note_write(Slot& slot, Write write, const std::optional<LiveOwner>& owner,
+                             SteadyTime now) {
+  const bool first = slot.state == State::kArmed;
+  const bool begins = slot.objects.begins(write);
+  if (first && slot.late && !begins) return;  // by whom it was taken unwatched
+  if (first) odds_.note_taken(slot.block.size_class, slot.nth);
+  if (begins && now <= round_end_) slot.objects.note(owner);
+  if (!first && write == Write::kLink) return;  // of the one that is there
+  slot.state = State::kTaken;
+  slot.owner = owner;
+  slot.taken = now;
 }
 
 void LiveWatcher::end_round() {
@@ -115,8 +126,9 @@ void LiveWatcher::end_watch(std::size_t i) {
   Slot& slot = slots_[i];
   if (slot.state == State::kIdle) return;
   if (slot.state == State::kTaken && port_.take_untold(i) == 0) return;
-  if (slot.state == State::kArmed && frontier_.use_of(slot.block) != BlockUse::kUsed) {
-    ++counts_.missed;
+  if (slot.state == State::kArmed &&
+      (slot.late || frontier_.use_of(slot.block) != BlockUse::kUsed)) {
+    ++(slot.late ? counts_.late : counts_.missed);
     return retire(i);
   }
   if (slot.state != State::kWorn) {
@@ -140,7 +152,8 @@ void LiveWatcher::judge(std::size_t i, SteadyTime) {
     const bool kept = frontier_.use_of(slot.block) == BlockUse::kUsed &&
                       content_.same_object(slot.content, content);
     ++(kept ? counts_.kept_unseen : counts_.temporary);
-    if (kept) book_.add({slot.block, {}, slot.weight, slot.taken, content});
+    tell_temporaries(slot, kept);
+    if (kept) book_.add({slot.block, {}, slot.weight, slot.taken, content, collections_});
     slot = {};
     return;
   }
@@ -148,12 +161,18 @@ void LiveWatcher::judge(std::size_t i, SteadyTime) {
     const bool whose = slot.taken <= round_end_ && port_.take_untold(i) == 0;
     const bool kept = whose && frontier_.use_of(slot.block) == BlockUse::kUsed;
     ++(kept ? counts_.kept : counts_.temporary);
+    tell_temporaries(slot, kept);
     if (kept) {
       book_.add({slot.block, slot.owner, slot.weight, slot.taken,
-                 content_.copy(slot.block.address, slot.block.block_bytes)});
+                 content_.copy(slot.block.address, slot.block.block_bytes), collections_});
     }
   }
   retire(i);
+}
+
+void LiveWatcher::tell_temporaries(Slot& slot, bool kept) {
+  if (kept) slot.objects.forget_last();
+  temporaries_.add(slot.objects);
 }
 
 void LiveWatcher::review(std::size_t count) {

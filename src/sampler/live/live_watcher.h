@@ -68,6 +68,10 @@ class LiveWatcher {
   void cease();
   std::optional<RemoteAddr> watched(std::size_t slot) const;
   const WatchCounts& counts() const { return counts_; }
+  const LiveTemporaries& temporaries() const { return temporaries_; }
+  // How many collections the process has made by now, of whatever generation.
+  void set_collections(std::uint64_t collections) { collections_ = collections; }
+  std::uint64_t collections() const { return collections_; }
 
  private:
   enum class State {
@@ -86,7 +90,12 @@ class LiveWatcher {
     std::optional<LiveOwner> owner;
     SteadyTime taken{};
     std::vector<std::byte> content;  // at the end of the round, of a block nobody was seen to take
+    bool late = false;               // somebody took it before it was watched
+    BlockObjects objects;
   };
+  void note_write(Slot& slot, cpython::BlockContent::Write write,
+                  const std::optional<LiveOwner>& owner, SteadyTime now);
+  void tell_temporaries(Slot& slot, bool kept);
   void draw(SteadyTime now);
   void end_round();
   void end_watch(std::size_t i);
@@ -107,6 +116,8 @@ class LiveWatcher {
   std::array<Slot, kWatches> slots_;
   std::size_t cursor_ = 0;  // of the review
   WatchCounts counts_;
+  LiveTemporaries temporaries_;
+  std::uint64_t collections_ = 0;
 };
 
 }  // namespace memspy::sampler

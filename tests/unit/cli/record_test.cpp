@@ -19,6 +19,7 @@
 #include "sinks/sink_registry.h"
 #include "support/fake_proc_dir.h"
 #include "support/result_matchers.h"
+#include "support/sample_run.h"
 #include "unit/cli/fake_env.h"
 
 namespace memspy::cli {
@@ -91,6 +92,34 @@ TEST_F(Record, every_format_is_the_same_live_and_derived) {
     EXPECT_EQ(text(path("a" + suffix)), text(path("b" + suffix))) << format.name;
     EXPECT_GT(text(path("a" + suffix)).size(), 100U) << format.name;
   }
+}
+
+TEST_F(Record, report_shows_the_peak_and_what_came_and_went) {
+  {
+    auto writer = recording::Writer::create(path("live.memspy"));
+    ASSERT_TRUE(writer.has_value());
+    ASSERT_TRUE(memspy::testing::tell_live_run(**writer).has_value());
+  }
+  EXPECT_EQ(world_.run({"report", path("live.memspy"), "--peak", "-f", "folded"}), 0);
+  EXPECT_THAT(world_.out(), HasSubstr("load (app.py:12) 5242880"));
+  EXPECT_THAT(world_.err(), HasSubstr("the peak is at 2 s, +5.0 MiB above the start"));
+  for (const std::string format :
+       {"folded", "speedscope", "svg", "json", "text", "tree", "pprof"}) {
+    EXPECT_EQ(world_.run({"report", path("live.memspy"), "--temporary", "-f", format, "-o",
+                          path("x." + format)}),
+              0)
+        << format << world_.err();
+  }
+  EXPECT_THAT(text(path("x.folded")), HasSubstr("[unattributed] 4\n"));
+  EXPECT_THAT(text(path("x.json")), HasSubstr("\"total_objects\": 404"));
+  EXPECT_THAT(text(path("x.tree")), HasSubstr("all temporaries"));
+  EXPECT_EQ(world_.run({"report", path("live.memspy"), "--temporary", "-o", path("x.html")}), 2);
+}
+
+TEST_F(Record, what_a_run_has_not_measured_is_refused) {
+  EXPECT_EQ(world_.run({"record", "4242", "-o", path("b.memspy")}), 0);
+  EXPECT_EQ(world_.run({"report", path("b.memspy"), "--temporary"}), 2);
+  EXPECT_THAT(world_.err(), HasSubstr("a run of mode growth has not seen"));
 }
 
 TEST_F(Record, json_is_the_last_line_of_stdout) {

@@ -13,7 +13,7 @@ namespace {
 using memspy::testing::IsOk;
 
 recording::ShapedProfile shaped(const recording::Profile& profile) {
-  return recording::shape_stacks(profile, {}, false);
+  return recording::shape_stacks(profile, {});
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> rows(const recording::Profile& profile) {

@@ -73,8 +73,10 @@ TEST_F(ExpandNames, SurvivorsFollowTheirStacks) {
   record.thread = kThread;
   record.stack = {3};
   ASSERT_THAT(profile_.on_live(record), IsOk());
+  ASSERT_THAT(profile_.on_temporary({{}, kProcess, kThread, {3}, 5}), IsOk());
   expand_names(profile_);
   EXPECT_EQ(names_of(profile_.live.front().stack), "work;malloc;");
+  EXPECT_EQ(names_of(profile_.temporaries.front().stack), "work;malloc;");
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 
 #include <filesystem>
 
+#include "recording/peak.h"
 #include "recording/profile.h"
+#include "recording/sqlite_db.h"
 #include "support/collecting_sink.h"
 #include "support/result_matchers.h"
 #include "support/sample_run.h"
@@ -64,6 +66,60 @@ TEST(Recording, GivesBackTimeSpentAllocating) {
   EXPECT_EQ(profile->allocating().samples, 35u);
   EXPECT_EQ(profile->not_allocating().time, std::chrono::milliseconds(1200));
   EXPECT_TRUE(profile->growth.empty());
+}
+
+TEST(Recording, GivesBackWhatLivesAndWhatCameAndWent) {
+  const TempDir dir;
+  const std::string path = dir.file("run.memspy");
+  CollectingSink told, read;
+  ASSERT_THAT(memspy::testing::tell_live_run(told), IsOk());
+  auto writer = Writer::create(path);
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_live_run(**writer), IsOk());
+  auto reader = Reader::open(path);
+  ASSERT_THAT(reader, IsOk());
+  ASSERT_THAT(reader->replay(read), IsOk());
+  EXPECT_EQ(read.data(), told.data());
+  EXPECT_EQ(read.count("live"), 2u);
+  EXPECT_EQ(read.count("temporary"), 3u);
+}
+
+TEST(Recording, SurvivedCollectionsAreNotKnownOfAnOlderOne) {
+  const TempDir dir;
+  const std::string path = dir.file("run.memspy");
+  {
+    auto writer = Writer::create(path);
+    ASSERT_THAT(writer, IsOk());
+    ASSERT_THAT(memspy::testing::tell_live_run(**writer), IsOk());
+  }
+  {
+    auto db = Database::open(path, SQLITE_OPEN_READWRITE);
+    ASSERT_THAT(db, IsOk());
+    ASSERT_EQ(db->exec("ALTER TABLE live DROP COLUMN collections; DROP TABLE temporaries"),
+              SQLITE_OK);
+  }
+  auto reader = Reader::open(path);
+  ASSERT_THAT(reader, IsOk());
+  auto profile = Profile::load(*reader);
+  ASSERT_THAT(profile, IsOk());
+  ASSERT_EQ(profile->live.size(), 2u);
+  EXPECT_EQ(profile->live[0].blocks, 60u);
+  EXPECT_EQ(profile->live[0].collections, 0u);
+  EXPECT_TRUE(profile->temporaries.empty());
+  EXPECT_EQ(reader->note(), "");
+}
+
+TEST(Recording, ThePeakIsWhenMostHadGrown) {
+  const TempDir dir;
+  auto writer = Writer::create(dir.file("run.memspy"));
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(memspy::testing::tell_live_run(**writer), IsOk());
+  auto reader = Reader::open(dir.file("run.memspy"));
+  ASSERT_THAT(reader, IsOk());
+  const auto peak = find_peak(*reader);
+  ASSERT_THAT(peak, IsOk());
+  EXPECT_EQ(peak->time, std::chrono::seconds(2));
+  EXPECT_EQ(peak->bytes, 5 << 20);
 }
 
 TEST(Recording, IsOneFileOnceFinished) {

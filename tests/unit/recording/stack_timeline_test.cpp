@@ -200,7 +200,7 @@ TEST(ShapedTimeline, SumsToTheShapedStacks) {
         text = timeline.frames[timeline.nodes[at].frame].text + ";" + text;
       got[text] += static_cast<std::uint64_t>(bytes);
     }
-    const ShapedProfile shaped = shape_stacks(profile, shape, false);
+    const ShapedProfile shaped = shape_stacks(profile, shape);
     std::map<std::string, std::uint64_t> want;
     for (const auto& stack : shaped.stacks) {
       std::string text;
@@ -225,7 +225,7 @@ TEST(ShapedTimeline, OfTimeSumsToTheShapedStacksAndToTheCpuTime) {
     EXPECT_NE(cell.node, 0U) << "what is no allocation is in no stack";
   }
   for (const auto& part : timeline.cpu) cpu += part.nanoseconds;
-  EXPECT_EQ(allocating / 1000, shape_stacks(profile, {}, false).total);
+  EXPECT_EQ(allocating / 1000, shape_stacks(profile, {}).total);
   EXPECT_EQ(samples, profile.allocating().samples);
   ASSERT_EQ(timeline.cpu.size(), 2U);
   EXPECT_EQ(timeline.cpu[1].bucket, 1U);

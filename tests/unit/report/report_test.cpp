@@ -66,7 +66,7 @@ Frame py(const char* function, std::int32_t line, const char* file = "/srv/app.p
 TEST(Groups, ChargeTheInnermostAndCountEachPassOnce) {
   const Frame f = py("f", 1);
   const Profile profile = run_of({{{f, f, f}, 10}, {{f, py("g", 2)}, 5}});
-  const auto groups = group_stacks(recording::shape_stacks(profile, {}, false), GroupBy::kFunction);
+  const auto groups = group_stacks(recording::shape_stacks(profile, {}), GroupBy::kFunction);
   ASSERT_EQ(groups.rows.size(), 2u);
   EXPECT_EQ(groups.rows[0].name, "f (app.py)");
   EXPECT_EQ(groups.rows[0].own, 10u);
@@ -78,7 +78,7 @@ TEST(Groups, ChargeTheInnermostAndCountEachPassOnce) {
 TEST(Groups, NativeGrowthGoesToTheLineThatCalledWhenAsked) {
   const Frame native{"malloc", "libc.so.6", 0, FrameKind::kNative};
   const Profile profile = run_of({{{py("f", 3), native}, 7}});
-  const auto shaped = recording::shape_stacks(profile, {}, false);
+  const auto shaped = recording::shape_stacks(profile, {});
   EXPECT_EQ(group_stacks(shaped, GroupBy::kLine).rows[0].name, "malloc (libc.so.6)");
   const auto python = group_stacks(shaped, GroupBy::kLine, ChargeTo::kInnermostPython);
   EXPECT_EQ(python.rows[0].name, "f (app.py:3)");
@@ -216,7 +216,8 @@ TEST(Report, IsSoundForARunWithNothingInIt) {
   one.only_file = "nope.py";
   EXPECT_THAT(report_annotated(empty, {}, one), HasSubstr("no line of nope.py grew, nor one"));
   EXPECT_TRUE(nlohmann::json::accept(report_json(empty, {})));
-  const auto diff = diff_profiles({{"a", &empty}, {"b", &empty}}, GroupBy::kLine, {}, false);
+  const auto diff =
+      diff_profiles({{"a", &empty}, {"b", &empty}}, GroupBy::kLine, {}, recording::Amount::kNet);
   EXPECT_THAT(diff_text(diff, {}, 0), HasSubstr("nothing grew"));
 }
 
@@ -255,14 +256,13 @@ TEST(Diff, KnowsAFileInAnotherFolder) {
                                 {{py("g", 2, "/opt/lib/python3.13/json/decoder.py")}, 9 * kMiB},
                                 {{py("h", 3, "/srv/r2/app/new.py")}, 4 * kMiB}});
   const Diff diff =
-      diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kLine, {}, /*gross=*/false);
+      diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kLine, {}, recording::Amount::kNet);
   ASSERT_EQ(diff.rows.size(), 3u);
   EXPECT_EQ(diff.rows[0].function, "h");
   EXPECT_EQ(diff.rows[1].delta, 0);
   EXPECT_EQ(diff.rows[2].delta, 0);
-  const Diff more =
-      diff_profiles({{"a", &before}, {"b", &after}, {"c", &after}}, GroupBy::kLine, {},
-                    /*gross=*/false);
+  const Diff more = diff_profiles({{"a", &before}, {"b", &after}, {"c", &after}}, GroupBy::kLine,
+                                  {}, recording::Amount::kNet);
   EXPECT_EQ(more.rows.size(), 3u);
 }
 
@@ -281,8 +281,8 @@ TEST(Diff, ComparesByRate) {
   Profile before = run_of({{{py("f", 1)}, 60 * kMiB}, {{py("g", 2)}, 10 * kMiB}});
   Profile after = run_of({{{py("f", 1)}, 60 * kMiB}, {{py("h", 3)}, 4 * kMiB}});
   after.summary->duration = std::chrono::minutes(10);
-  const auto diff =
-      diff_profiles({{"before", &before}, {"after", &after}}, GroupBy::kLine, {}, false);
+  const auto diff = diff_profiles({{"before", &before}, {"after", &after}}, GroupBy::kLine, {},
+                                  recording::Amount::kNet);
   ASSERT_EQ(diff.rows.size(), 3u);
   EXPECT_EQ(diff.rows[0].name, "f (app.py:1)");
   EXPECT_EQ(diff.rows[0].delta, 0);
@@ -322,7 +322,8 @@ Profile alloc_run_of(const std::vector<Allocated>& spent, std::uint64_t ticks) {
 }
 
 Diff diff_of(const Profile& before, const Profile& after) {
-  return diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kFunction, {}, false);
+  return diff_profiles({{"a", &before}, {"b", &after}}, GroupBy::kFunction, {},
+                       recording::Amount::kNet);
 }
 
 // Runs differ in length: what counts is the share of the CPU time.
@@ -373,6 +374,36 @@ TEST(TimeDiff, SaysThatOneWasIdle) {
   const Profile idle = alloc_run_of({}, 0), busy = alloc_run_of({{{py("f", 1)}, 100}}, 1000);
   EXPECT_THAT(diff_verdict(diff_of(idle, busy)), HasSubstr("not to be compared"));
   EXPECT_THAT(diff_text(diff_of(idle, idle), {}, 0), HasSubstr("nothing was allocated in any"));
+}
+
+Profile live_profile() {
+  Profile profile;
+  EXPECT_THAT(memspy::testing::tell_live_run(profile), IsOk());
+  return profile;
+}
+
+TEST(Report, WhatIsHeldSaysWhatItHasSurvived) {
+  EXPECT_THAT(verdict(live_profile()), HasSubstr("(survived ≥ 40.0 ms and 7 collections)"));
+}
+
+TEST(Report, TemporariesAreObjectsAndNoBytes) {
+  ReportOptions options;
+  options.amount = recording::Amount::kTemporary;
+  const std::string text = report_table(live_profile(), options);
+  EXPECT_THAT(text, HasSubstr("made 74 % of 404 objects that were seen to come and go"));
+  EXPECT_THAT(text, HasSubstr("temporary"));
+  EXPECT_THAT(text, HasSubstr("[unattributed]"));
+  const auto json = nlohmann::json::parse(report_json(live_profile(), options));
+  EXPECT_EQ(json["temporary"], true);
+  EXPECT_EQ(json["total_objects"], 404);
+  EXPECT_EQ(json["growth_bytes"], 2 * kMiB);
+}
+
+TEST(Report, ARunWithoutTemporariesSaysSo) {
+  Profile profile = live_profile();
+  profile.temporaries.clear();
+  EXPECT_THAT(verdict(profile, {}, recording::Amount::kTemporary),
+              StartsWith("no object was seen to come and go"));
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ TEST(LiveBook, SharesTheGrowthOfEachClassOutByWeight) {
   book.add(block(7, owner(2), 1));
   LiveHeap::Growth growth{};
   growth[3] = 4000, growth[7] = 100, growth[9] = 500, growth[11] = -64;
-  const LiveProfile profile = book.profile(growth, kStart + 1s, 0s);
+  const LiveProfile profile = book.profile(growth, {kStart + 1s}, {0s});
   ASSERT_EQ(profile.shares.size(), 2U);
   EXPECT_EQ(profile.shares[0].bytes, 3000U);
   EXPECT_EQ(profile.shares[1].bytes, 1100U);
@@ -94,7 +94,7 @@ TEST(LiveBook, WhatNobodyWasSeenToTakeStaysWithNobody) {
   book.add(block(3, std::nullopt, 10));
   LiveHeap::Growth growth{};
   growth[3] = 4000;
-  const LiveProfile profile = book.profile(growth, kStart + 1s, 0s);
+  const LiveProfile profile = book.profile(growth, {kStart + 1s}, {0s});
   EXPECT_EQ(profile.shares.at(0).bytes, 3000U);
   EXPECT_EQ(profile.unattributed_bytes, 1000U);
 }
@@ -107,8 +107,24 @@ TEST(LiveBook, CountsOnlyWhatIsOldEnough) {
   book.add(young);
   LiveHeap::Growth growth{};
   growth[3] = 1000;
-  EXPECT_EQ(book.profile(growth, kStart + 1s, 500ms).shares.size(), 1U);
-  EXPECT_EQ(book.profile(growth, kStart + 1s, 50ms).shares.size(), 2U);
+  EXPECT_EQ(book.profile(growth, {kStart + 1s}, {500ms}).shares.size(), 1U);
+  EXPECT_EQ(book.profile(growth, {kStart + 1s}, {50ms}).shares.size(), 2U);
+}
+
+TEST(LiveBook, CountsOnlyWhatTheCollectorHasLeftAlone) {
+  LiveBook book;
+  book.add(block(3, owner(1), 1));
+  LiveBlock young = block(3, owner(2), 9);
+  young.collections = 40;
+  book.add(young);
+  LiveHeap::Growth growth{};
+  growth[3] = 1000;
+  const LiveBook::Now now{kStart + 1s, 42};
+  EXPECT_EQ(book.profile(growth, now, {0s, 3}).shares.size(), 1U);
+  const auto both = book.profile(growth, now, {0s, 2}).shares;
+  ASSERT_EQ(both.size(), 2U);
+  EXPECT_EQ(both[0].collections, 42U);
+  EXPECT_EQ(both[1].collections, 2U);
 }
 
 TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
@@ -117,7 +133,7 @@ TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
   const auto error = [&](int blocks) {
     LiveBook book;
     for (int i = 0; i < blocks; ++i) book.add(block(3, owner(1 + i % 2), 1));
-    return std::sqrt(book.profile(growth, kStart + 1s, 0s).shares.at(0).variance);
+    return std::sqrt(book.profile(growth, {kStart + 1s}, {0s}).shares.at(0).variance);
   };
   EXPECT_NEAR(error(100), 50000, 500);  // sqrt(p (1 - p) / n) of the growth
   EXPECT_NEAR(error(400), 25000, 500);
@@ -129,7 +145,7 @@ TEST(LiveBook, ForgetsByLotWhenItIsFull) {
   EXPECT_LE(book.size(), LiveBook::kMaxBlocks);
   LiveHeap::Growth growth{};
   growth[3] = 1000;
-  EXPECT_EQ(book.profile(growth, kStart + 1s, 0s).shares.at(0).bytes, 1000U);
+  EXPECT_EQ(book.profile(growth, {kStart + 1s}, {0s}).shares.at(0).bytes, 1000U);
 }
 
 LivePulse::Blocks taken(std::uint32_t size_class, std::int64_t blocks) {
@@ -208,6 +224,42 @@ TEST(StopPurse, WhatSettingAWatchCostsIsNotGivenBack) {
   EXPECT_FALSE(purse.take(128, kStart + 1h));
 }
 
+std::uint64_t begun(const std::vector<BlockContent::Write>& writes, bool occupied = false) {
+  BlockObjects objects;
+  if (occupied) objects.set_occupied();
+  std::uint64_t begun = 0;
+  for (const auto write : writes) begun += objects.begins(write) ? 1 : 0;
+  return begun;
+}
+
+TEST(BlockObjects, EachIsCountedOnce) {
+  using enum BlockContent::Write;
+  EXPECT_EQ(begun({kType, kType, kType}), 3U);
+  EXPECT_EQ(begun({kZero, kType, kZero, kType}), 2U);  // cleared memory, and then an object
+  EXPECT_EQ(begun({kZero, kZero, kLink, kLink, kZero, kZero, kLink, kZero, kType}), 3U);
+  EXPECT_EQ(begun({kOther, kOther, kOther}), 1U);
+  EXPECT_EQ(begun({kLink, kLink, kLink}), 1U);  // up to 3.7
+}
+
+TEST(BlockObjects, TheEndOfWhatWasThereBeforeIsNoBegin) {
+  using enum BlockContent::Write;
+  EXPECT_EQ(begun({kLink, kZero}, true), 0U);
+  EXPECT_EQ(begun({kOther}, true), 0U);
+  EXPECT_EQ(begun({kZero, kZero, kLink}, true), 1U);
+  EXPECT_EQ(begun({kType}, true), 1U);
+}
+
+TEST(LiveTemporaries, WhatIsStillThereIsNone) {
+  BlockObjects objects;
+  for (const std::uint32_t stack : {1U, 2U, 1U}) objects.note(owner(stack));
+  objects.forget_last();
+  LiveTemporaries temporaries;
+  temporaries.add(objects);
+  temporaries.add(objects);
+  const ObjectCounts expected{{owner(1), 2}, {owner(2), 2}};
+  EXPECT_EQ(temporaries.counts(), expected);
+}
+
 // --- rounds ---
 
 // A program in a fake memory: its writes to watched addresses are told as the kernel would.
@@ -234,7 +286,16 @@ class Rounds : public ::testing::Test, protected WatchPort {
 
   bool arm(std::size_t slot, RemoteAddr address) override {
     armed_.at(slot) = address;
+    if (steal_) steal(address - BlockContent::kMark);
     return true;
+  }
+  // Takes this block, and all before it, unseen; gives them back once it has been looked at.
+  void steal(RemoteAddr block) {
+    for (int i = 0; i < 64; ++i) {
+      stolen_.push_back(heap_.take(kClass));
+      process_.memory().write(stolen_.back(), std::uint64_t{1});
+      if (stolen_.back() == block) return;
+    }
   }
   void disarm(std::size_t slot) override { armed_.at(slot) = {}; }
   std::uint64_t take_untold(std::size_t) override { return 0; }
@@ -257,7 +318,7 @@ class Rounds : public ::testing::Test, protected WatchPort {
   RemoteAddr take(std::uint32_t stack) {
     const RemoteAddr at = heap_.take(kClass);
     process_.memory().write(at + BlockContent::kMark, std::uint64_t{0});
-    write(at, stack, BlockContent::Write::kNew);
+    write(at, stack, BlockContent::Write::kType);
     return at;
   }
   void write(RemoteAddr at, std::uint32_t stack, BlockContent::Write what) {
@@ -272,11 +333,14 @@ class Rounds : public ::testing::Test, protected WatchPort {
     watcher_.set_round(std::chrono::milliseconds(15 + random_() % 11), 20ms, rest_);
     while (watcher_.advance(now_) <= now_) {
     }
+    if (steal_for_good_) return;
+    for (auto it = stolen_.rbegin(); it != stolen_.rend(); ++it) heap_.give_back(*it);
+    stolen_.clear();
   }
   LiveProfile profile() {
     LiveHeap::Growth growth{};
     growth[kClass] = 1'000'000;
-    return book_.profile(growth, now_, 0s);
+    return book_.profile(growth, {now_}, {0s});
   }
   double share(const LiveProfile& of, std::uint32_t stack) {
     for (const LiveShare& entry : of.shares)
@@ -306,6 +370,8 @@ class Rounds : public ::testing::Test, protected WatchPort {
   SteadyTime now_ = kStart;
   std::chrono::nanoseconds rest_{};
   std::vector<RemoteAddr> old_;
+  bool steal_ = false, steal_for_good_ = false;
+  std::vector<RemoteAddr> stolen_;
 };
 
 TEST_F(Rounds, SeveralKeepersInOneClassBesideTemporaries) {
@@ -393,6 +459,48 @@ TEST_F(Rounds, AWatchThatNeverRestsIsGivenUp) {
   }
   EXPECT_GT(watcher_.counts().worn, 0U);
   EXPECT_EQ(share(profile(), 9), 0);
+}
+
+TEST_F(Rounds, TellsWhoseObjectsComeAndGo) {
+  pass(0ms);
+  for (int step = 0; step < 400; ++step) {
+    for (int i = 0; i < 3; ++i) heap_.give_back(take(9));
+    (void)take(1);
+    pass(2ms);
+  }
+  pass(60ms);
+  const ObjectCounts counts = watcher_.temporaries().counts();
+  ASSERT_TRUE(counts.contains(owner(9)));
+  EXPECT_GT(counts.at(owner(9)), 50U);
+  EXPECT_FALSE(counts.contains(owner(1)));
+}
+
+// Somebody takes each block between the moment it is drawn and the one it is watched from, and
+// gives it back: what comes into it then is seen all the same.
+TEST_F(Rounds, ABlockThatIsTakenTooEarlyIsNotLost) {
+  steal_ = true;
+  pass(0ms);
+  for (int step = 0; step < 400; ++step) {
+    (void)take(1);
+    pass(2ms);
+  }
+  pass(60ms);
+  EXPECT_GT(watcher_.counts().kept, 20U);
+  EXPECT_GT(share(profile(), 1), 0.99);
+  EXPECT_EQ(share(profile(), 8), 0);
+}
+
+// ...and keeps it: it is nobody's, and no block of whoever writes to it later.
+TEST_F(Rounds, ABlockThatIsTakenTooEarlyAndKeptTellsNothing) {
+  steal_ = steal_for_good_ = true;
+  pass(0ms);
+  for (int step = 0; step < 100; ++step) {
+    for (const RemoteAddr at : stolen_) write(at, 7, BlockContent::Write::kLink);
+    pass(2ms);
+  }
+  pass(60ms);
+  EXPECT_GT(watcher_.counts().late, 0U);
+  EXPECT_EQ(share(profile(), 7), 0);
 }
 
 TEST_F(Rounds, NothingIsWatchedAtTheEnd) {

@@ -132,7 +132,7 @@ TEST(Folded, ShapesStacks) {
   EXPECT_THAT(rendered("folded", sample_profile(), options),
               HasSubstr("load (/srv/app/app.py:12)"));
   options = {};
-  options.gross = true;
+  options.amount = recording::Amount::kGross;
   EXPECT_THAT(rendered("folded", sample_profile(), options), HasSubstr("load (app.py:14) 2097152"));
 }
 

@@ -1,0 +1,29 @@
+#include <spdlog/fmt/fmt.h>
+
+#include "report/display.h"
+#include "report/verdict_parts.h"
+
+namespace memspy::report {
+std::string temporary_verdict(const recording::Profile& profile,
+                              const recording::StackShape& shape) {
+  recording::StackShape lines = shape;
+  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
+  const auto shaped = recording::shape_stacks(profile, lines, recording::Amount::kTemporary);
+  const auto found = charges(shaped).culprits;
+  if (found.empty())
+    return "no object was seen to come and go in the blocks that were watched; --mode alloc tells "
+           "who spends time allocating";
+  const auto share = [&](std::uint64_t objects) {
+    return percent(static_cast<double>(objects), static_cast<double>(shaped.total));
+  };
+  std::string text = fmt::format(
+      "{} made {} of {} objects that were seen to come and go in the blocks that were watched",
+      found[0].text, share(found[0].amount), shaped.total);
+  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
+    if (static_cast<double>(found[i].amount) >= kNextShare * static_cast<double>(shaped.total))
+      text += fmt::format("; {} {}", found[i].text, share(found[i].amount));
+  }
+  return text + "; how many there were in all is not known: --mode alloc tells what they cost";
+}
+
+}  // namespace memspy::report
