@@ -13,8 +13,9 @@ using namespace std::chrono_literals;
 constexpr auto kWindow = 5s;
 constexpr double kLeast = 1.0 / 64;
 constexpr double kRise = 1.25;
-constexpr double kComfort = 0.7;  // of the budget: below it there is room again
-constexpr double kHelps = 0.9;    // of what was used before thrift fell
+constexpr double kComfort = 0.9;          // of the budget: below it there is room again
+constexpr double kAim = 0.95;             // of the budget
+constexpr double kHelps = 0.9;            // of what was used before thrift fell
 constexpr double kSmallestBudget = 1e-3;  // percent
 
 }  // namespace
@@ -51,7 +52,7 @@ void CostWatch::adjust(double share) {
     thrift_ = std::max(thrift_ / share, kLeast);
     lowered_at_ = share;
   } else if (share < kComfort) {
-    thrift_ = std::min(thrift_ * kRise, 1.0);
+    thrift_ = std::min(thrift_ * std::min(kRise, kAim / share), 1.0);
     lowered_at_ = 0;
   }
 }

@@ -12,8 +12,9 @@ namespace {
 
 constexpr std::size_t kContentBytes =
     512;  // the largest block: numbers end a text as often as they begin it
-constexpr std::uint64_t kFixedFlags =
-    kTypeLongSubclass | kTypeTupleSubclass | kTypeBytesSubclass | kTypeUnicodeSubclass;
+// Behind the type: a length, a hash that is computed late, and of a text its state and its UTF-8,
+// which come late as well.
+constexpr std::size_t kHashWord = 2, kStateWord = 3, kTextWords = 6;
 constexpr std::size_t kMaxTypes = 1 << 14;
 constexpr std::uint64_t kLinkFlags = 7;  // of the collector's links, in their lowest bits
 constexpr int kMetaDepth = 4;            // types of types: `type` is its own
@@ -55,12 +56,15 @@ bool BlockContent::is_type(RemoteAddr address) {
 
 BlockContent::Kind BlockContent::kind_of(RemoteAddr type) {
   const std::uint64_t flags = word(type + layout_.offset(Field::kTypeFlags));
-  if ((flags & kFixedFlags) != 0) return Kind::kFixed;
+  if ((flags & kTypeUnicodeSubclass) != 0) return Kind::kText;
+  if ((flags & (kTypeTupleSubclass | kTypeBytesSubclass)) != 0) return Kind::kHashed;
+  if ((flags & kTypeLongSubclass) != 0) return Kind::kNumber;
   if ((flags & (kTypeListSubclass | kTypeDictSubclass)) != 0) return Kind::kGrows;
   const auto name =
       read_c_string(memory_, {word(type + layout_.offset(Field::kTypeName))}, kMaxName);
-  const bool grows =
-      name.has_value() && std::find(kGrowing.begin(), kGrowing.end(), *name) != kGrowing.end();
+  if (!name.has_value()) return Kind::kOther;
+  if (*name == "float" || *name == "complex") return Kind::kNumber;
+  const bool grows = std::find(kGrowing.begin(), kGrowing.end(), *name) != kGrowing.end();
   return grows ? Kind::kGrows : Kind::kOther;
 }
 
@@ -91,6 +95,13 @@ std::size_t BlockContent::type_word(const std::vector<std::byte>& content) {
   return 0;
 }
 
+bool BlockContent::may_change(Kind kind, std::size_t behind_type, std::uint64_t then) {
+  if (kind != Kind::kHashed && kind != Kind::kText) return false;
+  if (behind_type == kHashWord) return true;
+  const bool late = behind_type == kStateWord || (behind_type <= kTextWords && then == 0);
+  return kind == Kind::kText && late;
+}
+
 bool BlockContent::same_object(const std::vector<std::byte>& then,
                                const std::vector<std::byte>& now) {
   if (now.size() != then.size()) return false;
@@ -99,10 +110,13 @@ bool BlockContent::same_object(const std::vector<std::byte>& then,
   const Kind kind = type != 0 ? types_[word_at(then, type)] : Kind::kOther;
   if (kind == Kind::kGrows) return true;
   const std::size_t begin = type != 0 ? type + 1 : 0, end = then.size() / 8;
-  std::size_t same = 0;
-  for (std::size_t i = begin; i < end; ++i) same += word_at(then, i) == word_at(now, i) ? 1 : 0;
-  if (kind == Kind::kFixed) return same + 1 >= end - begin;  // but for a hash, computed late
-  return 2 * same >= end - begin;                            // an attribute may be set anew
+  std::size_t other = 0;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (word_at(then, i) == word_at(now, i)) continue;
+    if (kind != Kind::kOther && !may_change(kind, i + 1 - begin, word_at(then, i))) return false;
+    ++other;
+  }
+  return kind != Kind::kOther || 2 * other <= end - begin;  // an attribute may be set anew
 }
 
 }  // namespace memspy::cpython

@@ -42,8 +42,10 @@ class BlockContent {
 
  private:
   bool is_type(RemoteAddr address);
-  // kFixed: nothing in an object changes once it is made; kGrows: everything may.
-  enum class Kind { kFixed, kGrows, kOther };
+  // kNumber: nothing in an object changes once it is made; kHashed, kText: but for what is computed
+  // late; kGrows: everything may.
+  enum class Kind { kNumber, kHashed, kText, kGrows, kOther };
+  static bool may_change(Kind kind, std::size_t behind_type, std::uint64_t then);
   Kind kind_of(RemoteAddr type);
   std::size_t type_word(const std::vector<std::byte>& content);
   std::uint64_t word(RemoteAddr at) const;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+
+#include "base/duration.h"
 
 namespace memspy::sampler {
 namespace {
@@ -12,6 +15,7 @@ struct Sum {
   std::uint32_t blocks = 0;
   std::chrono::nanoseconds youngest = std::chrono::nanoseconds::max();
   std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
+  std::vector<Life> lives;
 };
 using Sums = std::map<std::optional<LiveOwner>, Sum>;
 
@@ -40,6 +44,31 @@ void share_out(const Sums& sums, double growth, std::map<LiveOwner, LiveShare>& 
   }
 }
 
+// Each block counts by its chance to stay. What is taken out replaces blocks of the start, of which
+// there were so many: of a program that has just begun, nothing is taken out.
+void take_out_what_goes(Sums& sums, const std::map<LiveOwner, std::vector<double>>& chances,
+                        double growth, double start) {
+  double weight = 0, goes = 0;
+  for (const auto& [owner, sum] : sums) {
+    weight += sum.weight;
+    const auto found = owner ? chances.find(*owner) : chances.end();
+    for (std::size_t i = 0; found != chances.end() && i < sum.lives.size(); ++i)
+      goes += sum.lives[i].weight * (1 - found->second[i]);
+  }
+  if (goes <= 0 || goes >= weight) return;  // else what has grown has nobody left
+  const double part = std::min(1.0, start * weight / (goes * (growth + start)));
+  for (auto& [owner, sum] : sums) {
+    const auto found = owner ? chances.find(*owner) : chances.end();
+    if (found == chances.end()) continue;
+    sum.weight = sum.squares = 0;
+    for (std::size_t i = 0; i < sum.lives.size(); ++i) {
+      const double left = sum.lives[i].weight * (1 - part * (1 - found->second[i]));
+      sum.weight += left;
+      sum.squares += left * left;
+    }
+  }
+}
+
 }  // namespace
 
 std::uint64_t LiveProfile::attributed_bytes() const {
@@ -57,34 +86,58 @@ void LiveBook::add(LiveBlock block) {
   blocks_.push_back(std::move(block));
 }
 
-void LiveBook::drop(std::size_t i) {
+void LiveBook::drop(std::size_t i, SteadyTime now) {
+  const LiveBlock& gone = blocks_[i];
+  if (gone.owner)
+    lifetimes_.note(gone.block.size_class, *gone.owner,
+                    {to_seconds(now - gone.taken), gone.weight});
   if (i + 1 < blocks_.size()) std::swap(blocks_[i], blocks_.back());
   blocks_.pop_back();
 }
 
-LiveProfile LiveBook::profile(const std::array<std::int64_t, cpython::kSizeClasses>& growth,
-                              const Now& now, const LiveAge& least) const {
+void LiveBook::count_collections(std::uint64_t collections) {
+  collections_ = collections;
+  for (LiveBlock& block : blocks_)
+    if (!block.collections) block.collections = collections;
+}
+
+std::uint64_t LiveBook::survived(const LiveBlock& block) const {
+  const std::uint64_t before = block.collections.value_or(collections_);
+  return collections_ - std::min(collections_, before);
+}
+
+bool LiveBook::is_old_enough(const LiveBlock& block, SteadyTime now) const {
+  return now - block.taken >= least_.time && survived(block) >= least_.collections;
+}
+
+LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
   std::array<Sums, cpython::kSizeClasses> classes;
   for (const LiveBlock& block : blocks_) {
-    const auto age = now.time - block.taken;
-    const std::uint64_t collections =
-        now.collections - std::min(now.collections, block.collections);
-    if (age < least.time || collections < least.collections) continue;
+    if (!is_old_enough(block, now)) continue;
     Sum& sum = classes[block.block.size_class][block.owner];
     sum.weight += block.weight;
     sum.squares += block.weight * block.weight;
-    sum.youngest = std::min<std::chrono::nanoseconds>(sum.youngest, age);
-    sum.collections = std::min(sum.collections, collections);
+    sum.youngest = std::min<std::chrono::nanoseconds>(sum.youngest, now - block.taken);
+    sum.collections = std::min(sum.collections, survived(block));
+    sum.lives.push_back({to_seconds(now - block.taken), block.weight});
     ++sum.blocks;
   }
   LiveProfile profile;
   std::map<LiveOwner, LiveShare> shares;
   std::uint64_t grown = 0;
-  for (std::size_t c = 0; c < classes.size(); ++c) {
-    if (growth[c] < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-growth[c]);
-    if (growth[c] <= 0) continue;
-    grown += static_cast<std::uint64_t>(growth[c]);
-    share_out(classes[c], static_cast<double>(growth[c]), shares);
+  for (std::uint32_t c = 0; c < classes.size(); ++c) {
+    const std::int64_t growth = change.growth[c];
+    if (growth < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-growth);
+    if (growth <= 0) continue;
+    grown += static_cast<std::uint64_t>(growth);
+    std::map<LiveOwner, std::vector<double>> chances;
+    for (const auto& [owner, sum] : classes[c]) {
+      if (owner && !lifetimes_.of(c, *owner).empty())
+        chances[*owner] = chances_to_stay(sum.lives, lifetimes_.of(c, *owner));
+    }
+    take_out_what_goes(classes[c], chances, static_cast<double>(growth),
+                       static_cast<double>(change.start[c]));
+    share_out(classes[c], static_cast<double>(growth), shares);
   }
   for (const auto& [owner, share] : shares) profile.shares.push_back(share);
   profile.unattributed_bytes = grown - std::min(grown, profile.attributed_bytes());

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "cpython/pools/frontier.h"
 #include "sampler/live/live_age.h"
+#include "sampler/live/live_lifetimes.h"
 #include "sampler/live/live_temporaries.h"
 
 namespace memspy::sampler {
@@ -26,8 +27,10 @@ struct LiveBlock {
   std::optional<LiveOwner> owner;  // none: nobody was seen to take it
   double weight = 0;
   SteadyTime taken{};
+  SteadyTime seen{};               // there, last
   std::vector<std::byte> content;  // its first bytes, once it was settled
-  std::uint64_t collections = 0;   // of the process, until it was settled
+  // Of the process, when they were counted first after the block had settled.
+  std::optional<std::uint64_t> collections = {};
 };
 
 struct LiveShare {
@@ -61,6 +64,13 @@ struct LiveProfile {
   std::uint64_t attributed_bytes() const;
 };
 
+// What has become of a heap since the start, by size class, in bytes.
+struct LiveChange {
+  using Bytes = std::array<std::int64_t, cpython::kSizeClasses>;
+  Bytes growth{};
+  Bytes start{};  // what there was
+};
+
 class LiveBook {
  public:
   static constexpr std::size_t kMaxBlocks = 8192;
@@ -69,19 +79,24 @@ class LiveBook {
   void add(LiveBlock block);
   std::size_t size() const { return blocks_.size(); }
   LiveBlock& at(std::size_t i) { return blocks_[i]; }
-  void drop(std::size_t i);  // it is gone; the last takes its place
+  // It is gone; the last takes its place.
+  void drop(std::size_t i, SteadyTime now);
+  // So many collections the process has made by now, of whatever generation.
+  void count_collections(std::uint64_t collections);
 
-  // `growth`: of each class in bytes, since the start. Only blocks of this age count, by the clock
-  // and the number of collections of `now`.
-  struct Now {
-    SteadyTime time{};
-    std::uint64_t collections = 0;
-  };
-  LiveProfile profile(const std::array<std::int64_t, cpython::kSizeClasses>& growth, const Now& now,
-                      const LiveAge& least) const;
+  // Only blocks of this age count; of collections those that have been counted. Set at the begin.
+  void set_least_age(const LiveAge& least) { least_ = least; }
+  LiveProfile profile(const LiveChange& change, SteadyTime now) const;
 
  private:
+  std::uint64_t survived(const LiveBlock& block) const;
+
+  bool is_old_enough(const LiveBlock& block, SteadyTime now) const;
+
+  LiveAge least_;
   std::vector<LiveBlock> blocks_;
+  LiveLifetimes lifetimes_;
+  std::uint64_t collections_ = 0;
   std::mt19937_64 random_{42};
 };
 

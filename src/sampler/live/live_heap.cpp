@@ -30,6 +30,7 @@ LiveHeap::LiveHeap(const procfs::ProcDir& proc, const Target& target, cpython::A
       list_(std::move(list)),
       sweep_(target.interpreter()->layout()),
       frontier_(target.interpreter()->layout(), target.memory()),
+      content_(target.interpreter()->layout(), target.memory()),
       looks_(target.interpreter()->layout(), target.memory()) {}
 
 Result<std::unique_ptr<LiveHeap>> LiveHeap::open(const procfs::ProcDir& proc,
@@ -93,11 +94,21 @@ bool LiveHeap::advance(SteadyTime now, double share) {
   return passes_ != before;
 }
 
-void LiveHeap::glance(SteadyTime now) {
-  if (passes_ == 0 || now - last_glance_ < kGlancePause) return;
+bool LiveHeap::glance(SteadyTime now) {
+  if (passes_ == 0 || now - last_glance_ < kGlancePause) return false;
   frontier_.forget_lists();
   pulse_.note(looks_.look(sweep_.used_pools()), to_seconds(now - last_glance_));
   last_glance_ = now;
+  return true;
+}
+
+std::uint64_t LiveHeap::collections() const {
+  const auto states = target_.interpreter()->gc_states(target_.memory());
+  std::uint64_t sum = 0;
+  if (!states.has_value()) return sum;
+  for (const cpython::GcState& state : *states)
+    for (const auto& generation : state.generations) sum += generation.collections;
+  return sum;
 }
 
 // 0: it has no growth to share out.
@@ -130,6 +141,13 @@ cpython::PymallocState LiveHeap::state() const {
   for (const std::uint64_t used : last_.used) state.used_blocks += used;
   state.free_bytes = state.arena_bytes - std::min(state.arena_bytes, state.used_bytes);
   return state;
+}
+
+LiveHeap::Growth LiveHeap::start() const {
+  Growth bytes{};
+  for (std::size_t c = 0; start_ && c < kSizeClasses; ++c)
+    bytes[c] = static_cast<std::int64_t>(start_->used[c] * start_->block_bytes[c]);
+  return bytes;
 }
 
 LiveHeap::Growth LiveHeap::growth() const {

@@ -24,7 +24,7 @@ constexpr std::chrono::nanoseconds kRest = 50ms;      // where there is no heap
 // much as so many of the exceptions (measured: 60 us and 16 us).
 constexpr double kExceptionsPerWatch = 4;
 constexpr double kBirthsAtOnce = 30;  // a pool that starts its workers
-constexpr std::size_t kReviewed = 5;  // blocks of the book, at each begin or end of a round
+constexpr std::size_t kReviewed = 3;  // blocks of the book, at each begin or end of a round
 constexpr auto kSearchPause = 500ms, kFailedSearchPause = 60000ms;
 constexpr std::size_t kMaxWatchedThreads = 64;
 constexpr auto kLastSweepTime = 5s;  // then what the sweep before has seen stands
@@ -41,8 +41,9 @@ struct LiveRounds::Heap final : WatchPort {
         odds(seed),
         purse(0, double{kWatches} * (LiveWatcher::kMostStops + of.watch_fee_), now, of.watch_fee_),
         births(0, kBirthsAtOnce, now),
-        content(target.interpreter()->layout(), target.memory()),
-        watcher(heap->frontier(), content, odds, book, purse, *this) {}
+        watcher(heap->frontier(), heap->content(), odds, book, purse, *this) {
+    book.set_least_age(of.context_.options.least_age);
+  }
 
   bool arm(std::size_t slot, RemoteAddr address) override {
     disarm(slot);
@@ -73,15 +74,6 @@ struct LiveRounds::Heap final : WatchPort {
       if (watcher.watched(slot)) return true;
     return false;
   }
-  // Of all interpreters and generations.
-  void count_collections() {
-    const auto states = target.interpreter()->gc_states(target.memory());
-    if (!states.has_value()) return;
-    std::uint64_t sum = 0;
-    for (const cpython::GcState& state : *states)
-      for (const auto& generation : state.generations) sum += generation.collections;
-    watcher.set_collections(sum);
-  }
   void arm_newborn(WatchedThread& thread) {
     for (std::size_t slot = 0; slot < kWatches; ++slot) {
       const auto address = watcher.watched(slot);
@@ -104,7 +96,6 @@ struct LiveRounds::Heap final : WatchPort {
   LiveOdds odds;
   LiveBook book;
   StopPurse purse, births;
-  BlockContent content;
   LiveWatcher watcher;
   std::array<RemoteAddr, kWatches> addresses{};  // 0: not armed
   std::array<std::uint64_t, kWatches> told{};
@@ -195,7 +186,7 @@ std::optional<RemoteAddr> LiveRounds::watched_block(const Target& target, std::s
 
 BlockContent* LiveRounds::content_of(const Target& target) {
   Heap* heap = heap_of(target);
-  return heap != nullptr ? &heap->content : nullptr;
+  return heap != nullptr ? &heap->heap->content() : nullptr;
 }
 
 void LiveRounds::note_told(const Target& target, std::size_t slot) {
@@ -242,7 +233,7 @@ void LiveRounds::advance(Heap& heap, SteadyTime now) {
       context_.options.budget_percent / 100 * context_.thrift.load(std::memory_order_relaxed);
   heap.purse.set_rate(budget * prices_.writes_share / write_price_);
   heap.births.set_rate(budget * prices_.births_share / prices_.birth);
-  heap.heap->glance(now);
+  if (heap.heap->glance(now)) heap.book.count_collections(heap.heap->collections());
   if (now >= heap.next_round) begin_round(heap, budget);
   if (heap.heap->advance(now, budget * prices_.sweeps_share)) publish(heap);
 }
@@ -260,10 +251,9 @@ void LiveRounds::begin_round(Heap& heap, double budget) {
   heap.rests = rest > 0ns;
   heap.watcher.set_round(round, kSettling, rest);
   const auto begin = thread_cpu();
-  heap.count_collections();
   heap.heap->tell(heap.odds, round);
   heap.next_round = heap.watcher.advance(std::chrono::steady_clock::now());
-  heap.watcher.review(kReviewed);
+  heap.watcher.review(kReviewed, std::chrono::steady_clock::now());
   const auto price = thread_cpu() - begin;
   heap.price = heap.price == 0ns ? price : (7 * heap.price + price) / 8;
 }
@@ -271,9 +261,8 @@ void LiveRounds::begin_round(Heap& heap, double budget) {
 void LiveRounds::publish(Heap& heap) {
   LiveProfiled event;
   event.process = heap.target.index();
-  LiveProfile profile = heap.book.profile(
-      heap.heap->growth(), {std::chrono::steady_clock::now(), heap.watcher.collections()},
-      context_.options.least_age);
+  LiveProfile profile = heap.book.profile({heap.heap->growth(), heap.heap->start()},
+                                          std::chrono::steady_clock::now());
   profile.counts = heap.watcher.counts();
   profile.temporaries = heap.watcher.temporaries().counts();
   event.profile = std::make_shared<const LiveProfile>(std::move(profile));
@@ -305,8 +294,8 @@ void LiveRounds::look_last() {
     }
     if (!there()) continue;
     Heap& heap = *heaps_.at(index);
-    heap.count_collections();
-    heap.watcher.review_all();
+    heap.book.count_collections(heap.heap->collections());
+    heap.watcher.review_all(std::chrono::steady_clock::now());
     publish(heap);
   }
 }

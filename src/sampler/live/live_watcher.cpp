@@ -11,7 +11,8 @@ using namespace std::chrono_literals;
 using cpython::BlockUse;
 using Write = cpython::BlockContent::Write;
 
-constexpr auto kRest = 50ms;  // while nothing grows
+constexpr auto kRest = 50ms;        // while nothing grows
+constexpr double kLookAgain = 0.5;  // of the age at the last look
 
 }  // namespace
 
@@ -145,7 +146,7 @@ void LiveWatcher::judge(SteadyTime now) {
   for (std::size_t i = 0; i < kWatches; ++i) judge(i, now);
 }
 
-void LiveWatcher::judge(std::size_t i, SteadyTime) {
+void LiveWatcher::judge(std::size_t i, SteadyTime now) {
   Slot& slot = slots_[i];
   if (slot.state == State::kUnseen) {
     const auto content = content_.copy(slot.block.address, slot.block.block_bytes);
@@ -153,7 +154,7 @@ void LiveWatcher::judge(std::size_t i, SteadyTime) {
                       content_.same_object(slot.content, content);
     ++(kept ? counts_.kept_unseen : counts_.temporary);
     tell_temporaries(slot, kept);
-    if (kept) book_.add({slot.block, {}, slot.weight, slot.taken, content, collections_});
+    if (kept) book_.add({slot.block, {}, slot.weight, slot.taken, now, content});
     slot = {};
     return;
   }
@@ -163,8 +164,8 @@ void LiveWatcher::judge(std::size_t i, SteadyTime) {
     ++(kept ? counts_.kept : counts_.temporary);
     tell_temporaries(slot, kept);
     if (kept) {
-      book_.add({slot.block, slot.owner, slot.weight, slot.taken,
-                 content_.copy(slot.block.address, slot.block.block_bytes), collections_});
+      book_.add({slot.block, slot.owner, slot.weight, slot.taken, now,
+                 content_.copy(slot.block.address, slot.block.block_bytes)});
     }
   }
   retire(i);
@@ -175,18 +176,34 @@ void LiveWatcher::tell_temporaries(Slot& slot, bool kept) {
   temporaries_.add(slot.objects);
 }
 
-void LiveWatcher::review(std::size_t count) {
-  for (std::size_t n = 0; n < count && book_.size() > 0; ++n) {
+// A block that has lived for long is looked at less often: how long it has lived is then known to a
+// part of that.
+void LiveWatcher::review(std::size_t count, SteadyTime now) {
+  for (std::size_t passed = book_.size(); passed > 0 && count > 0; --passed) {
     if (cursor_ == 0 || cursor_ > book_.size()) cursor_ = book_.size();
     const std::size_t i = --cursor_;  // backwards: what is dropped is replaced by one seen before
-    LiveBlock& kept = book_.at(i);
-    const BlockUse use = frontier_.use_of(kept.block);
-    if (use == BlockUse::kUnreadable) continue;
-    const bool there = use == BlockUse::kUsed &&
-                       content_.same_object(
-                           kept.content, content_.copy(kept.block.address, kept.block.block_bytes));
-    if (there) continue;
-    book_.drop(i);
+    const LiveBlock& kept = book_.at(i);
+    if (to_seconds(now - kept.seen) < kLookAgain * to_seconds(kept.seen - kept.taken)) continue;
+    --count;
+    look_at(i, now);
+  }
+}
+
+void LiveWatcher::review_all(SteadyTime now) {
+  for (std::size_t i = book_.size(); i > 0; --i) look_at(i - 1, now);
+}
+
+void LiveWatcher::look_at(std::size_t i, SteadyTime now) {
+  LiveBlock& kept = book_.at(i);
+  const BlockUse use = frontier_.use_of(kept.block);
+  if (use == BlockUse::kUnreadable) return;
+  const bool there =
+      use == BlockUse::kUsed &&
+      content_.same_object(kept.content, content_.copy(kept.block.address, kept.block.block_bytes));
+  if (there) {
+    kept.seen = now;
+  } else {
+    book_.drop(i, now);
     ++counts_.gone;
   }
 }

@@ -61,17 +61,14 @@ class LiveWatcher {
   // `collecting`: the collector runs, and writes to every object.
   void on_write(std::size_t slot, cpython::BlockContent::Write write, bool collecting,
                 std::optional<LiveOwner> owner, SteadyTime now);
-  // Some blocks of the book: are they still there?
-  void review(std::size_t count);
-  void review_all() { review(book_.size()); }
+  // Blocks of the book that it is time for, at most so many: are they still there?
+  void review(std::size_t count, SteadyTime now);
+  void review_all(SteadyTime now);
   // Nothing is watched any more.
   void cease();
   std::optional<RemoteAddr> watched(std::size_t slot) const;
   const WatchCounts& counts() const { return counts_; }
   const LiveTemporaries& temporaries() const { return temporaries_; }
-  // How many collections the process has made by now, of whatever generation.
-  void set_collections(std::uint64_t collections) { collections_ = collections; }
-  std::uint64_t collections() const { return collections_; }
 
  private:
   enum class State {
@@ -102,6 +99,7 @@ class LiveWatcher {
   void judge(SteadyTime now);
   void judge(std::size_t i, SteadyTime now);
   void retire(std::size_t i);
+  void look_at(std::size_t i, SteadyTime now);  // in the book
 
   cpython::Frontier& frontier_;
   cpython::BlockContent& content_;
@@ -117,7 +115,6 @@ class LiveWatcher {
   std::size_t cursor_ = 0;  // of the review
   WatchCounts counts_;
   LiveTemporaries temporaries_;
-  std::uint64_t collections_ = 0;
 };
 
 }  // namespace memspy::sampler

@@ -78,7 +78,7 @@ TEST(LiveBook, SharesTheGrowthOfEachClassOutByWeight) {
   book.add(block(7, owner(2), 1));
   LiveHeap::Growth growth{};
   growth[3] = 4000, growth[7] = 100, growth[9] = 500, growth[11] = -64;
-  const LiveProfile profile = book.profile(growth, {kStart + 1s}, {0s});
+  const LiveProfile profile = book.profile({growth, {}}, kStart + 1s);
   ASSERT_EQ(profile.shares.size(), 2U);
   EXPECT_EQ(profile.shares[0].bytes, 3000U);
   EXPECT_EQ(profile.shares[1].bytes, 1100U);
@@ -94,7 +94,7 @@ TEST(LiveBook, WhatNobodyWasSeenToTakeStaysWithNobody) {
   book.add(block(3, std::nullopt, 10));
   LiveHeap::Growth growth{};
   growth[3] = 4000;
-  const LiveProfile profile = book.profile(growth, {kStart + 1s}, {0s});
+  const LiveProfile profile = book.profile({growth, {}}, kStart + 1s);
   EXPECT_EQ(profile.shares.at(0).bytes, 3000U);
   EXPECT_EQ(profile.unattributed_bytes, 1000U);
 }
@@ -107,21 +107,28 @@ TEST(LiveBook, CountsOnlyWhatIsOldEnough) {
   book.add(young);
   LiveHeap::Growth growth{};
   growth[3] = 1000;
-  EXPECT_EQ(book.profile(growth, {kStart + 1s}, {500ms}).shares.size(), 1U);
-  EXPECT_EQ(book.profile(growth, {kStart + 1s}, {50ms}).shares.size(), 2U);
+  book.set_least_age({500ms});
+  EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.size(), 1U);
+  book.set_least_age({50ms});
+  EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.size(), 2U);
 }
 
 TEST(LiveBook, CountsOnlyWhatTheCollectorHasLeftAlone) {
   LiveBook book;
-  book.add(block(3, owner(1), 1));
+  LiveBlock old = block(3, owner(1), 1);
+  old.collections = 0;
+  book.add(old);
   LiveBlock young = block(3, owner(2), 9);
   young.collections = 40;
   book.add(young);
   LiveHeap::Growth growth{};
   growth[3] = 1000;
-  const LiveBook::Now now{kStart + 1s, 42};
-  EXPECT_EQ(book.profile(growth, now, {0s, 3}).shares.size(), 1U);
-  const auto both = book.profile(growth, now, {0s, 2}).shares;
+  book.count_collections(42);
+  book.add(block(3, owner(3), 1));  // has not been counted with yet
+  book.set_least_age({0s, 3});
+  EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.size(), 1U);
+  book.set_least_age({0s, 2});
+  const auto both = book.profile({growth, {}}, kStart + 1s).shares;
   ASSERT_EQ(both.size(), 2U);
   EXPECT_EQ(both[0].collections, 42U);
   EXPECT_EQ(both[1].collections, 2U);
@@ -133,7 +140,7 @@ TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
   const auto error = [&](int blocks) {
     LiveBook book;
     for (int i = 0; i < blocks; ++i) book.add(block(3, owner(1 + i % 2), 1));
-    return std::sqrt(book.profile(growth, {kStart + 1s}, {0s}).shares.at(0).variance);
+    return std::sqrt(book.profile({growth, {}}, kStart + 1s).shares.at(0).variance);
   };
   EXPECT_NEAR(error(100), 50000, 500);  // sqrt(p (1 - p) / n) of the growth
   EXPECT_NEAR(error(400), 25000, 500);
@@ -145,7 +152,77 @@ TEST(LiveBook, ForgetsByLotWhenItIsFull) {
   EXPECT_LE(book.size(), LiveBook::kMaxBlocks);
   LiveHeap::Growth growth{};
   growth[3] = 1000;
-  EXPECT_EQ(book.profile(growth, {kStart + 1s}, {0s}).shares.at(0).bytes, 1000U);
+  EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.at(0).bytes, 1000U);
+}
+
+TEST(ChancesToStay, AreOnesWhereNothingGoes) {
+  EXPECT_EQ(chances_to_stay({{1, 5}, {9, 1}}, {}), (std::vector<double>{1, 1}));
+}
+
+TEST(ChancesToStay, AreNoneWhereAllThatWereOlderWent) {
+  EXPECT_EQ(chances_to_stay({{0.1, 1}, {1.2, 1}}, {{1.3, 1}, {1.4, 1}, {1.3, 1}}),
+            (std::vector<double>{0, 0}));
+}
+
+TEST(ChancesToStay, AreThoseOfTheSameAge) {
+  // Of ten, nine go at the age of one second: one of ten stays, and what is older has stayed.
+  const auto chances = chances_to_stay({{0.5, 1}, {8, 1}}, std::vector<Life>(9, {1, 1}));
+  EXPECT_NEAR(chances[0], 0.1, 1e-9);
+  EXPECT_EQ(chances[1], 1);
+}
+
+TEST(ChancesToStay, GoByWeight) {
+  EXPECT_NEAR(chances_to_stay({{0.5, 1}, {8, 30}}, {{1, 10}})[0], 0.75, 1e-9);
+}
+
+// A leak of the same class, and a queue whose blocks live for a second each.
+LiveBook book_of_a_leak_and_a_queue() {
+  LiveBook book;
+  for (int i = 0; i < 20; ++i) {
+    LiveBlock of_queue = block(3, owner(2), 1);
+    of_queue.taken = kStart + i * 1s;
+    book.add(of_queue);
+    LiveBlock leaked = block(3, owner(1), 1);
+    leaked.taken = kStart + i * 1s;
+    book.add(leaked);
+  }
+  for (std::size_t i = book.size(); i-- > 0;) {
+    const LiveBlock& one = book.at(i);
+    if (one.owner == owner(2) && one.taken < kStart + 19s) book.drop(i, one.taken + 1200ms);
+  }
+  return book;
+}
+
+TEST(LiveBook, WhatReplacesWhatWasThereIsNoGrowth) {
+  LiveHeap::Growth growth{}, start{};
+  growth[3] = 20'000, start[3] = 50'000;
+  const LiveProfile profile = book_of_a_leak_and_a_queue().profile({growth, start}, kStart + 20s);
+  EXPECT_EQ(profile.shares.at(0).bytes, 20'000U);
+  EXPECT_EQ(profile.shares.at(1).bytes, 0U);
+  EXPECT_EQ(profile.unattributed_bytes, 0U);
+}
+
+// Nothing was there: the block of the queue is growth like the others, and it is a smaller part of
+// it where it replaced the little that there was.
+TEST(LiveBook, OfWhatJustBeganNothingIsReplaced) {
+  LiveHeap::Growth growth{}, start{};
+  growth[3] = 21'000;
+  const LiveBook book = book_of_a_leak_and_a_queue();
+  EXPECT_EQ(book.profile({growth, start}, kStart + 20s).shares.at(1).bytes, 1000U);
+  start[3] = 500;
+  EXPECT_NEAR(static_cast<double>(book.profile({growth, start}, kStart + 20s).shares.at(1).bytes),
+              500, 30);
+}
+
+// Only queues, and yet the class has grown: somebody has.
+TEST(LiveBook, GrowthHasOwnersEvenIfAllOfThemGo) {
+  LiveBook book;
+  book.add(block(3, owner(1), 1));
+  book.add(block(3, owner(1), 1));
+  book.drop(0, kStart + 5s);
+  LiveHeap::Growth growth{}, start{};
+  growth[3] = 1000, start[3] = 50'000;
+  EXPECT_EQ(book.profile({growth, start}, kStart + 1s).shares.at(0).bytes, 1000U);
 }
 
 LivePulse::Blocks taken(std::uint32_t size_class, std::int64_t blocks) {
@@ -340,7 +417,7 @@ class Rounds : public ::testing::Test, protected WatchPort {
   LiveProfile profile() {
     LiveHeap::Growth growth{};
     growth[kClass] = 1'000'000;
-    return book_.profile(growth, {now_}, {0s});
+    return book_.profile({growth, {}}, now_);
   }
   double share(const LiveProfile& of, std::uint32_t stack) {
     for (const LiveShare& entry : of.shares)
@@ -435,9 +512,31 @@ TEST_F(Rounds, WhatIsGivenBackLaterLeavesTheBook) {
   }
   pass(60ms);
   for (const RemoteAddr at : held) heap_.give_back(at);
-  watcher_.review_all();
+  watcher_.review_all(now_);
   EXPECT_EQ(share(profile(), 1), 0);
   EXPECT_GT(share(profile(), 2), 0.99);
+}
+
+// Those that are young are looked at often, the others seldom; nobody more often than there is
+// room.
+TEST_F(Rounds, LooksAtWhatIsThereByItsAge) {
+  pass(0ms);
+  for (int step = 0; step < 200; ++step) {
+    (void)take(1);
+    pass(2ms);
+  }
+  pass(60ms);
+  const std::size_t blocks = book_.size();
+  ASSERT_GT(blocks, 10U);
+  watcher_.review(blocks, now_ + 10s);
+  process_.memory().reads = 0;
+  watcher_.review(blocks, now_ + 11s);
+  EXPECT_EQ(process_.memory().reads, 0U);
+  watcher_.review(3, now_ + 30s);
+  const std::size_t reads = process_.memory().reads;
+  EXPECT_GT(reads, 0U);
+  watcher_.review(blocks, now_ + 30s);
+  EXPECT_GT(process_.memory().reads, 2 * reads);
 }
 
 TEST_F(Rounds, TheCollectorsLinksMakeNobodyAnOwner) {

@@ -1,0 +1,45 @@
+// How long blocks live, by who took them: what that says of those that are still there.
+//
+// Objects that come and go at a steady pace, each living for a while, look like growth: the new
+// ones are known, and the old ones that they replace were taken before the run. So a block counts
+// by the chance that it stays, which is that of the blocks of the same stack and age (Kaplan and
+// Meier's estimate): one where all the older ones went counts nothing, one that is older than any
+// that went counts in full. A stack none of whose blocks went is growth, and a leak among many that
+// go is the few that grow old.
+//
+// Pure; tracer thread.
+#pragma once
+
+#include <array>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "cpython/pools/pool_header.h"
+#include "sampler/live/live_temporaries.h"
+
+namespace memspy::sampler {
+
+struct Life {
+  double seconds = 0;
+  double weight = 0;  // for how many blocks it stands
+};
+
+// Of each that is there, the chance that it stays, as far as those that are gone tell.
+std::vector<double> chances_to_stay(const std::vector<Life>& there, const std::vector<Life>& gone);
+
+class LiveLifetimes {
+ public:
+  static constexpr std::size_t kMaxLives = 1024;  // of an owner in a class
+
+  // A block was given back at this age.
+  void note(std::uint32_t size_class, const LiveOwner& owner, Life life);
+  // Those that are gone.
+  const std::vector<Life>& of(std::uint32_t size_class, const LiveOwner& owner) const;
+
+ private:
+  std::array<std::map<LiveOwner, std::vector<Life>>, cpython::kSizeClasses> lives_;
+  std::mt19937_64 random_{42};
+};
+
+}  // namespace memspy::sampler
