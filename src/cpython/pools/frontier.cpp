@@ -84,6 +84,13 @@ std::optional<FreeBlock> Frontier::find(std::uint32_t size_class, std::uint64_t 
     const auto header = header_at(*first, size_class);
     if (!header) return lose();
     list.links[list.first].free = header->blocks - header->used;
+    // A pool that had left the list and has come back leads to another one than before.
+    const bool more = list.first + 1 < list.links.size();
+    if (header->next != (more ? list.links[list.first + 1].pool : list.behind)) {
+      list = {};
+      list.links.push_back({*first, header->blocks - header->used});
+      list.behind = header->next;
+    }
   }
   for (std::size_t i = list.first; i < list.first + kMaxHops; ++i) {
     if (i == list.links.size()) {

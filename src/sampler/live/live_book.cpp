@@ -15,7 +15,7 @@ struct Sum {
   std::uint32_t blocks = 0;
   std::chrono::nanoseconds youngest = std::chrono::nanoseconds::max();
   std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
-  std::vector<Life> lives;
+  std::vector<Life> lives, followed;
 };
 using Sums = std::map<std::optional<LiveOwner>, Sum>;
 
@@ -46,23 +46,24 @@ void share_out(const Sums& sums, double growth, std::map<LiveOwner, LiveShare>& 
 
 // Each block counts by its chance to stay. What is taken out replaces blocks of the start, of which
 // there were so many: of a program that has just begun, nothing is taken out.
-void take_out_what_goes(Sums& sums, const std::map<LiveOwner, std::vector<double>>& chances,
-                        double growth, double start) {
+void take_out_what_goes(Sums& sums, const std::map<LiveOwner, StayCurve>& curves, double growth,
+                        double start) {
   double weight = 0, goes = 0;
   for (const auto& [owner, sum] : sums) {
     weight += sum.weight;
-    const auto found = owner ? chances.find(*owner) : chances.end();
-    for (std::size_t i = 0; found != chances.end() && i < sum.lives.size(); ++i)
-      goes += sum.lives[i].weight * (1 - found->second[i]);
+    const auto found = owner ? curves.find(*owner) : curves.end();
+    for (std::size_t i = 0; found != curves.end() && i < sum.lives.size(); ++i)
+      goes += sum.lives[i].weight * (1 - found->second.at(sum.lives[i].seconds));
   }
   if (goes <= 0 || goes >= weight) return;  // else what has grown has nobody left
   const double part = std::min(1.0, start * weight / (goes * (growth + start)));
   for (auto& [owner, sum] : sums) {
-    const auto found = owner ? chances.find(*owner) : chances.end();
-    if (found == chances.end()) continue;
+    const auto found = owner ? curves.find(*owner) : curves.end();
+    if (found == curves.end()) continue;
     sum.weight = sum.squares = 0;
     for (std::size_t i = 0; i < sum.lives.size(); ++i) {
-      const double left = sum.lives[i].weight * (1 - part * (1 - found->second[i]));
+      const double left =
+          sum.lives[i].weight * (1 - part * (1 - found->second.at(sum.lives[i].seconds)));
       sum.weight += left;
       sum.squares += left * left;
     }
@@ -88,7 +89,7 @@ void LiveBook::add(LiveBlock block) {
 
 void LiveBook::drop(std::size_t i, SteadyTime now) {
   const LiveBlock& gone = blocks_[i];
-  if (gone.owner)
+  if (gone.owner && gone.followed)
     lifetimes_.note(gone.block.size_class, *gone.owner,
                     {to_seconds(now - gone.taken), gone.weight});
   if (i + 1 < blocks_.size()) std::swap(blocks_[i], blocks_.back());
@@ -120,6 +121,7 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
     sum.youngest = std::min<std::chrono::nanoseconds>(sum.youngest, now - block.taken);
     sum.collections = std::min(sum.collections, survived(block));
     sum.lives.push_back({to_seconds(now - block.taken), block.weight});
+    if (block.followed) sum.followed.push_back(sum.lives.back());
     ++sum.blocks;
   }
   LiveProfile profile;
@@ -130,12 +132,12 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
     if (growth < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-growth);
     if (growth <= 0) continue;
     grown += static_cast<std::uint64_t>(growth);
-    std::map<LiveOwner, std::vector<double>> chances;
+    std::map<LiveOwner, StayCurve> curves;
     for (const auto& [owner, sum] : classes[c]) {
       if (owner && !lifetimes_.of(c, *owner).empty())
-        chances[*owner] = chances_to_stay(sum.lives, lifetimes_.of(c, *owner));
+        curves.try_emplace(*owner, sum.followed, lifetimes_.of(c, *owner));
     }
-    take_out_what_goes(classes[c], chances, static_cast<double>(growth),
+    take_out_what_goes(classes[c], curves, static_cast<double>(growth),
                        static_cast<double>(change.start[c]));
     share_out(classes[c], static_cast<double>(growth), shares);
   }

@@ -31,6 +31,7 @@ struct LiveBlock {
   std::vector<std::byte> content;  // its first bytes, once it was settled
   // Of the process, when they were counted first after the block had settled.
   std::optional<std::uint64_t> collections = {};
+  bool followed = false;  // looked at often enough to know how long it lives
 };
 
 struct LiveShare {

@@ -19,6 +19,9 @@ constexpr std::size_t kSlice = 512;  // headers between two looks at the stops: 
 constexpr std::chrono::nanoseconds kFirstPause = 100ms, kShortestPause = 500ms, kLongestPause = 30s;
 constexpr int kFirstPasses = 4;
 constexpr std::chrono::nanoseconds kGlancePause = 200ms;
+// To go over a list of pools is most of what it costs to draw a block. Blocks that are given back
+// into pools inside it meanwhile make a block come a little later than it was drawn for.
+constexpr std::chrono::nanoseconds kListsAge = 1s;
 constexpr double kNewest = 0.4;    // weight of the last interval in the moving average
 constexpr double kPausing = 0.25;  // of its mean growth, that a class is never thought below
 
@@ -96,7 +99,7 @@ bool LiveHeap::advance(SteadyTime now, double share) {
 
 bool LiveHeap::glance(SteadyTime now) {
   if (passes_ == 0 || now - last_glance_ < kGlancePause) return false;
-  frontier_.forget_lists();
+  if (now - lists_since_ >= kListsAge) frontier_.forget_lists(), lists_since_ = now;
   pulse_.note(looks_.look(sweep_.used_pools()), to_seconds(now - last_glance_));
   last_glance_ = now;
   return true;

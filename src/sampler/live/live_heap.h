@@ -70,7 +70,7 @@ class LiveHeap {
   std::vector<cpython::Arena> arenas_;
   std::optional<cpython::PoolCounts> start_;
   cpython::PoolCounts last_;
-  SteadyTime start_time_{}, last_time_{}, next_pass_{}, last_glance_{};
+  SteadyTime start_time_{}, last_time_{}, next_pass_{}, last_glance_{}, lists_since_{};
   std::chrono::nanoseconds price_{};                               // of the pass under way, so far
   std::array<double, cpython::kSizeClasses> blocks_per_second_{};  // moving average
   int passes_ = 0;

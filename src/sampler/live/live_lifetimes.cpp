@@ -3,35 +3,35 @@
 #include <algorithm>
 
 namespace memspy::sampler {
-namespace {
-
-struct Entry {
-  Life life;
-  bool gone = false;
-  std::size_t index = 0;  // of those that are there
-};
-
-}  // namespace
-
-std::vector<double> chances_to_stay(const std::vector<Life>& there, const std::vector<Life>& gone) {
+StayCurve::StayCurve(const std::vector<Life>& there, const std::vector<Life>& gone) {
+  struct Entry {
+    Life life;
+    bool gone = false;
+  };
   std::vector<Entry> entries;
-  for (const Life& life : gone) entries.push_back({life, true, 0});
-  for (std::size_t i = 0; i < there.size(); ++i) entries.push_back({there[i], false, i});
+  double at_risk = 0;
+  for (const Life& life : gone) entries.push_back({life, true}), at_risk += life.weight;
+  for (const Life& life : there) entries.push_back({life, false}), at_risk += life.weight;
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return a.life.seconds != b.life.seconds ? a.life.seconds < b.life.seconds : a.gone > b.gone;
   });
-  double at_risk = 0;
-  for (const Entry& entry : entries) at_risk += entry.life.weight;
-  // First the chance to have come to this age, then that to go on from there.
-  std::vector<double> chances(there.size(), 1);
   double chance = 1;
   for (const Entry& entry : entries) {
-    if (entry.gone && at_risk > 0) chance *= std::max(0.0, 1 - entry.life.weight / at_risk);
-    if (!entry.gone) chances[entry.index] = chance;
+    if (entry.gone && at_risk > 0) {
+      chance *= std::max(0.0, 1 - entry.life.weight / at_risk);
+      steps_.push_back({entry.life.seconds, chance});
+    }
     at_risk -= entry.life.weight;
   }
-  for (double& to_age : chances) to_age = to_age > 0 ? chance / to_age : 0;
-  return chances;
+}
+
+double StayCurve::at(double seconds) const {
+  if (steps_.empty()) return 1;
+  const auto behind =
+      std::upper_bound(steps_.begin(), steps_.end(), seconds,
+                       [](double age, const Step& step) { return age < step.seconds; });
+  const double to_age = behind == steps_.begin() ? 1 : std::prev(behind)->chance;
+  return to_age > 0 ? steps_.back().chance / to_age : 0;
 }
 
 void LiveLifetimes::note(std::uint32_t size_class, const LiveOwner& owner, Life life) {

@@ -25,8 +25,19 @@ struct Life {
   double weight = 0;  // for how many blocks it stands
 };
 
-// Of each that is there, the chance that it stays, as far as those that are gone tell.
-std::vector<double> chances_to_stay(const std::vector<Life>& there, const std::vector<Life>& gone);
+// The chance that a block of some age stays, as far as blocks that were followed tell: those that
+// are there, and those that went.
+class StayCurve {
+ public:
+  StayCurve(const std::vector<Life>& there, const std::vector<Life>& gone);
+  double at(double seconds) const;
+
+ private:
+  struct Step {
+    double seconds = 0, chance = 1;  // to be there from this age on, of those that began
+  };
+  std::vector<Step> steps_;  // ascending by age
+};
 
 class LiveLifetimes {
  public:

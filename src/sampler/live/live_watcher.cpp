@@ -12,7 +12,7 @@ using cpython::BlockUse;
 using Write = cpython::BlockContent::Write;
 
 constexpr auto kRest = 50ms;        // while nothing grows
-constexpr double kLookAgain = 0.5;  // of the age at the last look
+constexpr double kLookAgain = 0.6;  // of the age at the last look
 
 }  // namespace
 
@@ -57,28 +57,38 @@ void LiveWatcher::draw(SteadyTime now) {
     const auto block = frontier_.find(draw.size_class, draw.nth);
     Slot& slot = slots_[i];
     slot = {};
-    bool twice = !block;
-    for (std::size_t k = 0; block && k < i; ++k)
-      twice =
-          twice || (slots_[k].state == State::kArmed && slots_[k].block.address == block->address);
-    if (twice) {
-      ++counts_.missed;
+    const double weight = draw.weight * stands_for / static_cast<double>(draws);
+    if (!block || add_to_watched(i, *block, weight)) {
+      if (!block) ++counts_.missed;
       purse_.undo(kMostStops);
       continue;
     }
     slot.block = *block;
     slot.nth = draw.nth;
-    slot.weight = draw.weight * stands_for / static_cast<double>(draws);
+    slot.weight = weight;
     slot.state = State::kArmed;
     const bool armed = port_.arm(i, block->address + cpython::BlockContent::kMark);
     if (!armed) {
       ++counts_.missed;
       retire(i);
-    } else if (frontier_.use_of(*block) != BlockUse::kFree) {
+    } else if (const BlockUse use = frontier_.use_of(*block);
+               use == BlockUse::kUsed || use == BlockUse::kUnreadable) {
       slot.late = true;
       slot.objects.set_occupied();
-    }
+    }  // else it is free, or in a pool that is not in use yet
   }
+}
+
+// Drawn again in this round, a block counts for both.
+bool LiveWatcher::add_to_watched(std::size_t before, const cpython::FreeBlock& block,
+                                 double weight) {
+  for (std::size_t i = 0; i < before; ++i) {
+    Slot& slot = slots_[i];
+    if (slot.state == State::kIdle || slot.block.address != block.address) continue;
+    slot.weight += weight;
+    return true;
+  }
+  return false;
 }
 
 void LiveWatcher::retire(std::size_t i) {
@@ -164,8 +174,14 @@ void LiveWatcher::judge(std::size_t i, SteadyTime now) {
     ++(kept ? counts_.kept : counts_.temporary);
     tell_temporaries(slot, kept);
     if (kept) {
-      book_.add({slot.block, slot.owner, slot.weight, slot.taken, now,
-                 content_.copy(slot.block.address, slot.block.block_bytes)});
+      book_.add({slot.block,
+                 slot.owner,
+                 slot.weight,
+                 slot.taken,
+                 now,
+                 content_.copy(slot.block.address, slot.block.block_bytes),
+                 {},
+                 follows_});
     }
   }
   retire(i);
@@ -176,17 +192,21 @@ void LiveWatcher::tell_temporaries(Slot& slot, bool kept) {
   temporaries_.add(slot.objects);
 }
 
-// A block that has lived for long is looked at less often: how long it has lived is then known to a
-// part of that.
+// Those that are followed: one that has lived for long is looked at less often, so that its age is
+// known to a part of it. If there is time left, one of the others.
 void LiveWatcher::review(std::size_t count, SteadyTime now) {
-  for (std::size_t passed = book_.size(); passed > 0 && count > 0; --passed) {
-    if (cursor_ == 0 || cursor_ > book_.size()) cursor_ = book_.size();
-    const std::size_t i = --cursor_;  // backwards: what is dropped is replaced by one seen before
-    const LiveBlock& kept = book_.at(i);
-    if (to_seconds(now - kept.seen) < kLookAgain * to_seconds(kept.seen - kept.taken)) continue;
-    --count;
-    look_at(i, now);
+  std::size_t left = count;
+  for (std::size_t i = book_.size(); i > 0 && left > 0; --i) {
+    const LiveBlock& kept = book_.at(i - 1);
+    const bool due = to_seconds(now - kept.seen) >= kLookAgain * to_seconds(kept.seen - kept.taken);
+    if (!kept.followed || !due) continue;
+    --left;
+    look_at(i - 1, now);
   }
+  follows_ = left > 0;
+  if (left == 0 || book_.size() == 0) return;
+  cursor_ = cursor_ == 0 || cursor_ > book_.size() ? book_.size() - 1 : cursor_ - 1;
+  look_at(cursor_, now);
 }
 
 void LiveWatcher::review_all(SteadyTime now) {

@@ -94,6 +94,7 @@ class LiveWatcher {
                   const std::optional<LiveOwner>& owner, SteadyTime now);
   void tell_temporaries(Slot& slot, bool kept);
   void draw(SteadyTime now);
+  bool add_to_watched(std::size_t before, const cpython::FreeBlock& block, double weight);
   void end_round();
   void end_watch(std::size_t i);
   void judge(SteadyTime now);
@@ -113,6 +114,7 @@ class LiveWatcher {
   SteadyTime round_end_{};
   std::array<Slot, kWatches> slots_;
   std::size_t cursor_ = 0;  // of the review
+  bool follows_ = true;     // there is time to look often enough at one block more
   WatchCounts counts_;
   LiveTemporaries temporaries_;
 };
