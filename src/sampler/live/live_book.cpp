@@ -44,19 +44,36 @@ void share_out(const Sums& sums, double growth, std::map<LiveOwner, LiveShare>& 
   }
 }
 
-// Each block counts by its chance to stay. What is taken out replaces blocks of the start, of which
-// there were so many: of a program that has just begun, nothing is taken out.
+constexpr double kFewStay = 10;       // blocks, which are believed half of it
+constexpr double kMostUnwatched = 3;  // of what was taken, by what the watched blocks stand for
+
+// Which part of what goes is to be taken out. It replaces blocks of the start, of which there were
+// so many: of a program that has just begun, none of it. What is left has to be enough to have made
+// the class grow (else it is the queues that have become longer), and to be told from more than a
+// few blocks. In blocks; `stays` with the sum of its squares.
+double part_to_take_out(double goes, double stays, double squares, double growth, double start) {
+  if (goes <= 0 || stays <= 0) return 0;
+  const double weight = goes + stays;
+  const double replaced = start * weight / (goes * (growth + start));
+  const double needed = (weight - growth / kMostUnwatched) / goes;
+  const double told_from = stays * stays / squares;
+  return std::clamp(std::min(replaced, needed), 0.0, 1.0) * told_from / (told_from + kFewStay);
+}
+
+// Each block counts by its chance to stay.
 void take_out_what_goes(Sums& sums, const std::map<LiveOwner, StayCurve>& curves, double growth,
                         double start) {
-  double weight = 0, goes = 0;
+  double goes = 0, stays = 0, squares = 0;
   for (const auto& [owner, sum] : sums) {
-    weight += sum.weight;
     const auto found = owner ? curves.find(*owner) : curves.end();
-    for (std::size_t i = 0; found != curves.end() && i < sum.lives.size(); ++i)
-      goes += sum.lives[i].weight * (1 - found->second.at(sum.lives[i].seconds));
+    for (const Life& life : sum.lives) {
+      const double chance = found == curves.end() ? 1 : found->second.at(life.seconds);
+      goes += life.weight * (1 - chance);
+      stays += life.weight * chance;
+      squares += life.weight * chance * life.weight * chance;
+    }
   }
-  if (goes <= 0 || goes >= weight) return;  // else what has grown has nobody left
-  const double part = std::min(1.0, start * weight / (goes * (growth + start)));
+  const double part = part_to_take_out(goes, stays, squares, growth, start);
   for (auto& [owner, sum] : sums) {
     const auto found = owner ? curves.find(*owner) : curves.end();
     if (found == curves.end()) continue;
@@ -113,6 +130,8 @@ bool LiveBook::is_old_enough(const LiveBlock& block, SteadyTime now) const {
 
 LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
   std::array<Sums, cpython::kSizeClasses> classes;
+  std::array<double, cpython::kSizeClasses> block_bytes;
+  block_bytes.fill(1);
   for (const LiveBlock& block : blocks_) {
     if (!is_old_enough(block, now)) continue;
     Sum& sum = classes[block.block.size_class][block.owner];
@@ -121,6 +140,7 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
     sum.youngest = std::min<std::chrono::nanoseconds>(sum.youngest, now - block.taken);
     sum.collections = std::min(sum.collections, survived(block));
     sum.lives.push_back({to_seconds(now - block.taken), block.weight});
+    block_bytes[block.block.size_class] = std::max(block.block.block_bytes, 1U);
     if (block.followed) sum.followed.push_back(sum.lives.back());
     ++sum.blocks;
   }
@@ -137,8 +157,8 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
       if (owner && !lifetimes_.of(c, *owner).empty())
         curves.try_emplace(*owner, sum.followed, lifetimes_.of(c, *owner));
     }
-    take_out_what_goes(classes[c], curves, static_cast<double>(growth),
-                       static_cast<double>(change.start[c]));
+    take_out_what_goes(classes[c], curves, static_cast<double>(growth) / block_bytes[c],
+                       static_cast<double>(change.start[c]) / block_bytes[c]);
     share_out(classes[c], static_cast<double>(growth), shares);
   }
   for (const auto& [owner, share] : shares) profile.shares.push_back(share);

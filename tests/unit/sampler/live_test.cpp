@@ -24,6 +24,7 @@ LiveOwner owner(std::uint32_t stack) { return {ThreadIndex{1}, StackId{stack}}; 
 LiveBlock block(std::uint32_t size_class, std::optional<LiveOwner> by, double weight) {
   LiveBlock made;
   made.block.size_class = size_class;
+  made.block.block_bytes = 16 * (size_class + 1);
   made.owner = by;
   made.weight = weight;
   made.taken = kStart;
@@ -197,25 +198,30 @@ LiveBook book_of_a_leak_and_a_queue() {
   return book;
 }
 
-TEST(LiveBook, WhatReplacesWhatWasThereIsNoGrowth) {
-  LiveHeap::Growth growth{}, start{};
-  growth[3] = 20'000, start[3] = 50'000;
-  const LiveProfile profile = book_of_a_leak_and_a_queue().profile({growth, start}, kStart + 20s);
-  EXPECT_EQ(profile.shares.at(0).bytes, 20'000U);
-  EXPECT_EQ(profile.shares.at(1).bytes, 0U);
-  EXPECT_EQ(profile.unattributed_bytes, 0U);
+// What the queue has of the growth, where the class has grown by so many blocks from so many.
+double bytes_of_the_queue(std::int64_t grown, std::int64_t start) {
+  LiveChange change;
+  change.growth[3] = grown * 64, change.start[3] = start * 64;
+  const LiveProfile profile = book_of_a_leak_and_a_queue().profile(change, kStart + 20s);
+  EXPECT_NEAR(static_cast<double>(profile.attributed_bytes()), static_cast<double>(grown) * 64, 2);
+  return static_cast<double>(profile.shares.at(1).bytes);
 }
 
-// Nothing was there: the block of the queue is growth like the others, and it is a smaller part of
-// it where it replaced the little that there was.
+TEST(LiveBook, WhatReplacesWhatWasThereIsNoGrowth) {
+  // One of 21 blocks; and that the others stay is told by twenty of them, which is not for sure.
+  EXPECT_NEAR(bytes_of_the_queue(20, 500), 64.0 / 3, 3);
+}
+
 TEST(LiveBook, OfWhatJustBeganNothingIsReplaced) {
-  LiveHeap::Growth growth{}, start{};
-  growth[3] = 21'000;
-  const LiveBook book = book_of_a_leak_and_a_queue();
-  EXPECT_EQ(book.profile({growth, start}, kStart + 20s).shares.at(1).bytes, 1000U);
-  start[3] = 500;
-  EXPECT_NEAR(static_cast<double>(book.profile({growth, start}, kStart + 20s).shares.at(1).bytes),
-              500, 30);
+  EXPECT_NEAR(bytes_of_the_queue(21, 0), 64, 1);
+  const double little = bytes_of_the_queue(21, 1);
+  EXPECT_GT(little, 64.0 / 3);
+  EXPECT_LT(little, 64);
+}
+
+// A class that has grown by far more than those who stay can have made: queues became longer.
+TEST(LiveBook, QueuesThatBecomeLongerAreGrowth) {
+  EXPECT_NEAR(bytes_of_the_queue(210, 500), 640, 1);
 }
 
 // Only queues, and yet the class has grown: somebody has.
