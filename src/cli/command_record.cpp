@@ -59,6 +59,7 @@ Json summary_document(const LiveResult& result, const std::string& path,
 
 Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
   MEMSPY_CHECK(check_sampling(options.live.sampling));
+  MEMSPY_CHECK(check_amount(sampler::mode_name(options.live.sampling.mode), options.shape.amount));
   MEMSPY_CHECK(settle_target(options, env));
   options.output.facts.wall_time = env.wall_now();
   options.output.facts.host = host_name();
@@ -68,8 +69,6 @@ Result<ExitCode> run_record(RecordOptions options, bool json, Env& env) {
     return usage_error("--checkpoint needs a file: what was printed cannot be taken back");
   const SignalScope signals;
   MEMSPY_TRY(outputs, RecordOutputs::plan(options.output, env));
-  MEMSPY_CHECK(check_amount(sampler::mode_name(options.live.sampling.mode), options.shape.amount,
-                            outputs->format().name == "html"));
 
   Progress progress(env, options.live.sampling.duration);
   Checkpoints checkpoints(*outputs, options.checkpoint, env);

@@ -90,7 +90,7 @@ bool wants_page(const ReportVerbOptions& options) {
   return format != nullptr && format->name == "html";
 }
 
-Result<recording::TimeWindow> window_of(const recording::Reader& reader,
+Result<recording::TimeWindow> window_of(const std::string& path, const recording::Reader& reader,
                                         const ReportVerbOptions& options, Env& env) {
   recording::TimeWindow window;
   // A tick comes a little after its time; --from 3 means the one of second 3.
@@ -101,11 +101,16 @@ Result<recording::TimeWindow> window_of(const recording::Reader& reader,
     return usage_error("--from is not before --to");
   if (!options.peak) return window;
   if (reader.header().mode == "alloc")
-    return usage_error("a run of mode alloc has no peak", "it tells of time, and never of bytes");
+    return usage_error("a run of mode alloc has no peak", "it tells of time, and never of bytes",
+                       "report without --peak");
   MEMSPY_TRY(peak, recording::find_peak(reader));
+  if (window.from && *window.from >= peak.time)
+    return usage_error("--from is not before the peak, which is at " + format_duration(peak.time));
   window.to = peak.time;
-  say(env, fmt::format("the peak is at {}, {} above the start", format_duration(peak.time),
-                       format_signed_bytes(peak.bytes)));
+  const std::string of = options.files.size() > 1 ? " of " + path : "";
+  say(env, fmt::format("the peak{} is at {}: {}", of, format_duration(peak.time),
+                       peak.of_rss ? "RSS " + format_bytes(peak.bytes)
+                                   : format_bytes(peak.bytes) + " had grown"));
   return window;
 }
 
@@ -113,9 +118,15 @@ Result<recording::TimeWindow> window_of(const recording::Reader& reader,
 Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& options,
                              recording::Timeline timeline, Env& env) {
   MEMSPY_TRY(reader, recording::Reader::open(path));
-  MEMSPY_CHECK(
-      check_amount(reader.header().mode, options.choices.shape.amount, wants_page(options)));
-  MEMSPY_TRY(window, window_of(reader, options, env));
+  MEMSPY_CHECK(check_amount(reader.header().mode, options.choices.shape.amount));
+  if (options.choices.shape.amount == recording::Amount::kTemporary) {
+    if (wants_page(options)) return no_temporaries_in("html");
+    if (options.from || options.to || options.peak)
+      return usage_error("objects that come and go are told of a whole run",
+                         "the recording has their sum, and not when they were seen",
+                         "--temporary without --from, --to and --peak");
+  }
+  MEMSPY_TRY(window, window_of(path, reader, options, env));
   MEMSPY_TRY(profile, Profile::load(reader, window, timeline));
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
@@ -150,6 +161,9 @@ Result<ExitCode> run_report(ReportVerbOptions options, bool json, Env& env) {
                        "-f html; memspy diff compares them");
   if (options.sources) return usage_error("--sources is for the page", "", "-f html, or -f source");
   if (!options.alerts.empty()) return usage_error("--alerts is for the page", "", "-f html");
+  if (is_snapshot_file(options.recording) &&
+      (options.peak || options.choices.shape.amount == recording::Amount::kTemporary))
+    return usage_error("a snapshot is of one moment: --peak and --temporary are of recordings");
   if (is_snapshot_file(options.recording))
     return report_snapshot(
         {options.recording, options.format, options.output, options.force, options.choices.limit},

@@ -27,6 +27,7 @@ Result<Unit> list_daemon(const DaemonList& list, const TopOptions& options, Env&
 }
 
 Result<ExitCode> run_top(TopOptions options, const DaemonList& list, Env& env) {
+  MEMSPY_CHECK(check_sampling(options.sampling));
   if (list.wanted) MEMSPY_CHECK(list_daemon(list, options, env));
   if (options.batch || options.json) return run_top_batch(options, env);
   if (!env.out_terminal || !env.in_terminal)

@@ -80,11 +80,6 @@ Result<Unit> NamingSink::on_live(const LiveRecord& live) {
   return sink_->on_live(record);
 }
 
-Result<Unit> NamingSink::on_temporary(const TemporaryRecord& temporary) {
-  MEMSPY_TRY(record, renamed(temporary));
-  return sink_->on_temporary(record);
-}
-
 Result<Unit> NamingSink::on_allocation(const AllocationRecord& allocation) {
   MEMSPY_TRY(record, renamed(allocation));
   return sink_->on_allocation(record);

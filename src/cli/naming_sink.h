@@ -30,7 +30,6 @@ class NamingSink final : public SampleSink {
     return sink_->on_unattributed(rest);
   }
   Result<Unit> on_live(const LiveRecord& record) override;
-  Result<Unit> on_temporary(const TemporaryRecord& record) override;
   Result<Unit> on_allocation(const AllocationRecord& record) override;
   Result<Unit> on_gap(const Gap& gap) override { return sink_->on_gap(gap); }
   Result<Unit> on_tick_end(std::chrono::nanoseconds time) override {

@@ -12,6 +12,7 @@
 #include "cli/fd_output.h"
 #include "cli/hints.h"
 #include "cli/native_names.h"
+#include "cli/report_options.h"
 #include "recording/frame_names.h"
 #include "recording/profile.h"
 
@@ -95,6 +96,9 @@ Result<Unit> RecordOutputs::choose_formats() {
   if (format_->kind == FormatKind::kRecording && output == "-")
     return usage_error("a recording is a database and cannot go to standard output", "",
                        "-o out.memspy, or another format with -f");
+  const bool shows_stacks = format_->kind == FormatKind::kStacks && format_->name != "html";
+  if (request_.shape.amount == recording::Amount::kTemporary && !shows_stacks)
+    return no_temporaries_in(std::string(format_->name));
   if (request_.timeseries.empty()) return Unit{};
   MEMSPY_TRY(series, format_of("", request_.timeseries == "-" ? ".csv" : request_.timeseries));
   series_format_ = series;

@@ -89,17 +89,18 @@ Result<Unit> check_same_mode(const report::DiffInput& first, const report::DiffI
       "record both with the same --mode");
 }
 
-Result<Unit> check_amount(const std::string& mode, recording::Amount amount, bool page) {
-  if (amount != recording::Amount::kTemporary) return Unit{};
-  if (mode != "live")
-    return usage_error("--temporary is of mode live",
-                       "a run of mode " + recording::escape_text(mode) +
-                           " has not seen what was given back at once",
-                       "record with --mode live");
-  if (page)
-    return usage_error("the page has no temporaries", "it shows what is held, by time",
-                       "-o out.svg, or another format");
-  return Unit{};
+Result<Unit> check_amount(const std::string& mode, recording::Amount amount) {
+  if (amount != recording::Amount::kTemporary || mode == "live") return Unit{};
+  return usage_error(
+      "--temporary is of mode live",
+      "a run of mode " + recording::escape_text(mode) + " has not seen what was given back at once",
+      "record with --mode live");
+}
+
+Error no_temporaries_in(const std::string& format) {
+  return usage_error("format \"" + format + "\" does not show what came and went",
+                     "a recording (.memspy) has it besides what is held; no other format has both",
+                     "record without --temporary, then memspy report --temporary");
 }
 
 sinks::FormatOptions format_options(const ShapeOptions& shape) {

@@ -27,8 +27,10 @@ report::ReportOptions report_options(const ReportChoices& choices, bool to_termi
 // kUsage when what the two measure does not compare: both modes are named.
 Result<Unit> check_same_mode(const report::DiffInput& first, const report::DiffInput& other);
 
-// kUsage when a run has not measured what is asked for, or a format cannot show it.
-Result<Unit> check_amount(const std::string& mode, recording::Amount amount, bool page);
+// kUsage when a run of this mode has not measured what is asked for.
+Result<Unit> check_amount(const std::string& mode, recording::Amount amount);
+// …when a format cannot show it.
+Error no_temporaries_in(const std::string& format);
 
 // What every output format is given, with the way to the run's sentences.
 sinks::FormatOptions format_options(const ShapeOptions& shape);

@@ -44,10 +44,6 @@ Result<Unit> LockedSink::on_live(const LiveRecord& record) {
   const std::lock_guard lock(*mutex_);
   return sink_->on_live(record);
 }
-Result<Unit> LockedSink::on_temporary(const TemporaryRecord& record) {
-  const std::lock_guard lock(*mutex_);
-  return sink_->on_temporary(record);
-}
 Result<Unit> LockedSink::on_allocation(const AllocationRecord& record) {
   const std::lock_guard lock(*mutex_);
   return sink_->on_allocation(record);

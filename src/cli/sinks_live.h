@@ -28,7 +28,6 @@ class LockedSink final : public SampleSink {
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
   Result<Unit> on_live(const LiveRecord&) override;
-  Result<Unit> on_temporary(const TemporaryRecord&) override;
   Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;

@@ -68,6 +68,7 @@ class TopModel final : public SampleSink {
   Result<Unit> on_point(const SeriesPoint&) override;
   Result<Unit> on_growth(const GrowthRecord&) override;
   Result<Unit> on_unattributed(const UnattributedRecord&) override;
+  Result<Unit> on_live(const LiveRecord& live) override { return profile_.on_live(live); }
   Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;

@@ -1,4 +1,4 @@
-// When a run held most of what has grown in it: the high-water mark.
+// When a run held most: the high-water mark.
 #pragma once
 
 #include <chrono>
@@ -12,11 +12,12 @@ class Reader;
 
 struct Peak {
   std::chrono::nanoseconds time{};  // of the tick that closed it, since the start of the run
-  std::int64_t bytes = 0;           // more than at the start; what no stack explains included
+  std::uint64_t bytes = 0;
+  bool of_rss = false;  // bytes are RSS; else what had grown, by the records
 };
 
-// Of the growth of all processes together, by its records: in mode live that of the heap, else that
-// of RSS. Of a run that never grew it is the first tick.
+// Of all processes together. In mode live, of what has grown by the records of those that are
+// there; else of RSS, where the recording has it. Of a run that never grew it is the first tick.
 Result<Peak> find_peak(const Reader& reader);
 
 }  // namespace memspy::recording

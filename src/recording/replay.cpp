@@ -278,7 +278,9 @@ std::vector<Replay::Lane> Replay::lanes() {
       });
   const auto count = [this](const char* of) { return db_->query_integer(of, 0); };
   // From format 2 on; the last column came later.
-  if (count("SELECT count(*) FROM sqlite_schema WHERE name='live'") > 0) {
+  if (count(
+          "SELECT count(*) FROM sqlite_schema WHERE type='table' AND rootpage>0 AND name='live'") >
+      0) {
     const bool collections =
         count("SELECT count(*) FROM pragma_table_info('live') WHERE name='collections'") > 0;
     const std::string columns =

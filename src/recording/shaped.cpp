@@ -43,7 +43,9 @@ class Shaper {
 
   void add(const ProfileKey& key, std::int64_t amount, std::uint64_t samples) {
     auto& sum = sums_[frames_.stack(key)];
-    sum.amount += amount;
+    // A hostile file's sums wrap.
+    sum.amount = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum.amount) +
+                                           static_cast<std::uint64_t>(amount));
     sum.samples += samples;
   }
 

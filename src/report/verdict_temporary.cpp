@@ -4,12 +4,18 @@
 #include "report/verdict_parts.h"
 
 namespace memspy::report {
+
 std::string temporary_verdict(const recording::Profile& profile,
                               const recording::StackShape& shape) {
   recording::StackShape lines = shape;
   lines.processes = lines.threads = lines.functions = lines.no_lines = false;
   const auto shaped = recording::shape_stacks(profile, lines, recording::Amount::kTemporary);
   const auto found = charges(shaped).culprits;
+  if (found.empty() && shaped.total > 0)
+    return fmt::format("of {} objects that were seen to come and go no stack could be read",
+                       shaped.total);
+  if (found.empty() && !profile.summary)
+    return "who makes objects that come and go is told at the end of a run, which this one has not";
   if (found.empty())
     return "no object was seen to come and go in the blocks that were watched; --mode alloc tells "
            "who spends time allocating";

@@ -45,11 +45,12 @@ Result<Unit> write_speedscope(const recording::Profile& profile, const FormatOpt
     weights.push_back(stack.amount);
   }
   const std::string name = profile_name(profile, options.amount);
-  ordered_json sampled{{"type", "sampled"},
-                       {"name", name},
-                       {"unit", recording::unit_name(shaped.measure)},
-                       {"startValue", 0},
-                       {"endValue", shaped.total}};
+  ordered_json sampled{
+      {"type", "sampled"},
+      {"name", name},
+      {"unit", recording::word_of(shaped.measure, "bytes", "microseconds", "none")},
+      {"startValue", 0},
+      {"endValue", shaped.total}};
   sampled["samples"] = std::move(samples);
   sampled["weights"] = std::move(weights);
   ordered_json document{{"$schema", "https://www.speedscope.app/file-format-schema.json"},

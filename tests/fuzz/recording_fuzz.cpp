@@ -8,6 +8,7 @@
 
 #include "recording/profile.h"
 #include "recording/recording.h"
+#include "recording/shaped.h"
 #include "recording/shaped_timeline.h"
 
 namespace {
@@ -39,6 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       static_cast<void>(reader->replay(profile));
       static_cast<void>(memspy::recording::shape_timeline(profile, {}));
       static_cast<void>(profile.totals());
+      using memspy::recording::Amount;
+      for (const Amount amount : {Amount::kNet, Amount::kGross, Amount::kTemporary})
+        static_cast<void>(memspy::recording::shape_stacks(profile, {}, amount));
     }
   }
   remove_all();

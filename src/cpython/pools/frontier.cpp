@@ -163,7 +163,11 @@ BlockUse Frontier::use_of(const FreeBlock& block) {
   std::array<std::byte, 8> first{};
   std::array<ReadRequest, 2> requests = {ReadRequest{block.pool, head}, {block.address, first}};
   memory_.read_many(requests);
-  if (!requests[0].complete() || !requests[1].complete()) return BlockUse::kUnreadable;
+  if (!requests[0].complete() || !requests[1].complete()) {
+    // An arena that has become empty is unmapped; else it is the process that cannot be read.
+    return used_pools_ && read<std::uint64_t>(memory_, used_pools_) ? BlockUse::kGone
+                                                                    : BlockUse::kUnreadable;
+  }
   const auto header = decode_pool(layout_, block.pool, head);
   if (!header || header->size_class != block.size_class) return BlockUse::kGone;
   const auto index = block_index(layout_, block.pool, *header, block.address);

@@ -1,6 +1,7 @@
 // The header of a pool of pymalloc, checked: a size class, its blocks, and which of them are free.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -10,7 +11,8 @@
 
 namespace memspy::cpython {
 
-inline constexpr std::size_t kSizeClasses = 64;  // 32 in builds that align to 16 bytes
+inline constexpr std::size_t kSizeClasses = 64;             // 32 in builds that align to 16 bytes
+using ClassBytes = std::array<std::int64_t, kSizeClasses>;  // by size class
 
 // From the list of one size class in usedpools to the next: two pointers, named as if they were the
 // header of a pool.

@@ -15,7 +15,7 @@ struct Sum {
   std::uint32_t blocks = 0;
   std::chrono::nanoseconds youngest = std::chrono::nanoseconds::max();
   std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
-  std::vector<Life> lives, followed;
+  std::vector<Life> lives;
 };
 using Sums = std::map<std::optional<LiveOwner>, Sum>;
 
@@ -61,11 +61,11 @@ double part_to_take_out(double goes, double stays, double squares, double growth
 }
 
 // Each block counts by its chance to stay.
-void take_out_what_goes(Sums& sums, const std::map<LiveOwner, StayCurve>& curves, double growth,
+void take_out_what_goes(Sums& sums, const std::map<StackId, StayCurve>& curves, double growth,
                         double start) {
   double goes = 0, stays = 0, squares = 0;
   for (const auto& [owner, sum] : sums) {
-    const auto found = owner ? curves.find(*owner) : curves.end();
+    const auto found = owner ? curves.find(owner->stack) : curves.end();
     for (const Life& life : sum.lives) {
       const double chance = found == curves.end() ? 1 : found->second.at(life.seconds);
       goes += life.weight * (1 - chance);
@@ -75,7 +75,7 @@ void take_out_what_goes(Sums& sums, const std::map<LiveOwner, StayCurve>& curves
   }
   const double part = part_to_take_out(goes, stays, squares, growth, start);
   for (auto& [owner, sum] : sums) {
-    const auto found = owner ? curves.find(*owner) : curves.end();
+    const auto found = owner ? curves.find(owner->stack) : curves.end();
     if (found == curves.end()) continue;
     sum.weight = sum.squares = 0;
     for (std::size_t i = 0; i < sum.lives.size(); ++i) {
@@ -107,16 +107,18 @@ void LiveBook::add(LiveBlock block) {
 void LiveBook::drop(std::size_t i, SteadyTime now) {
   const LiveBlock& gone = blocks_[i];
   if (gone.owner && gone.followed)
-    lifetimes_.note(gone.block.size_class, *gone.owner,
+    lifetimes_.note(gone.block.size_class, gone.owner->stack,
                     {to_seconds(now - gone.taken), gone.weight});
   if (i + 1 < blocks_.size()) std::swap(blocks_[i], blocks_.back());
   blocks_.pop_back();
 }
 
-void LiveBook::count_collections(std::uint64_t collections) {
-  collections_ = collections;
+// Those of an interpreter that has ended are not taken back.
+void LiveBook::count_collections(std::optional<std::uint64_t> collections) {
+  if (!collections) return;
+  collections_ = std::max(collections_, *collections);
   for (LiveBlock& block : blocks_)
-    if (!block.collections) block.collections = collections;
+    if (!block.collections) block.collections = collections_;
 }
 
 std::uint64_t LiveBook::survived(const LiveBlock& block) const {
@@ -132,6 +134,7 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
   std::array<Sums, cpython::kSizeClasses> classes;
   std::array<double, cpython::kSizeClasses> block_bytes;
   block_bytes.fill(1);
+  std::array<std::map<StackId, std::vector<Life>>, cpython::kSizeClasses> followed;
   for (const LiveBlock& block : blocks_) {
     if (!is_old_enough(block, now)) continue;
     Sum& sum = classes[block.block.size_class][block.owner];
@@ -141,7 +144,8 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
     sum.collections = std::min(sum.collections, survived(block));
     sum.lives.push_back({to_seconds(now - block.taken), block.weight});
     block_bytes[block.block.size_class] = std::max(block.block.block_bytes, 1U);
-    if (block.followed) sum.followed.push_back(sum.lives.back());
+    if (block.followed && block.owner)
+      followed[block.block.size_class][block.owner->stack].push_back(sum.lives.back());
     ++sum.blocks;
   }
   LiveProfile profile;
@@ -152,10 +156,10 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
     if (growth < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-growth);
     if (growth <= 0) continue;
     grown += static_cast<std::uint64_t>(growth);
-    std::map<LiveOwner, StayCurve> curves;
+    std::map<StackId, StayCurve> curves;
     for (const auto& [owner, sum] : classes[c]) {
-      if (owner && !lifetimes_.of(c, *owner).empty())
-        curves.try_emplace(*owner, sum.followed, lifetimes_.of(c, *owner));
+      if (owner && !lifetimes_.of(c, owner->stack).empty())
+        curves.try_emplace(owner->stack, followed[c][owner->stack], lifetimes_.of(c, owner->stack));
     }
     take_out_what_goes(classes[c], curves, static_cast<double>(growth) / block_bytes[c],
                        static_cast<double>(change.start[c]) / block_bytes[c]);

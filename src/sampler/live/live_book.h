@@ -47,7 +47,7 @@ struct LiveShare {
 struct WatchCounts {
   std::uint64_t drawn = 0;
   std::uint64_t missed = 0;                 // the frontier had not come so far
-  std::uint64_t late = 0;                   // taken before it was watched
+  std::uint64_t late = 0;                   // taken before it was watched, and by nobody after
   std::uint64_t kept = 0, kept_unseen = 0;  // for good; by nobody that was seen
   std::uint64_t temporary = 0;              // given back
   std::uint64_t worn = 0;                   // written to more often than a watch may stop
@@ -67,9 +67,8 @@ struct LiveProfile {
 
 // What has become of a heap since the start, by size class, in bytes.
 struct LiveChange {
-  using Bytes = std::array<std::int64_t, cpython::kSizeClasses>;
-  Bytes growth{};
-  Bytes start{};  // what there was
+  cpython::ClassBytes growth{};
+  cpython::ClassBytes start{};  // what there was
 };
 
 class LiveBook {
@@ -82,8 +81,8 @@ class LiveBook {
   LiveBlock& at(std::size_t i) { return blocks_[i]; }
   // It is gone; the last takes its place.
   void drop(std::size_t i, SteadyTime now);
-  // So many collections the process has made by now, of whatever generation.
-  void count_collections(std::uint64_t collections);
+  // So many collections the process has made by now, of whatever generation; nullopt: not known.
+  void count_collections(std::optional<std::uint64_t> collections);
 
   // Only blocks of this age count; of collections those that have been counted. Set at the begin.
   void set_least_age(const LiveAge& least) { least_ = least; }

@@ -33,7 +33,6 @@ LiveHeap::LiveHeap(const procfs::ProcDir& proc, const Target& target, cpython::A
       list_(std::move(list)),
       sweep_(target.interpreter()->layout()),
       frontier_(target.interpreter()->layout(), target.memory()),
-      content_(target.interpreter()->layout(), target.memory()),
       looks_(target.interpreter()->layout(), target.memory()) {}
 
 Result<std::unique_ptr<LiveHeap>> LiveHeap::open(const procfs::ProcDir& proc,
@@ -105,10 +104,10 @@ bool LiveHeap::glance(SteadyTime now) {
   return true;
 }
 
-std::uint64_t LiveHeap::collections() const {
+std::optional<std::uint64_t> LiveHeap::collections() const {
   const auto states = target_.interpreter()->gc_states(target_.memory());
+  if (!states.has_value()) return std::nullopt;
   std::uint64_t sum = 0;
-  if (!states.has_value()) return sum;
   for (const cpython::GcState& state : *states)
     for (const auto& generation : state.generations) sum += generation.collections;
   return sum;
@@ -146,15 +145,15 @@ cpython::PymallocState LiveHeap::state() const {
   return state;
 }
 
-LiveHeap::Growth LiveHeap::start() const {
-  Growth bytes{};
+cpython::ClassBytes LiveHeap::start() const {
+  cpython::ClassBytes bytes{};
   for (std::size_t c = 0; start_ && c < kSizeClasses; ++c)
     bytes[c] = static_cast<std::int64_t>(start_->used[c] * start_->block_bytes[c]);
   return bytes;
 }
 
-LiveHeap::Growth LiveHeap::growth() const {
-  Growth growth{};
+cpython::ClassBytes LiveHeap::growth() const {
+  cpython::ClassBytes growth{};
   if (!start_) return growth;
   for (std::size_t c = 0; c < kSizeClasses; ++c) {
     const std::uint64_t bytes = std::max(last_.block_bytes[c], start_->block_bytes[c]);

@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "cpython/pools/arena_list.h"
-#include "cpython/pools/block_content.h"
 #include "cpython/pools/frontier.h"
 #include "cpython/pools/frontier_pulse.h"
 #include "cpython/pools/pool_sweep.h"
@@ -23,8 +22,6 @@ namespace memspy::sampler {
 
 class LiveHeap {
  public:
-  using Growth = std::array<std::int64_t, cpython::kSizeClasses>;  // bytes
-
   // kUnsupported: pymalloc is not in use.
   static Result<std::unique_ptr<LiveHeap>> open(const procfs::ProcDir& proc, const Target& target);
 
@@ -38,18 +35,17 @@ class LiveHeap {
 
   // Where one is due: a look at what has begun to grow since the last pass. True: it was.
   bool glance(SteadyTime now);
-  // That the process has made by now, of all interpreters and generations; 0: not known.
-  std::uint64_t collections() const;
+  // That the process has made by now, of all interpreters and generations; nullopt: not known now.
+  std::optional<std::uint64_t> collections() const;
   // Tells the odds how each class grows in a round of this length.
   void tell(LiveOdds& odds, std::chrono::nanoseconds round) const;
   // Since the first pass; zero before the second.
-  Growth growth() const;
+  cpython::ClassBytes growth() const;
   // What there was at the first pass, in bytes; zero before.
-  Growth start() const;
+  cpython::ClassBytes start() const;
   // As the last pass has found it.
   cpython::PymallocState state() const;
   cpython::Frontier& frontier() { return frontier_; }
-  cpython::BlockContent& content() { return content_; }
   const std::vector<cpython::Arena>& arenas() const { return arenas_; }
 
  private:
@@ -64,7 +60,6 @@ class LiveHeap {
   cpython::ArenaList list_;
   cpython::PoolSweep sweep_;
   cpython::Frontier frontier_;
-  cpython::BlockContent content_;
   cpython::FrontierPulse looks_;
   LivePulse pulse_;
   std::vector<cpython::Arena> arenas_;

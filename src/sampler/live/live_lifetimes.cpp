@@ -26,16 +26,18 @@ StayCurve::StayCurve(const std::vector<Life>& there, const std::vector<Life>& go
 }
 
 double StayCurve::at(double seconds) const {
-  if (steps_.empty()) return 1;
   const auto behind =
       std::upper_bound(steps_.begin(), steps_.end(), seconds,
                        [](double age, const Step& step) { return age < step.seconds; });
+  if (behind == steps_.end()) return 1;  // it is older than any that went
   const double to_age = behind == steps_.begin() ? 1 : std::prev(behind)->chance;
   return to_age > 0 ? steps_.back().chance / to_age : 0;
 }
 
-void LiveLifetimes::note(std::uint32_t size_class, const LiveOwner& owner, Life life) {
-  std::vector<Life>& lives = lives_[size_class][owner];
+void LiveLifetimes::note(std::uint32_t size_class, StackId stack, Life life) {
+  auto& stacks = lives_[size_class];
+  if (stacks.size() >= kMaxStacks && !stacks.contains(stack)) return;
+  std::vector<Life>& lives = stacks[stack];
   if (lives.size() >= kMaxLives) {
     std::shuffle(lives.begin(), lives.end(), random_);
     lives.resize(kMaxLives / 2);
@@ -44,9 +46,9 @@ void LiveLifetimes::note(std::uint32_t size_class, const LiveOwner& owner, Life 
   lives.push_back(life);
 }
 
-const std::vector<Life>& LiveLifetimes::of(std::uint32_t size_class, const LiveOwner& owner) const {
+const std::vector<Life>& LiveLifetimes::of(std::uint32_t size_class, StackId stack) const {
   static const std::vector<Life> kNone;
-  const auto found = lives_[size_class].find(owner);
+  const auto found = lives_[size_class].find(stack);
   return found == lives_[size_class].end() ? kNone : found->second;
 }
 

@@ -1,4 +1,5 @@
-// How long blocks live, by who took them: what that says of those that are still there.
+// How long blocks live, by the stack that took them, whichever its thread: what that says of those
+// that are still there.
 //
 // Objects that come and go at a steady pace, each living for a while, look like growth: the new
 // ones are known, and the old ones that they replace were taken before the run. So a block counts
@@ -16,7 +17,7 @@
 #include <vector>
 
 #include "cpython/pools/pool_header.h"
-#include "sampler/live/live_temporaries.h"
+#include "memspy/frame.h"
 
 namespace memspy::sampler {
 
@@ -41,15 +42,16 @@ class StayCurve {
 
 class LiveLifetimes {
  public:
-  static constexpr std::size_t kMaxLives = 1024;  // of an owner in a class
+  static constexpr std::size_t kMaxLives = 1024;      // of a stack in a class
+  static constexpr std::size_t kMaxStacks = 1 << 14;  // in a class; of more nothing is kept
 
   // A block was given back at this age.
-  void note(std::uint32_t size_class, const LiveOwner& owner, Life life);
+  void note(std::uint32_t size_class, StackId stack, Life life);
   // Those that are gone.
-  const std::vector<Life>& of(std::uint32_t size_class, const LiveOwner& owner) const;
+  const std::vector<Life>& of(std::uint32_t size_class, StackId stack) const;
 
  private:
-  std::array<std::map<LiveOwner, std::vector<Life>>, cpython::kSizeClasses> lives_;
+  std::array<std::map<StackId, std::vector<Life>>, cpython::kSizeClasses> lives_;
   std::mt19937_64 random_{42};
 };
 

@@ -41,7 +41,8 @@ struct LiveRounds::Heap final : WatchPort {
         odds(seed),
         purse(0, double{kWatches} * (LiveWatcher::kMostStops + of.watch_fee_), now, of.watch_fee_),
         births(0, kBirthsAtOnce, now),
-        watcher(heap->frontier(), heap->content(), odds, book, purse, *this) {
+        content(target.interpreter()->layout(), target.memory()),
+        watcher(heap->frontier(), content, odds, book, purse, *this) {
     book.set_least_age(of.context_.options.least_age);
   }
 
@@ -96,6 +97,7 @@ struct LiveRounds::Heap final : WatchPort {
   LiveOdds odds;
   LiveBook book;
   StopPurse purse, births;
+  BlockContent content;
   LiveWatcher watcher;
   std::array<RemoteAddr, kWatches> addresses{};  // 0: not armed
   std::array<std::uint64_t, kWatches> told{};
@@ -186,7 +188,7 @@ std::optional<RemoteAddr> LiveRounds::watched_block(const Target& target, std::s
 
 BlockContent* LiveRounds::content_of(const Target& target) {
   Heap* heap = heap_of(target);
-  return heap != nullptr ? &heap->heap->content() : nullptr;
+  return heap != nullptr ? &heap->content : nullptr;
 }
 
 void LiveRounds::note_told(const Target& target, std::size_t slot) {

@@ -11,16 +11,9 @@
 #include <optional>
 
 #include "cpython/pools/block_content.h"
-#include "memspy/frame.h"
-#include "memspy/process.h"
+#include "sampler/live/live_owner.h"
 
 namespace memspy::sampler {
-
-struct LiveOwner {
-  ThreadIndex thread;
-  StackId stack;
-  auto operator<=>(const LiveOwner&) const = default;
-};
 
 // By owner; nullopt: whose stack could not be read.
 using ObjectCounts = std::map<std::optional<LiveOwner>, std::uint64_t>;
@@ -49,7 +42,7 @@ class BlockObjects {
 
 class LiveTemporaries {
  public:
-  static constexpr std::size_t kMaxOwners = 1 << 16;  // what more there are goes to nobody
+  static constexpr std::size_t kMaxOwners = 1 << 12;  // what more there are goes to nobody
 
   void add(const BlockObjects& objects);
   const ObjectCounts& counts() const { return counts_; }

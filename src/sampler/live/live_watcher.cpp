@@ -106,11 +106,20 @@ void LiveWatcher::on_write(std::size_t i, Write write, bool collecting,
   if (slot.state != State::kArmed && slot.state != State::kTaken) return;
   ++slot.stops;
   ++counts_.stops;
-  if (!collecting || slot.state == State::kArmed) note_write(slot, write, owner, now);
+  if (!collecting || slot.state == State::kArmed) {
+    note_write(slot, write, owner, now);
+  } else {
+    (void)slot.objects.begins(write);  // the collector ends objects, too
+  }
   if (slot.stops < kMostStops) return;
   ++counts_.worn;
   port_.disarm(i);
   purse_.charge(static_cast<double>(port_.take_untold(i)));  // of other threads, by now
+  if (slot.late && slot.state == State::kArmed) {
+    ++counts_.late;
+    slot = {};
+    return;
+  }
   slot.state = State::kWorn;
 }
 
@@ -216,10 +225,10 @@ void LiveWatcher::review_all(SteadyTime now) {
 void LiveWatcher::look_at(std::size_t i, SteadyTime now) {
   LiveBlock& kept = book_.at(i);
   const BlockUse use = frontier_.use_of(kept.block);
-  if (use == BlockUse::kUnreadable) return;
-  const bool there =
-      use == BlockUse::kUsed &&
-      content_.same_object(kept.content, content_.copy(kept.block.address, kept.block.block_bytes));
+  const bool there = use == BlockUse::kUnreadable ||
+                     (use == BlockUse::kUsed &&
+                      content_.same_object(
+                          kept.content, content_.copy(kept.block.address, kept.block.block_bytes)));
   if (there) {
     kept.seen = now;
   } else {

@@ -102,7 +102,7 @@ TEST_F(Record, report_shows_the_peak_and_what_came_and_went) {
   }
   EXPECT_EQ(world_.run({"report", path("live.memspy"), "--peak", "-f", "folded"}), 0);
   EXPECT_THAT(world_.out(), HasSubstr("load (app.py:12) 5242880"));
-  EXPECT_THAT(world_.err(), HasSubstr("the peak is at 2 s, +5.0 MiB above the start"));
+  EXPECT_THAT(world_.err(), HasSubstr("the peak is at 2.0 s: 5.0 MiB had grown"));
   for (const std::string format :
        {"folded", "speedscope", "svg", "json", "text", "tree", "pprof"}) {
     EXPECT_EQ(world_.run({"report", path("live.memspy"), "--temporary", "-f", format, "-o",

@@ -119,7 +119,38 @@ TEST(Recording, ThePeakIsWhenMostHadGrown) {
   const auto peak = find_peak(*reader);
   ASSERT_THAT(peak, IsOk());
   EXPECT_EQ(peak->time, std::chrono::seconds(2));
-  EXPECT_EQ(peak->bytes, 5 << 20);
+  EXPECT_EQ(peak->bytes, 5U << 20);
+  EXPECT_FALSE(peak->of_rss);
+}
+
+// What was there before the run and is given back is in no record of its own.
+TEST(Recording, ThePeakOfResidentMemoryIsThatOfRss) {
+  const TempDir dir;
+  auto writer = Writer::create(dir.file("run.memspy"));
+  ASSERT_THAT(writer, IsOk());
+  SampleSink& sink = **writer;
+  ASSERT_THAT(sink.on_header(memspy::testing::sample_header()), IsOk());
+  ProcessRecord process;
+  process.index.value = 1;
+  ASSERT_THAT(sink.on_process(process), IsOk());
+  for (const auto& [second, rss, touched] :
+       {std::tuple{1, 1000.0, 0U}, {2, 1010.0, 10U}, {3, 100.0, 90U}, {4, 200.0, 100U}}) {
+    SeriesPoint point;
+    point.time = std::chrono::seconds(second);
+    point.process.value = 1;
+    point[SeriesColumn::kRssBytes] = rss;
+    ASSERT_THAT(sink.on_point(point), IsOk());
+    ASSERT_THAT(sink.on_growth({point.time, {1}, {}, {}, touched, 0, 1}), IsOk());
+    ASSERT_THAT(sink.on_tick_end(point.time), IsOk());
+  }
+  ASSERT_THAT(sink.finish({}), IsOk());
+  auto reader = Reader::open(dir.file("run.memspy"));
+  ASSERT_THAT(reader, IsOk());
+  const auto peak = find_peak(*reader);
+  ASSERT_THAT(peak, IsOk());
+  EXPECT_TRUE(peak->of_rss);
+  EXPECT_EQ(peak->time, std::chrono::seconds(2));
+  EXPECT_EQ(peak->bytes, 1010U);
 }
 
 TEST(Recording, IsOneFileOnceFinished) {

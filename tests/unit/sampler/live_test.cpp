@@ -77,7 +77,7 @@ TEST(LiveBook, SharesTheGrowthOfEachClassOutByWeight) {
   book.add(block(3, owner(1), 30));
   book.add(block(3, owner(2), 10));
   book.add(block(7, owner(2), 1));
-  LiveHeap::Growth growth{};
+  cpython::ClassBytes growth{};
   growth[3] = 4000, growth[7] = 100, growth[9] = 500, growth[11] = -64;
   const LiveProfile profile = book.profile({growth, {}}, kStart + 1s);
   ASSERT_EQ(profile.shares.size(), 2U);
@@ -93,7 +93,7 @@ TEST(LiveBook, WhatNobodyWasSeenToTakeStaysWithNobody) {
   LiveBook book;
   book.add(block(3, owner(1), 30));
   book.add(block(3, std::nullopt, 10));
-  LiveHeap::Growth growth{};
+  cpython::ClassBytes growth{};
   growth[3] = 4000;
   const LiveProfile profile = book.profile({growth, {}}, kStart + 1s);
   EXPECT_EQ(profile.shares.at(0).bytes, 3000U);
@@ -106,7 +106,7 @@ TEST(LiveBook, CountsOnlyWhatIsOldEnough) {
   LiveBlock young = block(3, owner(2), 9);
   young.taken = kStart + 900ms;
   book.add(young);
-  LiveHeap::Growth growth{};
+  cpython::ClassBytes growth{};
   growth[3] = 1000;
   book.set_least_age({500ms});
   EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.size(), 1U);
@@ -122,7 +122,7 @@ TEST(LiveBook, CountsOnlyWhatTheCollectorHasLeftAlone) {
   LiveBlock young = block(3, owner(2), 9);
   young.collections = 40;
   book.add(young);
-  LiveHeap::Growth growth{};
+  cpython::ClassBytes growth{};
   growth[3] = 1000;
   book.count_collections(42);
   book.add(block(3, owner(3), 1));  // has not been counted with yet
@@ -136,7 +136,7 @@ TEST(LiveBook, CountsOnlyWhatTheCollectorHasLeftAlone) {
 }
 
 TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
-  LiveHeap::Growth growth{};
+  cpython::ClassBytes growth{};
   growth[3] = 1000000;
   const auto error = [&](int blocks) {
     LiveBook book;
@@ -151,7 +151,7 @@ TEST(LiveBook, ForgetsByLotWhenItIsFull) {
   LiveBook book;
   for (std::size_t i = 0; i < LiveBook::kMaxBlocks + 10; ++i) book.add(block(3, owner(1), 1));
   EXPECT_LE(book.size(), LiveBook::kMaxBlocks);
-  LiveHeap::Growth growth{};
+  cpython::ClassBytes growth{};
   growth[3] = 1000;
   EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.at(0).bytes, 1000U);
 }
@@ -232,7 +232,7 @@ TEST(LiveBook, GrowthHasOwnersEvenIfAllOfThemGo) {
   book.add(one);
   book.add(one);
   book.drop(0, kStart + 5s);
-  LiveHeap::Growth growth{}, start{};
+  cpython::ClassBytes growth{}, start{};
   growth[3] = 1000, start[3] = 50'000;
   EXPECT_EQ(book.profile({growth, start}, kStart + 1s).shares.at(0).bytes, 1000U);
 }
@@ -427,7 +427,7 @@ class Rounds : public ::testing::Test, protected WatchPort {
     stolen_.clear();
   }
   LiveProfile profile() {
-    LiveHeap::Growth growth{};
+    cpython::ClassBytes growth{};
     growth[kClass] = 1'000'000;
     return book_.profile({growth, {}}, now_);
   }
