@@ -12,7 +12,6 @@
 namespace memspy::symbolize {
 namespace {
 
-constexpr const char* kDebugRoot = "/usr/lib/debug";
 constexpr std::size_t kBytesOfFolder = 2;  // hexadecimal digits of a build id that name its folder
 constexpr std::size_t kFewestDigits = 8;
 

@@ -11,6 +11,8 @@
 
 namespace memspy::symbolize {
 
+inline constexpr const char* kDebugRoot = "/usr/lib/debug";
+
 struct FoundFile {
   UniqueFd fd;
   std::string path;

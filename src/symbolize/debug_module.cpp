@@ -3,6 +3,7 @@
 #include <dwarf.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 #include "symbolize/demangle.h"
@@ -40,9 +41,16 @@ bool is_code_symbol(const GElf_Sym& symbol, const char* name) {
 
 }  // namespace
 
-int DebugModule::find_debug_info(Dwfl_Module*, void** user, const char*, Dwarf_Addr, const char*,
-                                 const char* link, GElf_Word crc, char**) {
+int DebugModule::find_debug_info(Dwfl_Module* module, void** user, const char* name,
+                                 Dwarf_Addr base, const char* file, const char* link, GElf_Word crc,
+                                 char** path) {
   const auto* self = static_cast<const DebugModule*>(*user);
+  // libdwfl asks a second time for what `dwz` has taken out of several files of debug information
+  // into one of its own, which `.gnu_debugaltlink` names by its place and build id, and no
+  // checksum.
+  const bool shared_part = crc == 0 && link != nullptr && std::strchr(link, '/') != nullptr;
+  if (shared_part)
+    return ::dwfl_build_id_find_debuginfo(module, user, name, base, file, link, crc, path);
   FoundFile found = find_debug_file(self->path_, self->build_id_, link != nullptr ? link : "", crc,
                                     self->options_);
   SPDLOG_DEBUG("debug information of {}: {}", self->path_,
@@ -57,10 +65,13 @@ std::unique_ptr<DebugModule> DebugModule::open(FoundFile file, const std::string
   opened->path_ = module;
   opened->build_id_ = build_id;
   opened->options_ = options;
+  for (const std::string& dir : options.debug_dirs) opened->debug_dirs_ += dir + ":";
+  opened->debug_dirs_ += kDebugRoot;
+  opened->debug_path_ = opened->debug_dirs_.data();
   opened->callbacks_ = {.find_elf = nullptr,
                         .find_debuginfo = find_debug_info,
                         .section_address = ::dwfl_offline_section_address,
-                        .debuginfo_path = nullptr};
+                        .debuginfo_path = &opened->debug_path_};
   opened->dwfl_.reset(::dwfl_begin(&opened->callbacks_));
   if (!opened->dwfl_) return nullptr;
   ::dwfl_report_begin(opened->dwfl_.get());

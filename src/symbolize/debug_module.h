@@ -36,6 +36,8 @@ class DebugModule {
 
   std::string path_, build_id_;
   SymbolizeOptions options_;
+  std::string debug_dirs_;  // as libdwfl takes them
+  char* debug_path_ = nullptr;
   Dwfl_Callbacks callbacks_{};
   DwflHandle dwfl_;
   Dwfl_Module* module_ = nullptr;

@@ -99,6 +99,36 @@ class Symbols(harness.Case):
         (here / "full.debug").write_bytes((here / "full.debug").read_bytes() + b"\0")
         self.assertEqual(ask("linked.so"), [("??", "??:0")])
 
+    def test_what_dwz_has_put_into_a_file_of_its_own(self):
+        """Debian's packages of debug information: names that several files have in common stand in another one."""
+        here = self.folder
+
+        def sh(script):
+            subprocess.run(["bash", "-ec", script], cwd=here, check=True, capture_output=True)
+
+        (here / "common.h").write_text(
+            "struct pair_of_numbers { int first_of_them, second_of_them; };\n"
+            "static inline __attribute__((always_inline)) int inlined_part_with_a_long_name(struct pair_of_numbers *p, int x)\n"
+            "{ p->first_of_them += x; return p->second_of_them * x; }\n"
+            "static __attribute__((noinline)) int hidden_part_with_a_long_name(struct pair_of_numbers *p, int x)\n"
+            "{ return inlined_part_with_a_long_name(p, x * 7 + 3); }\n")
+        for name in "ab":
+            (here / f"{name}.c").write_text(
+                f'#include "common.h"\nint shown_{name}(struct pair_of_numbers *p, int x) '
+                "{ return hidden_part_with_a_long_name(p, x) + hidden_part_with_a_long_name(p, x + 1); }\n")
+        sh("id() { eu-readelf -n $1 | sed -n 's/.*Build ID: //p'; };"
+           "put() { mkdir -p ids/.build-id/$(id $1 | cut -c1-2); cp $1 ids/.build-id/$(id $1 | sed 's,..,&/,').debug; };"
+           "for n in a b; do gcc -shared -fPIC -O1 -g -Wl,--build-id=sha1 -o $n.so $n.c;"
+           "objcopy --only-keep-debug $n.so $n.debug; strip -s $n.so -o $n.plain.so; done;"
+           "dwz -m common.debug -M folder/common.debug a.debug b.debug; for n in a b common; do put $n.debug; done")
+        self.assertIn(".gnu_debugaltlink", run(["eu-readelf", "-S", str(here / "a.debug")], ""))
+        first = int(re.search(r"([0-9a-f]+) t hidden_part", run(["nm", str(here / "a.so")], ""))[1], 16)
+        addresses = "".join(f"{first + offset:x}\n" for offset in range(0, 18))
+        program = [os.environ["MEMSPY_NAME_ADDRESSES"], str(here / "a.plain.so"), str(here / "ids")]
+        names = {tuple(function for function, _ in found) for found in answers(run(program, addresses))}
+        self.assertEqual(names, {("hidden_part_with_a_long_name",),
+                                 ("inlined_part_with_a_long_name", "hidden_part_with_a_long_name")})
+
 
 if __name__ == "__main__":
     unittest.main()
