@@ -24,7 +24,8 @@ def figures(folded, truth, summary):
             "rss_share": (truth["rss_end"] - truth["rss_start"]) / grown,
             "stopped": summary["stopped_seconds"] / summary["duration_seconds"],
             "own_cpu": summary["counters"]["own_cpu_seconds"] / summary["duration_seconds"],
-            "kept": summary["counters"]["watches_kept"], "profile": ours, "truth": truth["functions"],
+            "kept": summary["counters"]["watches_kept"],
+            "error": summary["counters"]["pymalloc_standard_error_bytes"] / grown, "profile": ours, "truth": truth["functions"],
             "cpu_seconds": truth["cpu_seconds"]}
 
 
@@ -46,7 +47,7 @@ def measure(pythons, options):
 
 def row_text(row):
     tvds = " ".join(f"{100 * value:.1f}" for value in row["tvd_all"])
-    return (f"{row['case']:8} {row['python']:8} TVD {tvds} %   churn {100 * row['churn']:.2f} %   "
+    return (f"{row['case']:8} {row['python']:8} TVD {tvds} % (told ±{100 * row['error']:.1f} %)   churn {100 * row['churn']:.2f} %   "
             f"sum {row['sum_ratio']:.3f}   RSS moved by {100 * row['rss_share']:.0f} % of it   "
             f"{row['kept']:.0f} blocks, stopped {100 * row['stopped']:.2f} %, own CPU "
             f"{100 * row['own_cpu']:.1f} %   first: {row['first']}")

@@ -80,6 +80,7 @@ class Live(LiveCase):
         self.assertEqual(summary["attributed_bytes"] + summary["unattributed_bytes"],
                          summary["growth_bytes"])
         self.assertGreater(summary["counters"]["pymalloc_growth_bytes"], 0)
+        self.assertGreater(summary["counters"]["pymalloc_standard_error_bytes"], 0)
 
     def check_temporaries(self, out):
         """Those who keep what they make have few: what formatting needs, on some versions."""
@@ -99,6 +100,19 @@ class Live(LiveCase):
         peak = self.run_memspy("report", out, "--peak", "--json")
         self.assertIn("the peak is at", peak.err)
         self.assertGreaterEqual(peak.json()["total_bytes"], 0.99 * now["total_bytes"], peak.err)
+
+    def test_attach_and_top_tell_of_the_heap(self):
+        target = harness.Target(self.python.command(harness.WORKLOADS / "refill.py", "--duration", 60))
+        self.addCleanup(target.end)
+        target.hear("ready")
+        target.tell("go")
+        attach = self.run_memspy("attach", "-p", target.pid, "--mode", "live", "-i", "1s", "-d", "5", *BUDGET)
+        self.assertEqual(attach.code, 0, str(attach))
+        top = self.run_memspy("top", target.pid, "--mode", "live", "-b", "-n", "2", "-i", "2s", *BUDGET)
+        self.assertEqual(top.code, 0, str(top))
+        with harness.figures():
+            self.assertRegex(attach.out + attach.err, r"keep_\w+ \(refill.py.*that the heap grew by in .*survived ≥.*told from", str(attach))
+            self.assertRegex(top.out, r"keep_\w+ \(refill.py:\d+\)", str(top))
 
     def test_what_no_collection_has_been_at_does_not_count(self):
         truth, folded, run, _ = self.record(options=("--min-collections", "1000000"), seconds=3)

@@ -91,6 +91,9 @@ void LiveTotals::count(RunSummary& summary) const {
   add_counter(summary, "pymalloc_shrink_bytes", static_cast<double>(profile_->shrunk_bytes));
   add_counter(summary, "pymalloc_unattributed_bytes",
               static_cast<double>(profile_->unattributed_bytes));
+  double variance = 0;
+  for (const LiveShare& share : profile_->shares) variance += share.variance;
+  add_counter(summary, "pymalloc_standard_error_bytes", std::sqrt(variance));
   const WatchCounts& counts = profile_->counts;
   for (const auto& [name, count] : {std::pair{"watches_drawn", counts.drawn},
                                     {"watches_missed", counts.missed},
