@@ -85,8 +85,7 @@ Result<Unit> write(const Profile& profile, const ReportVerbOptions& options, boo
 }
 
 bool wants_page(const ReportVerbOptions& options) {
-  if (!options.format.empty()) return options.format == "html";
-  const auto* format = sinks::find_format_for(options.output);
+  const auto* format = derived_format(options);
   return format != nullptr && format->name == "html";
 }
 
@@ -161,13 +160,13 @@ Result<ExitCode> run_report(ReportVerbOptions options, bool json, Env& env) {
                        "-f html; memspy diff compares them");
   if (options.sources) return usage_error("--sources is for the page", "", "-f html, or -f source");
   if (!options.alerts.empty()) return usage_error("--alerts is for the page", "", "-f html");
-  if (is_snapshot_file(options.recording) &&
-      (options.peak || options.choices.shape.amount == recording::Amount::kTemporary))
-    return usage_error("a snapshot is of one moment: --peak and --temporary are of recordings");
-  if (is_snapshot_file(options.recording))
+  if (is_snapshot_file(options.recording)) {
+    if (options.peak || options.choices.shape.amount == recording::Amount::kTemporary)
+      return usage_error("a snapshot is of one moment: --peak and --temporary are of recordings");
     return report_snapshot(
         {options.recording, options.format, options.output, options.force, options.choices.limit},
         json, env);
+  }
   if (options.format.empty() && !json && derived_format(options) == nullptr)
     MEMSPY_CHECK(check_suffix(options.output, format_type()));
   MEMSPY_TRY(profile, load_profile(options.recording, options, recording::Timeline::kNone, env));

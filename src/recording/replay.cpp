@@ -126,13 +126,24 @@ Result<Unit> Replay::emit_growth(const Statement& row) {
   return Unit{};
 }
 
+namespace {
+
+// A record of one stack: the tables of these begin alike.
+template <typename Record>
+Record owned(const Statement& row) {
+  Record record;
+  record.time = as_time(row.integer(2));
+  record.process.value = as_id(row.integer(3));
+  record.thread.value = as_id(row.integer(4));
+  record.stack.value = as_id(row.integer(5));
+  return record;
+}
+
+}  // namespace
+
 Result<Unit> Replay::emit_live(const Statement& row) {
   if (!known_process(row.integer(3))) return Unit{};
-  LiveRecord live;
-  live.time = as_time(row.integer(2));
-  live.process.value = as_id(row.integer(3));
-  live.thread.value = as_id(row.integer(4));
-  live.stack.value = as_id(row.integer(5));
+  auto live = owned<LiveRecord>(row);
   if (live.stack.value > depth_.size()) live.stack = kNoStack;
   live.bytes = as_size(row.integer(6));
   live.standard_error_bytes = as_size(row.integer(7));
@@ -144,11 +155,7 @@ Result<Unit> Replay::emit_live(const Statement& row) {
 
 Result<Unit> Replay::emit_temporary(const Statement& row) {
   if (!known_process(row.integer(3))) return Unit{};
-  TemporaryRecord record;
-  record.time = as_time(row.integer(2));
-  record.process.value = as_id(row.integer(3));
-  record.thread.value = as_id(row.integer(4));
-  record.stack.value = as_id(row.integer(5));
+  auto record = owned<TemporaryRecord>(row);
   if (record.stack.value > depth_.size()) record.stack = kNoStack;
   record.objects = as_size(row.integer(6));
   return sink_->on_temporary(record);
@@ -156,11 +163,7 @@ Result<Unit> Replay::emit_temporary(const Statement& row) {
 
 Result<Unit> Replay::emit_allocation(const Statement& row) {
   if (!known_process(row.integer(3))) return Unit{};
-  AllocationRecord record;
-  record.time = as_time(row.integer(2));
-  record.process.value = as_id(row.integer(3));
-  record.thread.value = as_id(row.integer(4));
-  record.stack.value = as_id(row.integer(5));
+  auto record = owned<AllocationRecord>(row);
   record.cpu_time = as_time(std::max<std::int64_t>(0, row.integer(6)));
   record.samples = as_id(row.integer(7));
   // Without its stack it would pass for time in which nothing was allocated.

@@ -337,11 +337,21 @@ Result<Unit> Writer::on_unattributed(const UnattributedRecord& rest) {
   return impl_->run(s);
 }
 
+namespace {
+
+// Of a record of one stack: the tables of these begin alike.
+template <typename Record>
+Statement& bind_owner(Statement& s, std::int64_t tick, const Record& record) {
+  s.bind(1, tick).bind(2, std::int64_t{record.time.count()});
+  s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
+  return s.bind(5, std::int64_t{record.stack.value});
+}
+
+}  // namespace
+
 Result<Unit> Writer::on_live(const LiveRecord& record) {
   auto& s = impl_->live;
-  s.bind(1, impl_->current_tick).bind(2, std::int64_t{record.time.count()});
-  s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
-  s.bind(5, std::int64_t{record.stack.value}).bind(6, as_sql(record.bytes));
+  bind_owner(s, impl_->current_tick, record).bind(6, as_sql(record.bytes));
   s.bind(7, as_sql(record.standard_error_bytes)).bind(8, std::int64_t{record.blocks});
   s.bind(9, std::int64_t{record.survived.count()}).bind(10, as_sql(record.collections));
   return impl_->run(s);
@@ -349,17 +359,13 @@ Result<Unit> Writer::on_live(const LiveRecord& record) {
 
 Result<Unit> Writer::on_temporary(const TemporaryRecord& record) {
   auto& s = impl_->temporary;
-  s.bind(1, impl_->current_tick).bind(2, std::int64_t{record.time.count()});
-  s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
-  s.bind(5, std::int64_t{record.stack.value}).bind(6, as_sql(record.objects));
+  bind_owner(s, impl_->current_tick, record).bind(6, as_sql(record.objects));
   return impl_->run(s);
 }
 
 Result<Unit> Writer::on_allocation(const AllocationRecord& record) {
   auto& s = impl_->allocation;
-  s.bind(1, impl_->current_tick).bind(2, std::int64_t{record.time.count()});
-  s.bind(3, std::int64_t{record.process.value}).bind(4, std::int64_t{record.thread.value});
-  s.bind(5, std::int64_t{record.stack.value}).bind(6, std::int64_t{record.cpu_time.count()});
+  bind_owner(s, impl_->current_tick, record).bind(6, std::int64_t{record.cpu_time.count()});
   s.bind(7, std::int64_t{record.samples});
   return impl_->run(s);
 }

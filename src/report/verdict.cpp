@@ -62,6 +62,23 @@ Charges charges(const recording::ShapedProfile& shaped) {
   return found;
 }
 
+std::string next_culprits(const std::vector<Culprit>& culprits, std::uint64_t total,
+                          std::size_t count) {
+  const auto whole = static_cast<double>(total);
+  std::string text;
+  for (std::size_t i = 1; i < culprits.size() && i <= count; ++i) {
+    const auto amount = static_cast<double>(culprits[i].amount);
+    if (amount >= kNextShare * whole)
+      text += fmt::format("; {} {}", culprits[i].text, percent(amount, whole));
+  }
+  return text;
+}
+
+recording::StackShape by_lines(recording::StackShape shape) {
+  shape.processes = shape.threads = shape.functions = shape.no_lines = false;
+  return shape;
+}
+
 namespace {
 
 // A rate of less than a minute would say more than was seen.
@@ -116,9 +133,7 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
   // A large process that moves little in a short window may still be on its way.
   const bool slow = moved < kSteadyRssBytes || moved / std::max(f.minutes(), 1e-6) < limit;
   if (moved < limit && slow) return steady(f);
-  recording::StackShape lines = shape;
-  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, lines));
+  const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, by_lines(shape)));
   const std::uint64_t inherited = std::min(inherited_bytes, f.growth_bytes);
   const std::uint64_t grown = f.growth_bytes - inherited;
   if (inherited > 0 && grown < kSteadyRssBytes) {
@@ -142,10 +157,7 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
   }
   std::string text = fmt::format("{} {} {} of {} growth{}", found[0].text, did,
                                  share(found[0].amount), format_bytes(grown), pace(f, grown));
-  for (std::size_t i = 1; i < found.size() && i <= kNextGrowers; ++i) {
-    if (static_cast<double>(found[i].amount) >= kNextShare * static_cast<double>(grown))
-      text += fmt::format("; {} {}", found[i].text, share(found[i].amount));
-  }
+  text += next_culprits(found, grown, kNextGrowers);
   return text + other_parts(f, inherited);
 }
 

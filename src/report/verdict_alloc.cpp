@@ -50,9 +50,7 @@ std::string alloc_verdict(const Profile& profile, const recording::StackShape& s
   if (f.user_cpu.count() <= 0)
     return fmt::format("idle: no CPU time in user mode was seen in {}",
                        format_duration(f.duration));
-  recording::StackShape lines = shape;
-  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto shaped = recording::shape_stacks(profile, lines);
+  const auto shaped = recording::shape_stacks(profile, by_lines(shape));
   const auto found = charges(shaped).culprits;
   if (found.empty())
     return fmt::format("no allocation was seen in {} of CPU time in user mode",
@@ -70,10 +68,7 @@ std::string alloc_verdict(const Profile& profile, const recording::StackShape& s
     text = fmt::format("{} spent {} of the time that went into allocating, in all {}",
                        found[0].text, percent(share(found[0].amount), 1), of_cpu(f));
   }
-  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
-    if (share(found[i].amount) >= kNextShare)
-      text += fmt::format("; {} {}", found[i].text, percent(share(found[i].amount), 1));
-  }
+  text += next_culprits(found, shaped.total);
   return text + in_kernel(f) + doubt(share(found[0].amount), f.samples);
 }
 

@@ -58,9 +58,7 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
     return fmt::format("steady: the heap grew by {} in {}, and {} of what was there was given back",
                        format_bytes(f.growth_bytes), time, format_bytes(f.shrink_bytes));
   }
-  recording::StackShape lines = shape;
-  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto found = charges(recording::shape_stacks(profile, lines)).culprits;
+  const auto found = charges(recording::shape_stacks(profile, by_lines(shape))).culprits;
   const auto share = [&](std::uint64_t bytes) {
     return percent(static_cast<double>(bytes), static_cast<double>(f.growth_bytes));
   };
@@ -74,10 +72,7 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
   text = fmt::format("{} made {} of the {} that the heap grew by in {} and still holds{}",
                      found[0].text, share(found[0].amount), format_bytes(f.growth_bytes), time,
                      least_age(profile));
-  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
-    if (static_cast<double>(found[i].amount) >= kNextShare * static_cast<double>(f.growth_bytes))
-      text += fmt::format("; {} {}", found[i].text, share(found[i].amount));
-  }
+  text += next_culprits(found, f.growth_bytes);
   if (f.unattributed_bytes > f.growth_bytes / 20)
     text += fmt::format("; {} is unattributed", share(f.unattributed_bytes));
   return text + doubt(profile, f.growth_bytes);

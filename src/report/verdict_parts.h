@@ -18,7 +18,7 @@ inline constexpr std::size_t kNextCount = 3;  // in modes live and alloc
 
 struct Culprit {
   std::string text;          // "load (app.py:12)" or "load (app.py), most of it at line 12,"
-  std::uint64_t amount = 0;  // bytes; in mode alloc, microseconds
+  std::uint64_t amount = 0;  // of the stacks' measure
 };
 
 struct Charges {
@@ -27,6 +27,12 @@ struct Charges {
 };
 
 Charges charges(const recording::ShapedProfile& shaped);
+// "; load (app.py:12) 31 %" for each of the next `count` behind the first that is worth a word.
+std::string next_culprits(const std::vector<Culprit>& culprits, std::uint64_t total,
+                          std::size_t count = kNextCount);
+
+// Of the stacks that culprits are found in: by line, whatever is shown.
+recording::StackShape by_lines(recording::StackShape shape);
 
 // The verdict of a run in mode live.
 std::string live_verdict(const recording::Profile& profile, const recording::StackShape& shape);

@@ -7,9 +7,8 @@ namespace memspy::report {
 
 std::string temporary_verdict(const recording::Profile& profile,
                               const recording::StackShape& shape) {
-  recording::StackShape lines = shape;
-  lines.processes = lines.threads = lines.functions = lines.no_lines = false;
-  const auto shaped = recording::shape_stacks(profile, lines, recording::Amount::kTemporary);
+  const auto shaped =
+      recording::shape_stacks(profile, by_lines(shape), recording::Amount::kTemporary);
   const auto found = charges(shaped).culprits;
   if (found.empty() && shaped.total > 0)
     return fmt::format("of {} objects that were seen to come and go no stack could be read",
@@ -25,10 +24,7 @@ std::string temporary_verdict(const recording::Profile& profile,
   std::string text = fmt::format(
       "{} made {} of {} objects that were seen to come and go in the blocks that were watched",
       found[0].text, share(found[0].amount), shaped.total);
-  for (std::size_t i = 1; i < found.size() && i <= kNextCount; ++i) {
-    if (static_cast<double>(found[i].amount) >= kNextShare * static_cast<double>(shaped.total))
-      text += fmt::format("; {} {}", found[i].text, share(found[i].amount));
-  }
+  text += next_culprits(found, shaped.total);
   return text + "; how many there were in all is not known: --mode alloc tells what they cost";
 }
 

@@ -16,6 +16,7 @@ struct Sum {
   std::chrono::nanoseconds youngest = std::chrono::nanoseconds::max();
   std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
   std::vector<Life> lives;
+  std::vector<double> chances;  // of each to stay; empty: all do
 };
 using Sums = std::map<std::optional<LiveOwner>, Sum>;
 
@@ -61,29 +62,43 @@ double part_to_take_out(double goes, double stays, double squares, double growth
 }
 
 // Each block counts by its chance to stay.
-void take_out_what_goes(Sums& sums, const std::map<StackId, StayCurve>& curves, double growth,
-                        double start) {
+void take_out_what_goes(Sums& sums, double growth, double start) {
   double goes = 0, stays = 0, squares = 0;
   for (const auto& [owner, sum] : sums) {
-    const auto found = owner ? curves.find(owner->stack) : curves.end();
-    for (const Life& life : sum.lives) {
-      const double chance = found == curves.end() ? 1 : found->second.at(life.seconds);
-      goes += life.weight * (1 - chance);
-      stays += life.weight * chance;
-      squares += life.weight * chance * life.weight * chance;
+    for (std::size_t i = 0; i < sum.lives.size(); ++i) {
+      const double weight = sum.lives[i].weight, chance = sum.chances.empty() ? 1 : sum.chances[i];
+      goes += weight * (1 - chance);
+      stays += weight * chance;
+      squares += weight * chance * weight * chance;
     }
   }
   const double part = part_to_take_out(goes, stays, squares, growth, start);
   for (auto& [owner, sum] : sums) {
-    const auto found = owner ? curves.find(owner->stack) : curves.end();
-    if (found == curves.end()) continue;
+    if (sum.chances.empty()) continue;
     sum.weight = sum.squares = 0;
     for (std::size_t i = 0; i < sum.lives.size(); ++i) {
-      const double left =
-          sum.lives[i].weight * (1 - part * (1 - found->second.at(sum.lives[i].seconds)));
+      const double left = sum.lives[i].weight * (1 - part * (1 - sum.chances[i]));
       sum.weight += left;
       sum.squares += left * left;
     }
+  }
+}
+
+// By the stacks of which blocks have gone.
+void find_chances(Sums& sums, const std::map<StackId, std::vector<Life>>& followed,
+                  const LiveLifetimes& lifetimes, std::uint32_t size_class) {
+  std::map<StackId, StayCurve> curves;
+  for (auto& [owner, sum] : sums) {
+    if (!owner) continue;
+    const std::vector<Life>& gone = lifetimes.of(size_class, owner->stack);
+    if (gone.empty()) continue;
+    const auto there = followed.find(owner->stack);
+    const StayCurve& curve =
+        curves
+            .try_emplace(owner->stack,
+                         there == followed.end() ? std::vector<Life>() : there->second, gone)
+            .first->second;
+    for (const Life& life : sum.lives) sum.chances.push_back(curve.at(life.seconds));
   }
 }
 
@@ -156,12 +171,8 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
     if (growth < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-growth);
     if (growth <= 0) continue;
     grown += static_cast<std::uint64_t>(growth);
-    std::map<StackId, StayCurve> curves;
-    for (const auto& [owner, sum] : classes[c]) {
-      if (owner && !lifetimes_.of(c, owner->stack).empty())
-        curves.try_emplace(owner->stack, followed[c][owner->stack], lifetimes_.of(c, owner->stack));
-    }
-    take_out_what_goes(classes[c], curves, static_cast<double>(growth) / block_bytes[c],
+    find_chances(classes[c], followed[c], lifetimes_, c);
+    take_out_what_goes(classes[c], static_cast<double>(growth) / block_bytes[c],
                        static_cast<double>(change.start[c]) / block_bytes[c]);
     share_out(classes[c], static_cast<double>(growth), shares);
   }

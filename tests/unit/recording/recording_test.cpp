@@ -22,16 +22,20 @@ using memspy::testing::IsOk;
 using memspy::testing::TempDir;
 using ::testing::HasSubstr;
 
+// A file that holds this run.
+using Tell = Result<Unit> (*)(SampleSink&);
+void write_run(const std::string& path, Tell tell) {
+  auto writer = Writer::create(path);
+  ASSERT_THAT(writer, IsOk());
+  ASSERT_THAT(tell(**writer), IsOk());
+}
+
 TEST(Recording, GivesBackWhatWasWritten) {
   const TempDir dir;
   const std::string path = dir.file("run.memspy");
   CollectingSink told;
   ASSERT_THAT(memspy::testing::tell_sample_run(told), IsOk());
-  {
-    auto writer = Writer::create(path);
-    ASSERT_THAT(writer, IsOk());
-    ASSERT_THAT(memspy::testing::tell_sample_run(**writer), IsOk());
-  }
+  write_run(path, memspy::testing::tell_sample_run);
   auto reader = Reader::open(path);
   ASSERT_THAT(reader, IsOk());
   CollectingSink read;
@@ -51,9 +55,7 @@ TEST(Recording, GivesBackTimeSpentAllocating) {
   const std::string path = dir.file("run.memspy");
   CollectingSink told, read;
   ASSERT_THAT(memspy::testing::tell_alloc_run(told), IsOk());
-  auto writer = Writer::create(path);
-  ASSERT_THAT(writer, IsOk());
-  ASSERT_THAT(memspy::testing::tell_alloc_run(**writer), IsOk());
+  write_run(path, memspy::testing::tell_alloc_run);
   auto reader = Reader::open(path);
   ASSERT_THAT(reader, IsOk());
   ASSERT_THAT(reader->replay(read), IsOk());
@@ -73,9 +75,7 @@ TEST(Recording, GivesBackWhatLivesAndWhatCameAndWent) {
   const std::string path = dir.file("run.memspy");
   CollectingSink told, read;
   ASSERT_THAT(memspy::testing::tell_live_run(told), IsOk());
-  auto writer = Writer::create(path);
-  ASSERT_THAT(writer, IsOk());
-  ASSERT_THAT(memspy::testing::tell_live_run(**writer), IsOk());
+  write_run(path, memspy::testing::tell_live_run);
   auto reader = Reader::open(path);
   ASSERT_THAT(reader, IsOk());
   ASSERT_THAT(reader->replay(read), IsOk());
@@ -87,11 +87,7 @@ TEST(Recording, GivesBackWhatLivesAndWhatCameAndWent) {
 TEST(Recording, SurvivedCollectionsAreNotKnownOfAnOlderOne) {
   const TempDir dir;
   const std::string path = dir.file("run.memspy");
-  {
-    auto writer = Writer::create(path);
-    ASSERT_THAT(writer, IsOk());
-    ASSERT_THAT(memspy::testing::tell_live_run(**writer), IsOk());
-  }
+  write_run(path, memspy::testing::tell_live_run);
   {
     auto db = Database::open(path, SQLITE_OPEN_READWRITE);
     ASSERT_THAT(db, IsOk());
@@ -111,9 +107,7 @@ TEST(Recording, SurvivedCollectionsAreNotKnownOfAnOlderOne) {
 
 TEST(Recording, ThePeakIsWhenMostHadGrown) {
   const TempDir dir;
-  auto writer = Writer::create(dir.file("run.memspy"));
-  ASSERT_THAT(writer, IsOk());
-  ASSERT_THAT(memspy::testing::tell_live_run(**writer), IsOk());
+  write_run(dir.file("run.memspy"), memspy::testing::tell_live_run);
   auto reader = Reader::open(dir.file("run.memspy"));
   ASSERT_THAT(reader, IsOk());
   const auto peak = find_peak(*reader);
