@@ -33,7 +33,7 @@ struct ReportVerbOptions {
   std::string output = "-";
   bool force = false;
   bool sources = false;
-  std::string alerts;
+  std::string alerts, history;
   bool symbolize = false;
   symbolize::SymbolizeOptions symbols;
   std::optional<std::chrono::nanoseconds> from, to;
@@ -127,6 +127,10 @@ Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& o
   }
   MEMSPY_TRY(window, window_of(path, reader, options, env));
   MEMSPY_TRY(profile, Profile::load(reader, window, timeline));
+  if (!options.history.empty()) {
+    MEMSPY_TRY(earlier, recording::load_earlier(options.history, profile.header.wall_start));
+    profile.earlier = std::move(earlier);
+  }
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
                        ": the recording has no tick in that time");
@@ -207,6 +211,10 @@ Verb add_report(CLI::App& root) {
                "html: with the source of the lines that grew, from files of this machine");
   app.add_option("--alerts", options->alerts,
                  "html: mark the alerts of this log (memspy.alert/1, a line each) in the series")
+      ->type_name("FILE")
+      ->take_last();
+  app.add_option("--history", options->history,
+                 "A recording of the same process that begins earlier: since when it grows")
       ->type_name("FILE")
       ->take_last();
   app.add_option("--file", options->annotate.only_file, "source: only this file (or its tail)")

@@ -19,6 +19,17 @@ void append_line(const std::string& path, const std::string& line, const Alarm::
     log("cannot write the alert to " + path);
 }
 
+std::string oom_note(const GoneTarget& target) {
+  const char* times = target.oom_kills == 1 ? "once" : "several times";
+  if (!target.group.empty())
+    return fmt::format("it ended, and the OOM killer struck its control group {} {} meanwhile",
+                       target.group, times);
+  return fmt::format(
+      "it ended, and the OOM killer struck {} on this host meanwhile; its control group does not "
+      "count that, so it may have been another process",
+      times);
+}
+
 const TargetStatus* find_status(const DaemonStatus& status, const ProcessIdentity& identity) {
   for (const TargetStatus& target : status.targets)
     if (target.facts->identity == identity) return &target;
@@ -30,6 +41,9 @@ const TargetStatus* find_status(const DaemonStatus& status, const ProcessIdentit
 Result<std::unique_ptr<Alarm>> Alarm::open(const Config& config, std::vector<std::string> program,
                                            Log log) {
   std::unique_ptr<Alarm> alarm(new Alarm(log));
+  const AlertHistory* history = &alarm->history_;
+  alarm->book_.remember_by(
+      [history](const auto& target, const auto& name) { return history->last(target, name); });
   MEMSPY_CHECK(alarm->set_config(config));
   MEMSPY_TRY(outbox, Outbox::open(
                          config.state_dir + "/outbox",
@@ -58,7 +72,8 @@ void Alarm::tell(const AlertEvent& event) {
                    event.target.facts->identity.pid.value, event.target.facts->process,
                    event.target.facts->service, event.note.empty() ? "" : ": " + event.note));
   history_.add({event.target.facts->identity,
-                {event.time, event.alert.name, event.alert.when, event.state}});
+                {event.time, event.alert.name, event.alert.when, event.state},
+                event.id});
   send_on(event);
 }
 
@@ -79,7 +94,10 @@ void Alarm::send_on(const AlertEvent& event) {
 void Alarm::want_evidence(AlertEvent& event, bool alive) {
   if (!event.alert.evidence) return;
   event.evidence = evidence_->folder_of(event.id);
-  wanted_.push_back({event, {event.time - config_.recorder.keep, event.time}, alive});
+  wanted_.push_back({event,
+                     {event.time - config_.recorder.keep, event.time},
+                     {event.time - config_.recorder.history, event.time},
+                     alive});
 }
 
 // A target can have one tracer: who looks at it for evidence takes its place for a while.
@@ -98,7 +116,7 @@ void Alarm::order_evidence(Watchlist& targets) {
       if (target->slot.running()) return false;
     }
     // The end of the recording is what the tracer wrote last, after the alert.
-    order.window.to = std::max(order.window.to, wall_clock_now());
+    order.window.to = order.history.to = std::max(order.window.to, wall_clock_now());
     if (evidence_->add(order)) return true;
     log_("too much evidence is being gathered: that of " + order.event.id + " is left out");
     if (target != nullptr) target->held = false;
@@ -136,9 +154,7 @@ void Alarm::note_gone(const std::vector<GoneTarget>& gone, const DaemonStatus& l
     event.state = "oom-killed";
     event.target = status;
     event.time = wall;
-    event.note =
-        fmt::format("it ended, and the OOM killer struck its control group {} {} meanwhile",
-                    target.group, target.oom_kills == 1 ? "once" : "several times");
+    event.note = oom_note(target);
     event.alert.name = "oom-killed";
     want_evidence(event, /*alive=*/false);
     tell(event);

@@ -83,6 +83,20 @@ Result<Unit> AlertBook::set_alerts(const std::vector<AlertConfig>& alerts) {
   return Unit{};
 }
 
+AlertBook::Standing AlertBook::standing_of(const Alert& alert, const ProcessIdentity& target,
+                                           SteadyTime now, std::chrono::nanoseconds wall) const {
+  Standing standing{AlertState(alert.expression.hold, alert.config.cool_down), ""};
+  const auto last = last_told_ ? last_told_(target, alert.config.name) : std::nullopt;
+  // Of another expression under this name it says nothing.
+  if (!last || last->alert.when != alert.config.when) return standing;
+  const bool fires = last->alert.state == "firing";
+  // The line of a resolve has its own time: it fired before that.
+  standing.state.resume(fires,
+                        now - std::max(wall - last->alert.time, std::chrono::nanoseconds(0)));
+  standing.id = last->id;
+  return standing;
+}
+
 std::vector<AlertEvent> AlertBook::update(const TargetStatus& target, SteadyTime now,
                                           std::chrono::nanoseconds wall) {
   std::vector<AlertEvent> events;
@@ -97,11 +111,12 @@ std::vector<AlertEvent> AlertBook::update(const TargetStatus& target, SteadyTime
   figures.objects_growth_per_minute = rate(known.objects, figures.heap_objects);
   for (const Alert& alert : alerts_) {
     if (!is_about(alert.config, target.facts->service)) continue;
-    Standing& standing =
-        known.standings
-            .try_emplace(alert.config.name,
-                         Standing{AlertState(alert.expression.hold, alert.config.cool_down), ""})
-            .first->second;
+    auto at = known.standings.find(alert.config.name);
+    if (at == known.standings.end())
+      at = known.standings
+               .emplace(alert.config.name, standing_of(alert, target.facts->identity, now, wall))
+               .first;
+    Standing& standing = at->second;
     const auto event = standing.state.update(now, holds(alert.expression, figures));
     if (event == AlertState::Event::kNone) continue;
     const bool fires = event == AlertState::Event::kFire;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "base/clock.h"
 #include "daemon/alert_expression.h"
+#include "daemon/alert_history.h"
 #include "daemon/alert_state.h"
 #include "daemon/config.h"
 #include "daemon/json.h"
@@ -38,6 +40,11 @@ class AlertBook {
  public:
   // kUsage: an expression makes no sense. Alerts that are as they were keep their states.
   Result<Unit> set_alerts(const std::vector<AlertConfig>& alerts);
+  // What was told last of a target's alert: asked once for each, so that what fires goes on firing
+  // under a daemon that was started anew, and cools down.
+  using LastTold =
+      std::function<std::optional<PastAlert>(const ProcessIdentity&, const std::string& name)>;
+  void remember_by(LastTold last_told) { last_told_ = std::move(last_told); }
   // What has changed for this target.
   std::vector<AlertEvent> update(const TargetStatus& target, SteadyTime now,
                                  std::chrono::nanoseconds wall);
@@ -60,7 +67,10 @@ class AlertBook {
     std::map<std::string, Standing> standings;  // by the alert's name
     RateWindow heap, objects;
   };
+  Standing standing_of(const Alert& alert, const ProcessIdentity& target, SteadyTime now,
+                       std::chrono::nanoseconds wall) const;
   std::vector<Alert> alerts_;
+  LastTold last_told_;
   std::map<ProcessIdentity, OfTarget> targets_;
 };
 

@@ -41,7 +41,8 @@ std::optional<PastAlert> parse_past_alert(const std::string& line) {
   if (!pid || !time) return std::nullopt;
   const auto text = [&](const char* key) { return member<std::string>(json, key).value_or(""); };
   const auto start = member<std::uint64_t>(json, "start_ticks").value_or(0);
-  return PastAlert{{Pid{*pid}, start}, {*time, text("alert"), text("when"), text("state")}};
+  return PastAlert{
+      {Pid{*pid}, start}, {*time, text("alert"), text("when"), text("state")}, text("id")};
 }
 
 Result<std::vector<PastAlert>> read_past_alerts(const std::string& path, std::size_t most) {
@@ -79,6 +80,15 @@ void AlertHistory::add(PastAlert alert) {
   const std::lock_guard lock(mutex_);
   if (alerts_.size() >= kMostAlertsKept) alerts_.pop_front();
   alerts_.push_back(std::move(alert));
+}
+
+std::optional<PastAlert> AlertHistory::last(const ProcessIdentity& target,
+                                            std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(alerts_.rbegin(), alerts_.rend(), [&](const PastAlert& past) {
+    return past.target == target && past.alert.name == name;
+  });
+  return found == alerts_.rend() ? std::nullopt : std::optional(*found);
 }
 
 std::vector<sinks::PageAlert> AlertHistory::of(const ProcessIdentity& target,

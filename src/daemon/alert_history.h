@@ -21,6 +21,7 @@ namespace memspy::daemon {
 struct PastAlert {
   ProcessIdentity target;
   sinks::PageAlert alert;
+  std::string id = {};  // of the firing; what it tells is told of this one
 };
 
 // A line of an alert log (memspy.alert/1); nullopt: it is none.
@@ -34,6 +35,8 @@ class AlertHistory {
   // What the daemon before this one has told.
   void load(const std::string& path);
   void add(PastAlert alert);
+  // What was told last of one alert of a target.
+  std::optional<PastAlert> last(const ProcessIdentity& target, std::string_view name) const;
   // Those of a target in the window, and what fired before it and was not resolved by then.
   std::vector<sinks::PageAlert> of(const ProcessIdentity& target, WallWindow window) const;
 

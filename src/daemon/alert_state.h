@@ -21,6 +21,11 @@ class AlertState {
 
   // `holds`: nullopt when it is not known, which is no reason to resolve what fires, nor to fire.
   Event update(SteadyTime now, std::optional<bool> holds);
+  // As a daemon before this one has left it.
+  void resume(bool firing, SteadyTime fired) {
+    firing_ = firing;
+    fired_ = fired;
+  }
   bool firing() const { return firing_; }
   // Worth a closer look: it holds and may fire, or has fired a while ago at most. What stays over
   // its bound for days is known by then.

@@ -78,6 +78,8 @@ Result<Unit> read_recorder(const toml::table& table, const std::string& path,
   // An empty segment has 80 KiB: what is kept for a day is cut into hours, not minutes.
   recorder.segment = std::clamp<std::chrono::nanoseconds>(recorder.keep / 6, 10s, 1h);
   reader.duration("segment", recorder.segment, 10s);
+  reader.duration("history", recorder.history, 10min);
+  reader.duration("history_interval", recorder.history_interval, 1s);
   reader.bytes("per_target", recorder.per_target_bytes, 1U << 20);
   reader.bytes("total", recorder.total_bytes, 4U << 20);
   reader.bytes("reserve", recorder.reserve_bytes, 0);

@@ -31,6 +31,9 @@ struct Rule {
 struct RecorderConfig {
   std::chrono::nanoseconds keep = std::chrono::minutes(30);
   std::chrono::nanoseconds segment = std::chrono::minutes(5);
+  // Of the figures alone, a point of each target a minute: since when something grows.
+  std::chrono::nanoseconds history = std::chrono::hours(48);
+  std::chrono::nanoseconds history_interval = std::chrono::minutes(1);
   std::uint64_t per_target_bytes = 64U << 20;
   std::uint64_t total_bytes = 1U << 30;
   std::uint64_t reserve_bytes = 64U << 20;  // of the disk, which stay free

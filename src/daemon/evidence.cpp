@@ -10,11 +10,14 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/byte_units.h"
+#include "base/file.h"
 #include "daemon/merged_window.h"
 #include "daemon/run_child.h"
 #include "daemon/shelf.h"
 #include "daemon/whole_file.h"
 #include "recording/recording.h"
+#include "recording/summary_json.h"
 
 namespace memspy::daemon {
 namespace {
@@ -27,9 +30,13 @@ constexpr std::size_t kMostFoldersKept = 32;
 constexpr auto kDumpTime = 15s;
 constexpr auto kHeapTime = 3min;
 constexpr auto kPageTime = 2min;
+constexpr auto kReportTime = 1min;
+constexpr std::chrono::seconds kShortestWatch = 4s, kLongestWatch = 10s;
+constexpr std::size_t kLargestDocument = 64 << 20;
 constexpr off_t kLargestPage = 32 << 20;
 constexpr off_t kLargestSnapshot = 64 << 20;
 
+constexpr double kWorthRoom = 4 << 20;    // bytes in swap
 constexpr double kSpareBytes = 64 << 20;  // of the disk, which stay free
 
 double free_bytes(const std::string& folder) {
@@ -91,6 +98,34 @@ Result<Unit> copy_window(const std::string& state_dir, const ProcessIdentity& ta
   ::unlink(to.c_str());
   if (!told.has_value()) return told.error();
   return make_error(Errc::kNoSuchProcess, "nothing is recorded of that time");
+}
+
+// A look reads what is swapped out back in, on the account of the target's control group: near its
+// limit that would be the end which the look is to explain. "" where it fits.
+std::string swap_trouble(const TargetStatus& target) {
+  const auto swapped = target.figures[SeriesColumn::kSwapBytes].value_or(0);
+  const auto& limit = target.figures[SeriesColumn::kCgroupLimitBytes];
+  if (!limit || swapped < kWorthRoom) return "";
+  const double room = *limit - target.figures[SeriesColumn::kCgroupUsageBytes].value_or(0);
+  if (2 * swapped < room) return "";
+  const auto text = [](double bytes) {
+    return format_bytes(static_cast<std::uint64_t>(std::max(bytes, 0.0)));
+  };
+  return fmt::format(
+      "heap.json, heap.memsnap: {} are swapped out, a look would read them back in, and the "
+      "control "
+      "group has {} left\n",
+      text(swapped), text(room));
+}
+
+// Until its limit, as fast as it grows now; half of it is for what is left to do.
+std::chrono::seconds time_to_watch(const TargetStatus& target) {
+  const auto& limit = target.figures[SeriesColumn::kCgroupLimitBytes];
+  const double rate = target.growth_per_minute.value_or(0);
+  if (!limit || rate <= 0) return kLongestWatch;
+  const double room = *limit - target.figures[SeriesColumn::kCgroupUsageBytes].value_or(0);
+  const auto half = static_cast<std::int64_t>(std::clamp(room / rate * 60 / 2, 0.0, 1e6));
+  return std::clamp(std::chrono::seconds(half), kShortestWatch, kLongestWatch);
 }
 
 }  // namespace
@@ -164,7 +199,9 @@ void Evidence::look(Bundle& bundle) const {
   made(bundle, {"dump", "-p", pid, "--json"}, "dump.json", kDumpTime);
   const double rss = target.figures[SeriesColumn::kRssBytes].value_or(0);
   const double room = free_bytes(bundle.folder) - kSpareBytes;
-  if (room < rss) {
+  if (const std::string trouble = swap_trouble(target); !trouble.empty()) {
+    bundle.missing += trouble;
+  } else if (room < rss) {
     bundle.missing += "heap.json, heap.memsnap: the disk has no room for a copy of the memory\n";
   } else if (room < 2 * rss) {
     bundle.missing += "heap.memsnap: the disk has no room for it beside a copy of the memory\n";
@@ -175,6 +212,16 @@ void Evidence::look(Bundle& bundle) const {
              kHeapTime, /*printed=*/false))
       made(bundle, {"heap", file, "--json"}, "heap.json", kHeapTime);
   }
+}
+
+// Pages tell who touched them first: often somebody who works beside the one who keeps.
+void Evidence::watch_heap(Bundle& bundle) const {
+  const TargetStatus& target = bundle.order.event.target;
+  const auto time = time_to_watch(target);
+  made(bundle,
+       {"record", "-p", std::to_string(target.facts->identity.pid.value), "--mode", "live", "-d",
+        fmt::format("{}s", time.count()), "-o", bundle.path("live.memspy")},
+       "live.memspy", time + kDumpTime, /*printed=*/false);
 }
 
 void Evidence::write_alerts(Bundle& bundle) const {
@@ -203,13 +250,30 @@ void Evidence::write_alerts(Bundle& bundle) const {
 void Evidence::copy_recordings(Bundle& bundle) const {
   const ProcessIdentity& target = bundle.order.event.target.facts->identity;
   const auto copy = [&](const char* name, Recorded what) {
-    const auto copied =
-        copy_window(state_dir_, target, bundle.order.window, what, bundle.path(name));
+    const WallWindow window =
+        what == Recorded::kHistory ? bundle.order.history : bundle.order.window;
+    const auto copied = copy_window(state_dir_, target, window, what, bundle.path(name));
     if (!copied.has_value())
       bundle.missing += fmt::format("{}: {}\n", name, describe(copied.error()));
   };
   copy("growth.memspy", Recorded::kAll);
   copy("series.memspy", Recorded::kSeries);
+  copy("history.memspy", Recorded::kHistory);
+}
+
+// The last minutes by the second, what was before by the history.
+void Evidence::write_start(Bundle& bundle) const {
+  const auto reader = recording::Reader::open(bundle.path("series.memspy"));
+  if (!reader.has_value()) return;  // missing.txt says why
+  auto profile = recording::Profile::load(*reader);
+  if (!profile.has_value()) return;
+  if (auto earlier =
+          recording::load_earlier(bundle.path("history.memspy"), profile->header.wall_start);
+      earlier.has_value())
+    profile->earlier = std::move(*earlier);
+  Json json = {{"schema", "memspy.growing/1"}};
+  json["growth_start"] = recording::growth_start_json(*profile);
+  (void)write_whole_file(bundle.path("growing.json"), json_text(json) + "\n");
 }
 
 // What is too large for a folder of which 32 are kept goes; the page has its sums.
@@ -227,6 +291,8 @@ void Evidence::write_page(Bundle& bundle) const {
   }
   if (there("growth.memspy"))
     command.insert(command.end(), {"--alerts", bundle.path("alerts.jsonl")});
+  if (there("growth.memspy") && there("history.memspy"))
+    command.insert(command.end(), {"--history", bundle.path("history.memspy")});
   command.insert(command.end(), {"-f", "html", "-o", bundle.path("report.html")});
   if (free_bytes(bundle.folder) < kSpareBytes) {
     bundle.missing += "report.html: the disk has no room for it\n";
@@ -243,13 +309,42 @@ void Evidence::write_page(Bundle& bundle) const {
   }
 }
 
+void Evidence::write_verdicts(Bundle& bundle) const {
+  std::string text;
+  const auto add = [&](const char* of, const char* document) {
+    const auto content = read_file(bundle.path(document), kLargestDocument);
+    const auto verdict = member<std::string>(parse_json(content.has_value() ? *content : ""), "verdict");
+    if (verdict) text += fmt::format("{}: {}\n", of, *verdict);
+  };
+  const auto add_report = [&](const char* file, const std::vector<std::string>& options) {
+    if (::access(bundle.path(file).c_str(), F_OK) != 0) return;
+    std::vector<std::string> command = {"report", bundle.path(file), "--json"};
+    command.insert(command.end(), options.begin(), options.end());
+    const char* scratch = "verdict.json";
+    if (made(bundle, std::move(command), scratch, kReportTime)) add(file, scratch);
+    ::unlink(bundle.path(scratch).c_str());
+  };
+  const std::string history = bundle.path("history.memspy");
+  const bool known = ::access(history.c_str(), F_OK) == 0;
+  add_report("live.memspy", {});
+  add_report("growth.memspy",
+             known ? std::vector<std::string>{"--history", history} : std::vector<std::string>());
+  add("heap.json", "heap.json");
+  (void)write_whole_file(bundle.path("verdict.txt"), text);
+}
+
 void Evidence::gather(const EvidenceOrder& order) {
   Bundle bundle{order, order.event.evidence + ".part", ""};
   ::mkdir(bundle.folder.c_str(), 0700);
   write_alerts(bundle);
-  if (order.alive) look(bundle);
+  if (order.alive) {
+    look(bundle);
+    watch_heap(bundle);
+  }
   copy_recordings(bundle);
+  write_start(bundle);
   write_page(bundle);
+  write_verdicts(bundle);
   if (!bundle.missing.empty()) (void)write_whole_file(bundle.path("missing.txt"), bundle.missing);
   if (::rename(bundle.folder.c_str(), order.event.evidence.c_str()) == 0)
     log_("evidence is in " + order.event.evidence);

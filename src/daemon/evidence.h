@@ -5,9 +5,13 @@
 //   dump.json       the stack of every thread (memspy.dump/1)
 //   heap.json       the heap by types and owners, with the ledger of RSS
 //   heap.memsnap    every object and reference, where it is not too large to keep
+//   live.memspy     who makes the heap grow, by mode live, for the seconds that there are
 //   growth.memspy   who made it grow: the recording of the time before, figures and stacks
 //   series.memspy   its cheap figures alone
-//   report.html     the page of all that
+//   history.memspy  the same of days, a point a minute
+//   growing.json    since when RSS grows, as far as that is told by these (memspy.growing/1)
+//   report.html     the page of growth and heap
+//   verdict.txt     the sentence that each of these ends in: where to begin
 //   missing.txt     what is not here, and why
 //
 // Gathered one at a time on a thread of its own, the quickest first: the target may not have long.
@@ -34,9 +38,9 @@
 namespace memspy::daemon {
 
 struct EvidenceOrder {
-  AlertEvent event;  // `evidence` is the folder that is to be
-  WallWindow window;
-  bool alive = true;  // there is a process to look at
+  AlertEvent event;            // `evidence` is the folder that is to be
+  WallWindow window, history;  // of what was recorded, and of the figures a minute each
+  bool alive = true;           // there is a process to look at
 };
 
 class Evidence {
@@ -73,9 +77,12 @@ class Evidence {
   bool made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
             std::chrono::nanoseconds patience, bool printed = true) const;
   void look(Bundle& bundle) const;
+  void watch_heap(Bundle& bundle) const;
   void write_alerts(Bundle& bundle) const;
   void copy_recordings(Bundle& bundle) const;
+  void write_start(Bundle& bundle) const;
   void write_page(Bundle& bundle) const;
+  void write_verdicts(Bundle& bundle) const;
   void remove_old() const;
 
   std::string state_dir_, folder_;

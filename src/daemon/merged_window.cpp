@@ -248,7 +248,8 @@ class MergeSink final : public SampleSink {
 
 Result<WallWindow> tell_window(const std::string& state_dir, const ProcessIdentity& target,
                                WallWindow window, Recorded what, SampleSink& sink) {
-  const std::string series_folder = state_dir + "/series";
+  const std::string series_folder =
+      state_dir + (what == Recorded::kHistory ? "/history" : "/series");
   PointStore points;
   MEMSPY_CHECK(tell_recorded(series_folder, target, window, points));
   // Of a process that has begun within the window, the run is its life.

@@ -11,7 +11,8 @@
 
 namespace memspy::daemon {
 
-enum class Recorded { kAll, kSeries };
+// kHistory: the figures of a time that is longer ago than all else, a point a minute.
+enum class Recorded { kAll, kSeries, kHistory };
 
 // Nothing is told when nothing is recorded. As with tell_recorded(), what is before the window has
 // negative times. Returns the window of which the run is: it begins with the process, where that

@@ -9,6 +9,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMostTicksWaiting = 60;
 constexpr auto kTidyPause = 5s;
+constexpr int kHistorySegments = 12;
 constexpr std::uint64_t kSegmentBytes = 32U << 20;  // a few hundred targets for minutes
 
 }  // namespace
@@ -25,6 +26,7 @@ Recorder::Recorder(const std::string& state_dir, const RecorderConfig& limits,
     : limits_(limits),
       shelf_(state_dir),
       segments_({shelf_.series_folder(), limits.segment, kSegmentBytes}),
+      history_({shelf_.history_folder(), limits.history / kHistorySegments, kSegmentBytes}),
       header_(header),
       thread_([this] { run(); }) {}
 
@@ -69,7 +71,29 @@ void Recorder::write(const SeriesTick& tick) {
   for (const ProcessRecord& record : tick.fresh) (void)segments_.on_process(record);
   for (const SeriesPoint& point : tick.points) (void)segments_.on_point(point);
   (void)segments_.on_tick_end(tick.time);
-  for (const ProcessIndex index : tick.gone) segments_.forget(index);
+  write_history(tick);
+  for (const ProcessIndex index : tick.gone) {
+    segments_.forget(index);
+    history_.forget(index);
+    latest_.erase(index);
+  }
+}
+
+void Recorder::write_history(const SeriesTick& tick) {
+  for (const ProcessRecord& record : tick.fresh) (void)history_.on_process(record);
+  // A target of which nothing has changed has no point in this tick.
+  for (const SeriesPoint& point : tick.points) latest_.insert_or_assign(point.process, point);
+  if (tick.time < next_history_ || latest_.empty()) return;
+  const auto interval = [&] {
+    const std::lock_guard lock(mutex_);
+    return limits_.history_interval;
+  }();
+  next_history_ = tick.time + interval - tick.time % interval;
+  for (auto& [process, point] : latest_) {
+    point.time = tick.time;
+    (void)history_.on_point(point);
+  }
+  (void)history_.on_tick_end(tick.time);
 }
 
 void Recorder::tidy() {
@@ -86,6 +110,7 @@ void Recorder::tidy() {
 
 void Recorder::run() {
   (void)segments_.on_header(header_);
+  (void)history_.on_header(header_);
   SteadyTime next_tidy{};
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -101,7 +126,10 @@ void Recorder::run() {
     }
     lock.lock();
     figures_.trouble = segments_.trouble();
-    if (ending && queue_.empty()) return segments_.close_segment("the end of the daemon");
+    if (!ending || !queue_.empty()) continue;
+    segments_.close_segment("the end of the daemon");
+    history_.close_segment("the end of the daemon");
+    return;
   }
 }
 

@@ -1,6 +1,6 @@
-// Writes the cheap figures of all targets, and keeps the shelf within its limits, on a thread of
-// its own: a disk that takes its time holds nobody else up. What it does not take in time is lost,
-// and counted.
+// Writes the cheap figures of all targets, now and then also to the history, and keeps the shelf
+// within its limits, on a thread of its own: a disk that takes its time holds nobody else up. What
+// it does not take in time is lost, and counted.
 #pragma once
 
 #include <chrono>
@@ -58,6 +58,7 @@ class Recorder {
   Recorder(const std::string& state_dir, const RecorderConfig& limits, const RunHeader& header);
   void run();
   void write(const SeriesTick& tick);
+  void write_history(const SeriesTick& tick);
   void tidy();
 
   mutable std::mutex mutex_;
@@ -68,7 +69,9 @@ class Recorder {
   bool ending_ = false;
   // The thread's own.
   Shelf shelf_;
-  SegmentSink segments_;
+  SegmentSink segments_, history_;
+  std::map<ProcessIndex, SeriesPoint> latest_;
+  std::chrono::nanoseconds next_history_{};  // by the run's time
   RunHeader header_;
   std::thread thread_;
 };

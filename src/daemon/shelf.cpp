@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
-constexpr auto kAtWork = 5s;  // a segment is written to at each tick
+constexpr std::chrono::nanoseconds kAtWork = 5s;  // a segment is written to at each tick
 
 std::uint64_t size_of(const std::string& path) {
   struct stat status {};
@@ -65,15 +65,17 @@ class Removal {
       if (!gone_[i] && which(files_[i])) bytes += files_[i].bytes;
     return bytes;
   }
-  // The oldest of them until at least so many bytes are freed.
+  // The oldest of them until at least so many bytes are freed; how many of those were.
   template <typename Which>
-  void free_bytes(std::uint64_t bytes, Which&& which) {
+  std::uint64_t free_bytes(std::uint64_t bytes, Which&& which) {
+    std::uint64_t freed = 0;
     for (const std::size_t i : order_) {
-      if (bytes == 0) return;
+      if (freed == bytes) break;
       if (gone_[i] || !which(files_[i])) continue;
-      bytes -= std::min(bytes, files_[i].bytes);
+      freed += std::min(bytes - freed, files_[i].bytes);
       take(i);
     }
+    return freed;
   }
   template <typename Which>
   void take_all(Which&& which) {
@@ -98,8 +100,13 @@ class Removal {
 std::vector<std::size_t> plan_removal(const std::vector<ShelfFile>& files,
                                       const RecorderConfig& limits, std::uint64_t needed_bytes) {
   Removal removal(files);
-  const auto at_rest = [](const ShelfFile& file) { return file.age > kAtWork; };
-  removal.take_all([&](const ShelfFile& file) { return file.age > limits.keep; });
+  const auto at_rest = [&](const ShelfFile& file) {
+    return file.age > (file.history ? 2 * limits.history_interval : kAtWork);
+  };
+  const auto of_now = [&](const ShelfFile& file) { return at_rest(file) && !file.history; };
+  removal.take_all([&](const ShelfFile& file) {
+    return file.age > (file.history ? limits.history : limits.keep);
+  });
   std::set<std::string> owners;
   for (const ShelfFile& file : files)
     if (!file.owner.empty()) owners.insert(file.owner);
@@ -111,8 +118,10 @@ std::vector<std::size_t> plan_removal(const std::vector<ShelfFile>& files,
                          [&](const ShelfFile& file) { return theirs(file) && at_rest(file); });
   }
   const std::uint64_t bytes = removal.sum([](const ShelfFile&) { return true; });
-  if (bytes > limits.total_bytes) removal.free_bytes(bytes - limits.total_bytes, at_rest);
-  removal.free_bytes(needed_bytes, at_rest);
+  std::uint64_t excess = std::max(bytes, limits.total_bytes) - limits.total_bytes;
+  excess -= removal.free_bytes(excess, of_now);
+  needed_bytes -= removal.free_bytes(needed_bytes, of_now);
+  removal.free_bytes(std::max(excess, needed_bytes), at_rest);
   return std::move(removal).result();
 }
 
@@ -121,7 +130,7 @@ std::string owner_name(const ProcessIdentity& identity) {
 }
 
 Result<Unit> Shelf::prepare() const {
-  for (const std::string& folder : {root_, root_ + "/targets", series_folder()})
+  for (const std::string& folder : {root_, root_ + "/targets", series_folder(), history_folder()})
     MEMSPY_CHECK(make_folder(folder));
   return Unit{};
 }
@@ -143,11 +152,12 @@ std::optional<std::chrono::nanoseconds> Shelf::newest_age(const ProcessIdentity&
   return newest;
 }
 
-void Shelf::list_folder(const std::string& folder, const std::string& owner, SteadyTime now,
+void Shelf::list_folder(const std::string& folder, const ShelfFile& kind, SteadyTime now,
                         std::vector<ShelfFile>& out) {
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(folder, none)) {
-    ShelfFile file{entry.path().string(), owner, 0, {}};
+    ShelfFile file = kind;
+    file.path = entry.path().string();
     if (!file.path.ends_with(".memspy")) continue;
     const std::uint64_t log = size_of(file.path + "-wal");
     file.bytes = size_of(file.path) + log + size_of(file.path + "-shm");
@@ -166,10 +176,12 @@ void Shelf::list_folder(const std::string& folder, const std::string& owner, Ste
 
 std::vector<ShelfFile> Shelf::list(SteadyTime now) {
   std::vector<ShelfFile> files;
-  list_folder(series_folder(), "", now, files);
+  list_folder(series_folder(), {}, now, files);
+  list_folder(history_folder(), {.path = {}, .owner = {}, .history = true}, now, files);
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(root_ + "/targets", none))
-    list_folder(entry.path().string(), entry.path().filename().string(), now, files);
+    list_folder(entry.path().string(), {.path = {}, .owner = entry.path().filename().string()}, now,
+                files);
   return files;
 }
 

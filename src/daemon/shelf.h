@@ -1,6 +1,7 @@
 // Where recordings stand on disk, and which of them go when they are too old or too many:
 //
 //   STATE_DIR/series/MS.memspy              the cheap figures of all targets
+//   STATE_DIR/history/MS.memspy             of those a point a minute, kept for longer
 //   STATE_DIR/targets/PID-START/MS.memspy   a target's growth, while it was traced
 //
 // MS: milliseconds since the epoch at the segment's beginning. Age is by the steady clock, so that
@@ -29,11 +30,13 @@ struct ShelfFile {
   std::string owner;               // "PID-START"; "" for the series of all
   std::uint64_t bytes = 0;         // with its -wal and -shm
   std::chrono::nanoseconds age{};  // since it was written to last
+  bool history = false;
 };
 
-// What has to go, by place in `files`: beyond `keep`, then beyond the cap of its owner, then beyond
-// that of all, then as much as `needed_bytes` of the disk; the oldest first. What was written to
-// just now belongs to somebody who is at it, and stays: it ends by its own length and size.
+// What has to go, by place in `files`: beyond `keep` (`history`), then beyond the cap of its owner,
+// then beyond that of all, then as much as `needed_bytes` of the disk; the oldest first, and the
+// history after all else: it is small, and old on purpose. What was written to just now belongs to
+// somebody who is at it, and stays: it ends by its own length and size.
 std::vector<std::size_t> plan_removal(const std::vector<ShelfFile>& files,
                                       const RecorderConfig& limits, std::uint64_t needed_bytes);
 
@@ -47,6 +50,7 @@ class Shelf {
   // Makes the folders. kOutput: they cannot be made, or are not ours alone.
   Result<Unit> prepare() const;
   std::string series_folder() const { return root_ + "/series"; }
+  std::string history_folder() const { return root_ + "/history"; }
   Result<std::string> target_folder(const ProcessIdentity& identity) const;  // made if need be
 
   // Since a segment of this target was written to last; nullopt: there is none.
@@ -68,7 +72,7 @@ class Shelf {
     std::uint64_t bytes = 0;
     SteadyTime changed{};
   };
-  void list_folder(const std::string& folder, const std::string& owner, SteadyTime now,
+  void list_folder(const std::string& folder, const ShelfFile& kind, SteadyTime now,
                    std::vector<ShelfFile>& out);
   std::uint64_t missing_bytes(const RecorderConfig& limits) const;
   std::string root_;

@@ -136,7 +136,7 @@ Watched* Watchlist::add(const Finder::Found& found, SteadyTime now) {
   }
   join_tree(target);
   target.cgroups = proc_.text(pid, "cgroup").value_or("");
-  note_oom_kills(target);
+  target.oom_kills = count_oom_kills(target).kills;
   fresh_.push_back(record_of(*target.facts, found.candidate, index));
   // It was traced until a moment ago: by a daemon that was killed, or restarted.
   if (const auto age = shelf_.newest_age(identity); age && *age < config_.tracing.calm) {
@@ -162,19 +162,20 @@ void Watchlist::on_end(Pid pid) {
   let_go(*target);
   target->released = false;
   GoneTarget gone{target->facts, 0, ""};
-  if (const auto memory = procfs::cgroup_memory_of(proc_, target->cgroups); memory.has_value()) {
-    gone.group = memory->group;
-    const std::uint64_t before = target->oom_kills.value_or(memory->oom_kills.value_or(0));
-    if (memory->oom_kills.value_or(0) > before) gone.oom_kills = *memory->oom_kills - before;
-  }
+  const OomCount count = count_oom_kills(*target);
+  gone.group = count.group;
+  const std::uint64_t now = count.kills.value_or(0);
+  gone.oom_kills = now - std::min(now, target->oom_kills.value_or(now));
   left_.push_back(std::move(gone));
   log_(fmt::format("{} ({}) has ended", pid.value, target->facts->process));
 }
 
-// Asked again now and then: another process of the group may have been killed long before.
-void Watchlist::note_oom_kills(Watched& target) const {
-  if (const auto memory = procfs::cgroup_memory_of(proc_, target.cgroups); memory.has_value())
-    target.oom_kills = memory->oom_kills;
+// The root group, and one without the memory controller, have no counter; the kernel has one of all
+// its kills.
+Watchlist::OomCount Watchlist::count_oom_kills(const Watched& target) const {
+  const auto memory = procfs::cgroup_memory_of(proc_, target.cgroups);
+  if (memory.has_value() && memory->oom_kills) return {memory->oom_kills, memory->group};
+  return {procfs::parse_cgroup_key(proc_.setting("vmstat").value_or(""), "oom_kill"), ""};
 }
 
 SeriesTick Watchlist::tick(SteadyTime now, std::chrono::nanoseconds time) {
@@ -187,7 +188,8 @@ SeriesTick Watchlist::tick(SteadyTime now, std::chrono::nanoseconds time) {
     target.gate.update(now, target.figures->rss_bytes());
     if (now < target.next_oom_look) continue;
     target.next_oom_look = now + kOomPause;
-    note_oom_kills(target);
+    // Asked again now and then: another process may have been killed long before.
+    target.oom_kills = count_oom_kills(target).kills;
   }
   tick.fresh = std::exchange(fresh_, {});
   tick.gone = std::exchange(forgotten_, {});

@@ -38,7 +38,8 @@ struct Watched {
   bool alerted = false;                         // an alert wants it traced
   bool held = false;                            // somebody else looks at it: no tracer meanwhile
   std::string cgroups = {};                     // the text of /proc/PID/cgroup
-  std::optional<std::uint64_t> oom_kills = {};  // of its control group, as of a while ago
+  std::optional<std::uint64_t> oom_kills = {};  // of its control group, as of a while ago; of the
+                                                // host, where the group has no counter
   SteadyTime next_oom_look{};
   bool gone = false;      // it has ended, or is let go; its tracer may be about to
   bool released = false;  // it has not ended: the rules are about it no more
@@ -47,8 +48,8 @@ struct Watched {
 // A target that has ended.
 struct GoneTarget {
   std::shared_ptr<const TargetFacts> facts;
-  std::uint64_t oom_kills = 0;  // of its control group, in its last while
-  std::string group;
+  std::uint64_t oom_kills = 0;  // in its last while
+  std::string group;            // of which that is; "": of the host
 };
 
 class Watchlist {
@@ -90,7 +91,11 @@ class Watchlist {
   void join_tree(Watched& target);
   void on_end(Pid pid);
   void let_go(Watched& target);
-  void note_oom_kills(Watched& target) const;
+  struct OomCount {
+    std::optional<std::uint64_t> kills;  // ever
+    std::string group;                   // "": of the whole host
+  };
+  OomCount count_oom_kills(const Watched& target) const;
   bool wanted(const Watched& target, SteadyTime now) const;
   void start_tracers(SteadyTime now, unsigned room);
   TracerOrder order_for(const Watched& target, const std::string& folder) const;

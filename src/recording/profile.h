@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "memspy/sample_sink.h"
+#include "recording/growth_start.h"
 #include "recording/measure.h"
 #include "recording/stack_timeline.h"
 
@@ -117,6 +118,7 @@ class Profile final : public SampleSink {
   std::map<ProcessIndex, std::int64_t> unattributed;  // net bytes
   StackTimeline timeline;           // these two, or `allocation`, by time; only when keep_timeline
   std::vector<SeriesPoint> points;  // only when keep_points; see window
+  std::vector<SizeAt> earlier;      // RSS before the run, where somebody else has it
   std::vector<LiveRecord> live;     // mode live, of the whole run
   std::vector<TemporaryRecord> temporaries;   // the same
   std::map<ProfileKey, CpuSpent> allocation;  // mode alloc; kNoStack: not allocating

@@ -74,6 +74,15 @@ void add_run_head(const Profile& profile, ordered_json& document) {
   if (!profile.note.empty()) document["note"] = profile.note;
 }
 
+ordered_json growth_start_json(const Profile& profile) {
+  const auto start = growth_start_of(profile);
+  if (!start) return nullptr;
+  return {{"time", utc_time(profile.header.wall_start + start->time)},
+          {"seconds_before_end", to_seconds(profile.last_time - start->time)},
+          {"rss_bytes", std::llround(start->bytes)},
+          {"bytes_per_minute", std::llround(start->bytes_per_minute)}};
+}
+
 std::string json_line(const ordered_json& document) { return dump(document) + "\n"; }
 
 std::string json_text(const ordered_json& document) {

@@ -17,6 +17,9 @@ nlohmann::ordered_json summary_json(const RunSummary& summary, std::string_view 
 // engine_reason, start_time, host, kernel, and what could not be read.
 void add_run_head(const Profile& profile, nlohmann::ordered_json& document);
 
+// Since when RSS grows; null: that is not known, or it does not. docs/json.md.
+nlohmann::ordered_json growth_start_json(const Profile& profile);
+
 // One line. Bytes of names that are not UTF-8 are replaced: JSON has no other way.
 std::string json_line(const nlohmann::ordered_json& document);
 

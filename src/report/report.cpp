@@ -215,6 +215,8 @@ std::string report_json(const Profile& profile, const ReportOptions& options) {
   f.measure == recording::Measure::kBytes ? add_growth(document, f) : add_clock(document, f);
   document["rss_bytes"] = {
       {"start", f.rss_start_bytes}, {"end", f.rss_end_bytes}, {"peak", f.rss_peak_bytes}};
+  if (f.measure == recording::Measure::kBytes)
+    document["growth_start"] = recording::growth_start_json(profile);
   document["verdict"] = verdict(profile, options.shape, options.amount);
   document["evidence"] = evidence_line(f);
   document["loss"] = loss_line(profile);

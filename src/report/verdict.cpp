@@ -88,6 +88,20 @@ std::string pace(const RunFigures& f, std::uint64_t growth_bytes) {
   return fmt::format(" ({}/min)", format_bytes(static_cast<std::uint64_t>(rate)));
 }
 
+// Where the run shows it: what grows from its beginning may have grown for days.
+std::string since(const Profile& profile) {
+  const auto start = recording::growth_start_of(profile);
+  if (!start) return "";
+  const std::string time = recording::utc_time(profile.header.wall_start + start->time);
+  constexpr std::size_t kDate = 10, kClock = 8;  // characters
+  const std::string end = recording::utc_time(profile.header.wall_start + profile.last_time);
+  const bool today = time.substr(0, kDate) == end.substr(0, kDate);
+  return fmt::format("; RSS has grown since {}{} UTC, for {}, by {}/min",
+                     today ? "" : time.substr(0, kDate) + " ", time.substr(kDate + 1, kClock),
+                     format_duration(profile.last_time - start->time),
+                     format_bytes(static_cast<std::uint64_t>(start->bytes_per_minute)));
+}
+
 // Freed memory that is filled again does not show in RSS.
 std::string steady(const RunFigures& f) {
   std::string text = fmt::format("steady: RSS moved by {} in {}",
@@ -153,12 +167,12 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
                     share(f.unattributed_bytes), format_bytes(grown), pace(f, grown));
     if (!found.empty())
       text += fmt::format("; {} {} {}", found[0].text, did, share(found[0].amount));
-    return text + other_parts(f, inherited);
+    return text + other_parts(f, inherited) + since(profile);
   }
   std::string text = fmt::format("{} {} {} of {} growth{}", found[0].text, did,
                                  share(found[0].amount), format_bytes(grown), pace(f, grown));
   text += next_culprits(found, grown, kNextGrowers);
-  return text + other_parts(f, inherited);
+  return text + other_parts(f, inherited) + since(profile);
 }
 
 }  // namespace memspy::report

@@ -1,5 +1,6 @@
 """The daemon on real processes: it finds them, traces those that grow, keeps what it saw through
 kill -9 of itself and of its tracers, and leaves every target as it was."""
+import calendar
 import http.server
 import json
 import os
@@ -451,7 +452,8 @@ post = "http://127.0.0.1:{port}/alerts"
         harness.eventually(lambda: heard, "the next daemon tells it")
         self.assertEqual(heard[0]["pid"], target.pid)
 
-    def test_after_an_oom_kill_the_evidence_names_the_function(self):
+    def group_of(self, limit):
+        """The start of a command that runs in a control group with a limit from birth, as a container's processes do."""
         harness.need_root()
         group = pathlib.Path(f"/sys/fs/cgroup/memory/memspy-test-{os.getpid()}")
         limit_file = "memory.limit_in_bytes"
@@ -462,12 +464,48 @@ post = "http://127.0.0.1:{port}/alerts"
         except OSError as error:
             self.skipTest(f"no control group can be made: {error}")
         self.addCleanup(lambda: harness.eventually(lambda: not group.exists() or not group.rmdir(), "it is empty"))
-        (group / limit_file).write_text(str(220 << 20))
+        (group / limit_file).write_text(str(limit))
+        return ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+
+    def told_of_the_oom_kill(self):
+        return harness.eventually(
+            lambda: [line for line in self.lines("state/alerts.jsonl") if line["state"] == "oom-killed"],
+            "the daemon says so")[0]
+
+    def test_from_the_bundle_alone_function_owner_and_minute_of_a_slow_leak(self):
+        """Nobody asks for anything: the daemon runs, and a service leaks to its group's limit."""
+        inside = self.group_of(120 << 20)
+        near = '[[alert]]\nname = "near-limit"\nwhen = "rss > 50% of limit"\n'
+        self.write_config(more='[recorder]\nhistory_interval = "1s"\n' + near)
+        self.daemon()
+        target = self.target([*inside, *self.python.command(harness.TARGETS / "slow_leak.py", self.mark)])
+        target.hear("ready")
+        harness.eventually(lambda: target.pid in self.targets(), "it is found")
+        time.sleep(40)  # the steady time before
+        began = time.time()
+        target.ask("leak", "leaking")
+        told = self.told_of_the_oom_kill()
+        alert = self.lines("state/alerts.jsonl")[0]
+        self.assertEqual(alert["alert"], "near-limit")
+        for event in (alert, told):
+            folder = self.bundle(event)
+            verdicts = (folder / "verdict.txt").read_text()
+            self.assertRegex(verdicts, r"growth\.memspy: .*\bremember \(slow_leak\.py:14\)")
+            start = json.loads((folder / "growing.json").read_text())["growth_start"]
+            minute = calendar.timegm(time.strptime(start["time"][:19], "%Y-%m-%dT%H:%M:%S"))
+            self.assertLess(abs(minute - began), 15, f"{start}, {began}")
+            self.assertIn("RSS has grown since " + start["time"][11:19], verdicts)
+            self.assertTrue((folder / "report.html").is_file())
+        # Its neighbour touches the fresh pages in its place; who keeps the blocks is what mode live tells.
+        verdicts = (self.bundle(alert) / "verdict.txt").read_text()
+        self.assertRegex(verdicts, r"live\.memspy: (Sessions\.)?remember \(slow_leak\.py:14\)")
+        self.assertRegex(verdicts, r"heap\.json: .*__main__\.SESSIONS")
+
+    def test_after_an_oom_kill_the_evidence_names_the_function(self):
+        inside = self.group_of(220 << 20)
         port, _ = self.receiver()
         self.write_config(more=self.ALERT.format(when="rss > 50% of limit", folder=self.folder, port=port))
         self.daemon()
-        # In its group from birth, as a container's processes are.
-        inside = ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
         target = self.target([*inside, *self.python.command(harness.TARGETS / "family.py", self.mark)])
         target.hear("ready")
         harness.eventually(lambda: target.pid in self.targets(), "it is found")
@@ -482,9 +520,7 @@ post = "http://127.0.0.1:{port}/alerts"
             except (AssertionError, OSError):
                 return True  # it was killed
         harness.eventually(leak, "the OOM killer strikes")
-        told = harness.eventually(
-            lambda: [line for line in self.lines("state/alerts.jsonl") if line["state"] == "oom-killed"],
-            "the daemon says so")[0]
+        told = self.told_of_the_oom_kill()
         self.assertEqual(told["pid"], target.pid)
         self.assertIn("OOM killer", told["note"])
         for bundle in (folder, self.bundle(told)):

@@ -202,6 +202,33 @@ TEST(AlertBook, a_reload_keeps_what_is_as_it_was) {
   EXPECT_EQ(book.firing(), 0U);
 }
 
+TEST(AlertBook, what_fired_under_the_daemon_before_is_not_told_again) {
+  const auto book_after = [](const std::string& when, const std::string& state) {
+    AlertBook book;
+    EXPECT_THAT(book.set_alerts({alert("big", "rss > 100MiB")}), IsOk());
+    book.remember_by([=](const ProcessIdentity&, const std::string& name) {
+      return std::optional(PastAlert{{Pid{7}, 70}, {990s, name, when, state}, "990000-big-7"});
+    });
+    return book;
+  };
+  AlertBook fires = book_after("rss > 100MiB", "firing");
+  EXPECT_THAT(told(fires.update(target(200 * kMiB), SteadyTime(1s), 1000s)), IsEmpty());
+  EXPECT_EQ(fires.firing(), 1U);
+  fires.update(target(50 * kMiB), SteadyTime(2s), 1001s);
+  const auto resolved = fires.update(target(50 * kMiB), SteadyTime(12s), 1011s);
+  EXPECT_THAT(told(resolved), ElementsAre("big resolved"));
+  EXPECT_EQ(resolved[0].id, "990000-big-7");
+
+  AlertBook cools = book_after("rss > 100MiB", "resolved");
+  EXPECT_THAT(told(cools.update(target(200 * kMiB), SteadyTime(1s), 1000s)), IsEmpty());
+  const auto later = cools.update(target(200 * kMiB), SteadyTime(600s), 1599s);
+  EXPECT_THAT(told(later), ElementsAre("big firing"));
+
+  AlertBook other = book_after("rss > 90MiB", "firing");
+  EXPECT_THAT(told(other.update(target(200 * kMiB), SteadyTime(1s), 1000s)),
+              ElementsAre("big firing"));
+}
+
 TEST(AlertBook, the_growth_of_the_heap_is_its_own_measure) {
   AlertBook book;
   ASSERT_THAT(book.set_alerts({alert("heap", "heap.used growth > 1MiB/min")}), IsOk());

@@ -160,5 +160,39 @@ TEST(Recorder, keeps_the_figures_of_all_targets_in_one_recording) {
   EXPECT_EQ(profile.summary->ended_by, "the end of the daemon");
 }
 
+TEST(Recorder, the_history_has_a_point_of_each_target_a_minute) {
+  const memspy::testing::TempDir folder;
+  {
+    auto recorder = Recorder::start(folder.path(), {}, header());
+    ASSERT_THAT(recorder, IsOk());
+    for (const int second : {0, 1, 5, 59, 60, 61, 119, 125, 179, 180, 200}) {
+      SeriesTick tick;
+      tick.time = std::chrono::seconds(second);
+      for (std::uint32_t process = 1; process <= 2; ++process) {
+        if (second == 0) {
+          ProcessRecord record;
+          record.index = ProcessIndex{process};
+          record.identity = {Pid{static_cast<pid_t>(process * 10)}, process};
+          tick.fresh.push_back(record);
+        }
+        if (process == 2 && second > 5) continue;  // nothing has changed
+        SeriesPoint point;
+        point.process = ProcessIndex{process};
+        point.time = tick.time;
+        point[SeriesColumn::kRssBytes] = 1000.0 * second;
+        tick.points.push_back(point);
+      }
+      (*recorder)->add(std::move(tick));
+    }
+  }
+  const auto paths = segments(folder.path() + "/history");
+  ASSERT_EQ(paths.size(), 1U);
+  const auto profile = load(paths[0]);
+  ASSERT_EQ(profile.points.size(), 8U);  // at 0, 60, 125 and 180 s
+  EXPECT_EQ(profile.points[6].time, 180s);
+  EXPECT_EQ(profile.points[6][SeriesColumn::kRssBytes], 180000);
+  EXPECT_EQ(profile.points[7][SeriesColumn::kRssBytes], 5000);
+}
+
 }  // namespace
 }  // namespace memspy::daemon

@@ -59,6 +59,18 @@ TEST(Removal, a_disk_that_needs_room_gets_the_oldest_and_a_segment_at_work_stays
   EXPECT_THAT(plan_removal(files, limits(), 100000), ElementsAre(1U, 0U));
 }
 
+TEST(Removal, the_history_is_kept_longer_and_goes_last) {
+  const std::vector<ShelfFile> files{{"series", "", 60, 20min},
+                                     {"old", "", 60, 47h, true},
+                                     {"oldest", "", 60, 49h, true},
+                                     {"being written", "", 60, 90s, true},
+                                     {"target", "1-1", 60, 1min}};
+  EXPECT_THAT(plan_removal(files, limits(), 0), ElementsAre(2U));
+  EXPECT_THAT(plan_removal(files, limits(), 100), ElementsAre(2U, 0U, 4U));
+  EXPECT_THAT(plan_removal(files, limits(), 130), ElementsAre(2U, 0U, 4U, 1U));
+  EXPECT_THAT(plan_removal(files, limits(), 100000), ElementsAre(2U, 0U, 4U, 1U));
+}
+
 class OnDisk : public ::testing::Test {
  protected:
   void write(const std::string& path, std::size_t bytes) {

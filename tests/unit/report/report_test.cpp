@@ -122,6 +122,33 @@ TEST(Verdict, SaysWhoCalledTheLibraryThatGrew) {
   EXPECT_TRUE(is_library_file("<frozen importlib._bootstrap>"));
 }
 
+TEST(Verdict, SaysSinceWhenItGrowsWhereTheRunShowsIt) {
+  Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}});
+  EXPECT_THAT(verdict(profile), Not(HasSubstr("since")));
+  profile.points.clear();
+  profile.header.wall_start = std::chrono::seconds(1700000000);  // 2023-11-14T22:13:20Z
+  profile.last_time = std::chrono::minutes(40);
+  for (int minute = 0; minute <= 40; ++minute) {
+    SeriesPoint point;
+    point.process = ProcessIndex{1};
+    point.time = std::chrono::minutes(minute);
+    point[SeriesColumn::kRssBytes] =
+        (1000.0 + std::max(0, minute - 10)) * static_cast<double>(kMiB);
+    profile.points.push_back(point);
+  }
+  EXPECT_THAT(verdict(profile),
+              HasSubstr("; RSS has grown since 22:23:20 UTC, for 30 min 0 s, by 1.0 MiB/min"));
+  // It grew before the run began, as the history says.
+  profile.points.erase(profile.points.begin(), profile.points.begin() + 11);
+  EXPECT_THAT(verdict(profile), Not(HasSubstr("since")));
+  for (int minute = -3000; minute < 10; ++minute)
+    profile.earlier.push_back(
+        {std::chrono::minutes(minute),
+         (1000.0 + 0.5 * std::max(-1490, minute - 10)) * static_cast<double>(kMiB)});
+  EXPECT_THAT(verdict(profile), HasSubstr("; RSS has grown since 2023-11-13 2"));
+  EXPECT_THAT(report_json(profile, {}), HasSubstr("\"growth_start\": {\"time\":\"2023-11-13T2"));
+}
+
 TEST(Verdict, SaysWhatCameWithForksAndWhatWasGivenBack) {
   const Frame inherited{"[inherited by fork]", "", 0, FrameKind::kMarker};
   Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}, {{inherited}, 800 * kMiB}});
