@@ -22,6 +22,7 @@ memspy_packages_test=(
   golang-go        # go tool pprof: another reader of what memspy writes
   prometheus       # promtool: the rules of metrics; and a real one that scrapes the daemon
   elfutils         # eu-addr2line: names and lines to compare with
+  debuginfod       # a server of debug information, and the client that memspy asks it with
   dwz              # debug information that several files share, as in Debian's packages
   python3-numpy    # arrays, and memory that native code takes
   chromium         # its DevTools: a reader of heap snapshots

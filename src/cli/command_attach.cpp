@@ -83,7 +83,7 @@ Result<ExitCode> run_attach(const AttachOptions& options, bool json, Env& env) {
     if (const std::string summary = alert.summary(); !summary.empty()) env.out << summary << '\n';
     say(env, report::evidence_line(report::run_figures(result.summary)));
   }
-  tell_missing(symbolizer, env, Addresses::kGone);
+  tell_missing(symbolizer, files_of(env.proc, pid).sysroot, env, Addresses::kGone);
   return judge(result.summary, watch, options.sampling, env);
 }
 

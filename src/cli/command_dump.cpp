@@ -21,8 +21,9 @@ struct DumpOptions {
 };
 
 // The target goes on meanwhile.
-void name_native_frames(sampler::ProcessLook& look, Env& env) {
-  symbolize::Symbolizer symbolizer({});
+void name_native_frames(sampler::ProcessLook& look, Pid pid, Env& env) {
+  const symbolize::SymbolizeOptions files = files_of(env.proc, pid);
+  symbolize::Symbolizer symbolizer(files);
   if (look.modules) offer_modules(*look.modules, symbolizer);
   for (sampler::ThreadLook& thread : look.threads) {
     std::vector<Frame> frames;
@@ -37,7 +38,7 @@ void name_native_frames(sampler::ProcessLook& look, Env& env) {
     thread.frames = std::move(frames);
     if (!thread.locals.empty()) thread.locals = std::move(locals);
   }
-  tell_missing(symbolizer, env, Addresses::kGone);
+  tell_missing(symbolizer, files.sysroot, env, Addresses::kGone);
 }
 
 Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {
@@ -45,7 +46,7 @@ Result<DumpModel> look(Pid pid, const DumpOptions& options, Env& env) {
   model.states = read_thread_states(env.proc, pid);  // before the look: its pause would show as T
   MEMSPY_TRY(look, env.look_at(pid, options.look));
   log_search(look.attempts);
-  if (options.look.native) name_native_frames(look, env);
+  if (options.look.native) name_native_frames(look, pid, env);
   model.look = std::move(look);
   model.memory = read_memory_facts(env.proc, pid);
   if (auto executable = env.proc.executable(pid)) model.executable = std::move(*executable);

@@ -6,6 +6,7 @@
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "cli/commands.h"
+#include "cli/debuginfod.h"
 #include "cli/heap_source.h"
 #include "cli/hints.h"
 #include "cli/native_names.h"
@@ -34,7 +35,7 @@ struct ReportVerbOptions {
   bool force = false;
   bool sources = false;
   std::string alerts, history;
-  bool symbolize = false;
+  bool symbolize = false, debuginfod = false;
   symbolize::SymbolizeOptions symbols;
   std::optional<std::chrono::nanoseconds> from, to;
   bool peak = false;
@@ -134,9 +135,14 @@ Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& o
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
                        ": the recording has no tick in that time");
-  const bool anew =
-      options.symbolize || !options.symbols.sysroot.empty() || !options.symbols.debug_dirs.empty();
-  show_names(profile, options.symbols, anew, env);
+  symbolize::SymbolizeOptions symbols = options.symbols;
+  if (options.debuginfod) {
+    MEMSPY_TRY(fetch, debuginfod_fetcher(env));
+    symbols.fetch = std::move(fetch);
+  }
+  const bool anew = options.symbolize || options.debuginfod || !symbols.sysroot.empty() ||
+                    !symbols.debug_dirs.empty();
+  show_names(profile, symbols, anew, env);
   return profile;
 }
 
@@ -231,6 +237,8 @@ Verb add_report(CLI::App& root) {
   app.add_option("--sysroot", options->symbols.sysroot, "The target's files are below this folder")
       ->type_name("DIR")
       ->take_last();
+  app.add_flag("--debuginfod", options->debuginfod,
+               "What is not here is fetched from the servers of DEBUGINFOD_URLS");
   add_json(app, *verb.common);
   verb.run = [options, common = verb.common](Env& env) {
     return run_report(*options, common->json, env);

@@ -1,8 +1,10 @@
 #include "cli/env.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <string_view>
 
 namespace memspy::cli {
@@ -11,6 +13,18 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
   return name.data();
+}
+
+std::string user_cache_folder() {
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): no other thread yet
+    return value != nullptr && *value == '/' ? value : "";
+  };
+  std::string folder = variable("XDG_CACHE_HOME");
+  if (folder.empty() && !variable("HOME").empty()) folder = variable("HOME") + "/.cache";
+  struct stat info {};
+  if (folder.empty() || ::stat(folder.c_str(), &info) != 0 || info.st_uid != ::geteuid()) return "";
+  return folder + "/memspy";
 }
 
 void say(Env& env, const std::string& text) {

@@ -60,6 +60,8 @@ struct Env {
   int verbosity = 0;         // -1 quiet, 0 normal, 1 debug, 2 trace
   std::vector<std::string> command_line{};  // as typed, for the header of a recording
 
+  std::string cache_folder{};  // of this user's; "": nothing is kept between runs
+
   StartSession start_session{};
   LookAt look_at{};
   LookAtHeap look_at_heap{};
@@ -76,6 +78,10 @@ struct Env {
 
 // Of this machine, for names of files.
 std::string host_name();
+
+// ~/.cache/memspy, or where XDG_CACHE_HOME says; "" where that is not this user's own: under sudo
+// it may be somebody else's.
+std::string user_cache_folder();
 
 // A remark for a person on stderr; nothing with -q.
 void say(Env& env, const std::string& text);

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   env.out_terminal = isatty(STDOUT_FILENO) != 0;
   env.err_terminal = isatty(STDERR_FILENO) != 0;
   env.columns = terminal_columns();
+  env.cache_folder = cli::user_cache_folder();
   cli::open_real_ports(env);
   const int code = cli::run_memspy(std::vector<std::string>(argv + 1, argv + argc), env);
   out.flush();

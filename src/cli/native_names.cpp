@@ -1,7 +1,12 @@
 #include "cli/native_names.h"
 
-#include <spdlog/fmt/fmt.h>
+#include <set>
 
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
+
+#include "cli/cached_names.h"
+#include "cli/debug_packages.h"
 #include "cli/process_facts.h"
 
 namespace memspy::cli {
@@ -47,12 +52,14 @@ void find_native_names(recording::Profile& profile, const unwind::ModuleStore* m
                        const symbolize::SymbolizeOptions& options, Env& env) {
   symbolize::Symbolizer symbolizer(options);
   if (modules != nullptr) offer_modules(*modules, symbolizer);
-  symbolizer.prepare(recording::native_addresses(profile.stacks));
+  CachedNames names(symbolizer, env.cache_folder);
+  names.prepare(recording::native_addresses(profile.stacks));
   recording::find_names(profile, recording::NamesWanted::kAll, [&](const Frame& frame) {
-    return named_frames(frame, symbolizer.resolve(frame.code));
+    return named_frames(frame, names.resolve(frame.code));
   });
+  names.keep();
   name_by_address(profile, recording::NamesWanted::kMissing);
-  tell_missing(symbolizer, env, Addresses::kRecorded);
+  tell_missing(symbolizer, options.sysroot, env, Addresses::kRecorded);
 }
 
 symbolize::SymbolizeOptions files_of(const procfs::ProcDir& proc, Pid pid) {
@@ -80,22 +87,43 @@ void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& sy
   }
 }
 
-void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env, Addresses addresses) {
+namespace {
+
+// What would bring what is missing: the packages, as far as they are known.
+std::string remedy(const std::set<std::string>& packages, bool of_no_package, Addresses addresses) {
+  std::string text = packages.empty() ? "" : fmt::format(": install {}", fmt::join(packages, ", "));
+  if (of_no_package) text += text.empty() ? ": build it with -g" : ", build the others with -g";
+  if (addresses == Addresses::kRecorded)
+    text += ", or say --debuginfod or --debug-dir to memspy report";
+  return text;
+}
+
+}  // namespace
+
+void tell_missing(const symbolize::Symbolizer& symbolizer, const std::string& root, Env& env,
+                  Addresses addresses) {
   std::string text;
+  std::set<std::string> packages;
+  bool of_no_package = false;
   std::size_t count = 0;
   constexpr std::size_t kShown = 4;
   for (const symbolize::MissingDebugInfo& missing : symbolizer.missing()) {
     if (missing.module.starts_with('[') || ++count > kShown) continue;
     const std::string id =
         missing.build_id.empty() ? "no build id" : "build id " + missing.build_id;
+    const std::string package = debug_package_of(root, missing.module);
+    if (package.empty()) {
+      of_no_package = true;
+    } else {
+      packages.insert(package);
+    }
     text += fmt::format("{}{} ({}{})", text.empty() ? "" : ", ", printable(missing.module), id,
                         missing.file_found ? "" : ", file not found");
   }
   if (text.empty()) return;
   if (count > kShown) text += fmt::format(" and {} more", count - kShown);
   say(env, "no debug information, and so no native lines, for " + text +
-               ": install their -dbgsym packages" +
-               (addresses == Addresses::kRecorded ? ", or say --debug-dir to memspy report" : ""));
+               remedy(packages, of_no_package, addresses));
 }
 
 }  // namespace memspy::cli

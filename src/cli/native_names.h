@@ -37,9 +37,10 @@ void show_addresses(recording::Profile& profile);
 // The files that a live look, or a run, has open: they may be gone from where they were.
 void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& symbolizer);
 
-// On stderr: whose names or lines are missing, and what would bring them. One line. What was
-// recorded can be named again.
+// On stderr: whose names or lines are missing, and what would bring them. One line. `root` stands
+// before the files' paths. What was recorded can be named again.
 enum class Addresses { kRecorded, kGone };
-void tell_missing(const symbolize::Symbolizer& symbolizer, Env& env, Addresses addresses);
+void tell_missing(const symbolize::Symbolizer& symbolizer, const std::string& root, Env& env,
+                  Addresses addresses);
 
 }  // namespace memspy::cli

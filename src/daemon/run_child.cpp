@@ -9,7 +9,8 @@
 namespace memspy::daemon {
 
 Result<int> run_child(const ChildOptions& options, const std::string& input,
-                      std::chrono::nanoseconds patience, const std::atomic<bool>& ending) {
+                      std::chrono::nanoseconds patience, const std::atomic<bool>& ending,
+                      std::string* printed) {
   using namespace std::chrono;
   constexpr milliseconds kTurn{20};
   const auto deadline = steady_clock::now() + patience;
@@ -18,9 +19,11 @@ Result<int> run_child(const ChildOptions& options, const std::string& input,
   for (;;) {
     left.erase(0, child.write_some(left));
     if (left.empty()) child.close_input();
+    const auto status = child.ended();
     std::string ignored;
-    if (child.output_fd() >= 0) (void)child.read_some(ignored);
-    if (const auto status = child.ended()) return *status;
+    // After its end too: what it printed last is still in the pipe.
+    if (child.output_fd() >= 0) (void)child.read_some(printed != nullptr ? *printed : ignored);
+    if (status) return *status;
     const auto rest = ceil<milliseconds>(deadline - steady_clock::now());
     if (rest <= milliseconds(0) || ending)
       return make_error(Errc::kTimeout, "it took too long, and was killed");

@@ -4,63 +4,41 @@
 #include <limits>
 #include <optional>
 
+#include "recording/varint.h"
+
 namespace memspy::recording {
 namespace {
 
 // Most weights are whole pages; counting those in pages saves two bytes of three.
 constexpr std::uint64_t kUnit = 4096;
 
-class Cursor {
+class Cursor : public VarintReader {
  public:
-  explicit Cursor(std::string_view blob) : blob_(blob) {}
-  bool at_end() const { return at_ == blob_.size(); }
-  bool failed() const { return failed_; }
-
-  std::uint64_t take() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && at_ < blob_.size(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(blob_[at_++]);
-      value |= static_cast<std::uint64_t>(byte & 0x7fU) << shift;
-      if ((byte & 0x80U) == 0) return value;
-    }
-    failed_ = true;
-    return 0;
-  }
+  using VarintReader::VarintReader;
 
   std::uint32_t take_delta(std::uint32_t before) {
     const std::uint64_t zigzag = take();
     const auto delta =
         static_cast<std::int64_t>(zigzag >> 1U) ^ -static_cast<std::int64_t>(zigzag & 1U);
     // |delta| < 2^32 keeps the sum far from overflow.
-    if (zigzag > std::numeric_limits<std::uint32_t>::max() * 2ULL + 1) failed_ = true;
-    if (failed_) return 0;
+    if (zigzag > std::numeric_limits<std::uint32_t>::max() * 2ULL + 1) fail();
+    if (failed()) return 0;
     const std::int64_t now = static_cast<std::int64_t>(before) + delta;
-    if (now < 0 || now > std::numeric_limits<std::uint32_t>::max()) failed_ = true;
+    if (now < 0 || now > std::numeric_limits<std::uint32_t>::max()) fail();
     return static_cast<std::uint32_t>(now);
   }
 
   std::uint64_t take_bytes() {
     const std::uint64_t value = take();
     if ((value & 1U) != 0) return value >> 1U;
-    if ((value >> 1U) > kMaxGrowthBytes / kUnit) failed_ = true;
+    if ((value >> 1U) > kMaxGrowthBytes / kUnit) fail();
     return (value >> 1U) * kUnit;
   }
-
- private:
-  std::string_view blob_;
-  std::size_t at_ = 0;
-  bool failed_ = false;
 };
 
 }  // namespace
 
-void GrowthPacker::put(std::uint64_t value) {
-  while (value >= 0x80) {
-    bytes_.push_back(static_cast<char>((value & 0x7fU) | 0x80U));
-    value >>= 7U;
-  }
-  bytes_.push_back(static_cast<char>(value));
-}
+void GrowthPacker::put(std::uint64_t value) { put_varint(bytes_, value); }
 
 void GrowthPacker::put_delta(std::uint32_t now, std::uint32_t& before) {
   const std::int64_t delta = static_cast<std::int64_t>(now) - static_cast<std::int64_t>(before);

@@ -106,7 +106,10 @@ FoundFile find_debug_file(const std::string& module, const std::string& build_id
       if (found.fd.valid()) return found;
     }
   }
-  return find_by_link(module, link_name, link_crc, options);
+  FoundFile found = find_by_link(module, link_name, link_crc, options);
+  if (found.fd.valid() || !options.fetch || !is_build_id(build_id)) return found;
+  const std::string fetched = options.fetch(build_id);
+  return fetched.empty() ? FoundFile{} : open_if_same(fetched, build_id);
 }
 
 }  // namespace memspy::symbolize

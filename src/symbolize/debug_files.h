@@ -24,7 +24,7 @@ FoundFile find_module_file(const std::string& module, const std::string& build_i
                            const std::string& offered, const SymbolizeOptions& options);
 
 // A file of debug information of it, by build id below each debug directory, then by the name that
-// `.gnu_debuglink` has, whose checksum must fit.
+// `.gnu_debuglink` has, whose checksum must fit, then what SymbolizeOptions::fetch brings.
 FoundFile find_debug_file(const std::string& module, const std::string& build_id,
                           const std::string& link_name, std::uint32_t link_crc,
                           const SymbolizeOptions& options);

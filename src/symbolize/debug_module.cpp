@@ -144,11 +144,12 @@ bool DebugModule::add_scopes(Dwarf_Die* unit, std::uint64_t address,
   ScopeIndex& scopes = scopes_of(unit);
   const ScopeIndex::Scope* scope = scopes.find(address - bias_);
   if (scope == nullptr) return false;
-  frames.back().function = name_of(scope->function);
+  frames.back().function = name_of(scopes.names_of(*scope).function);
   for (; scope->inlined; scope = scopes.parent_of(*scope)) {
     const ScopeIndex::Scope* outer = scopes.parent_of(*scope);
     if (outer == nullptr) break;
-    frames.push_back({name_of(outer->function), scope->call_file, scope->call_line});
+    const ScopeIndex::Names call = scopes.names_of(*scope);
+    frames.push_back({name_of(scopes.names_of(*outer).function), call.call_file, call.call_line});
   }
   return true;
 }

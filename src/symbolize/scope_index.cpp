@@ -2,8 +2,6 @@
 
 #include <dwarf.h>
 
-#include <utility>
-
 namespace memspy::symbolize {
 namespace {
 
@@ -90,19 +88,29 @@ std::size_t ScopeIndex::add(Dwarf_Die* die, std::size_t parent) {
   if (!any) return parent;
   Scope& scope = scopes_[index];
   scope.inlined = ::dwarf_tag(die) == DW_TAG_inlined_subroutine;
-  scope.parent = scope.inlined ? parent : 0;
+  scope.parent = scope.inlined ? static_cast<std::uint32_t>(parent) : 0;
   scope.die = *die;
   return index;
 }
 
-void ScopeIndex::name(Scope& scope) const {
-  if (std::exchange(scope.named, true)) return;
-  scope.function = function_name(&scope.die);
-  if (!scope.inlined) return;
-  const std::uint64_t file = number_of(&scope.die, DW_AT_call_file);
+ScopeIndex::Names ScopeIndex::read_names(const Scope& scope) const {
+  Dwarf_Die die = scope.die;
+  Names names{function_name(&die), "", 0};
+  if (!scope.inlined) return names;
+  const std::uint64_t file = number_of(&die, DW_AT_call_file);
   if (files_ != nullptr && file < file_count_)
-    scope.call_file = whole_path(::dwarf_filesrc(files_, file, nullptr, nullptr), folder_);
-  scope.call_line = static_cast<std::int32_t>(number_of(&scope.die, DW_AT_call_line) & 0x7fffffff);
+    names.call_file = whole_path(::dwarf_filesrc(files_, file, nullptr, nullptr), folder_);
+  names.call_line = static_cast<std::int32_t>(number_of(&die, DW_AT_call_line) & 0x7fffffff);
+  return names;
+}
+
+const ScopeIndex::Names& ScopeIndex::names_of(const Scope& scope) {
+  Scope& own = scopes_[static_cast<std::size_t>(&scope - scopes_.data())];
+  if (own.names == 0) {
+    own.names = static_cast<std::uint32_t>(names_.size());
+    names_.push_back(read_names(own));
+  }
+  return names_[own.names];
 }
 
 // Of two scopes side by side the first has what both cover: as elfutils' dwarf_getscopes() has it.
@@ -120,9 +128,8 @@ void ScopeIndex::split(std::uint64_t address) {
     starts_.emplace_hint(above, address, std::prev(above)->second);
 }
 
-const ScopeIndex::Scope* ScopeIndex::find(std::uint64_t address) {
+const ScopeIndex::Scope* ScopeIndex::find(std::uint64_t address) const {
   const std::size_t scope = std::prev(starts_.upper_bound(address))->second;
-  for (std::size_t i = scope; i != 0; i = scopes_[i].parent) name(scopes_[i]);
   return scope == 0 ? nullptr : &scopes_[scope];
 }
 

@@ -20,24 +20,31 @@ class ScopeIndex {
   // `unit` must outlive it. Addresses are those of the debug information.
   explicit ScopeIndex(Dwarf_Die* unit);
 
+  // Scopes are as many as there are functions, and few are ever asked for: names come with a
+  // question.
   struct Scope {
-    std::size_t parent = 0;  // 0: none
     Dwarf_Die die{};
-    bool inlined = false, named = false;
+    std::uint32_t parent = 0;  // 0: none
+    std::uint32_t names = 0;   // 0: not asked for yet
+    bool inlined = false;
+  };
+  struct Names {
     std::string function;   // mangled where the file has it so; "" none
     std::string call_file;  // where it was inlined; "": not known
     std::int32_t call_line = 0;
   };
-  // The innermost function at an address, with its names and those of its parents; nullptr: none.
-  const Scope* find(std::uint64_t address);
+  // The innermost function at an address; nullptr: none.
+  const Scope* find(std::uint64_t address) const;
   const Scope* parent_of(const Scope& scope) const {
     return scope.parent == 0 ? nullptr : &scopes_[scope.parent];
   }
+  // Valid until the next call.
+  const Names& names_of(const Scope& scope);
 
  private:
   void walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth);
   std::size_t add(Dwarf_Die* die, std::size_t parent);
-  void name(Scope& scope) const;
+  Names read_names(const Scope& scope) const;
   void paint(std::uint64_t begin, std::uint64_t end, std::size_t scope, std::size_t parent);
   void split(std::uint64_t address);
 
@@ -45,7 +52,8 @@ class ScopeIndex {
   Dwarf_Files* files_ = nullptr;
   std::size_t file_count_ = 0;
   std::size_t visited_ = 0;
-  std::vector<Scope> scopes_{1};  // named when somebody asks: of most nobody does
+  std::vector<Scope> scopes_{1};
+  std::vector<Names> names_{1};
   // Where another scope begins: from here up to the next key. Scopes are painted from the outside
   // in, so that the innermost stays.
   std::pmr::monotonic_buffer_resource memory_;

@@ -72,11 +72,13 @@ Symbolizer::Answers Symbolizer::look_up(const CodeAddress& module,
     constexpr auto kBeside = std::launch::async | std::launch::deferred;
     answers.push_back(std::async(kBeside, [file, own] {
       Answers found;
+      found.reserve(own.size());
       for (const std::uint64_t address : own) found.emplace(address, file->resolve(address));
       return found;
     }));
   }
   Answers all;
+  all.reserve(addresses.size());
   for (auto& part : answers) all.merge(part.get());
   return all;
 }
@@ -88,6 +90,11 @@ std::vector<SourceFrame> Symbolizer::resolve(const CodeAddress& code) {
   }
   DebugModule* module = code.module.empty() ? nullptr : module_of(code);
   return module == nullptr ? std::vector<SourceFrame>() : module->resolve(code.address);
+}
+
+bool Symbolizer::has_lines(const CodeAddress& code) {
+  DebugModule* module = code.module.empty() ? nullptr : module_of(code);
+  return module != nullptr && module->has_lines();
 }
 
 std::vector<MissingDebugInfo> Symbolizer::missing() const {

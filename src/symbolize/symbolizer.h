@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -19,6 +20,9 @@ namespace memspy::symbolize {
 struct SymbolizeOptions {
   std::string sysroot;                  // stands before paths of modules and of debug information
   std::vector<std::string> debug_dirs;  // besides /usr/lib/debug, and before it
+  // Where a build id's debug information is when it is nowhere here: the path of a file that has
+  // been fetched, "" if there is none. One call at a time; it may take minutes.
+  std::function<std::string(const std::string& build_id)> fetch;
 };
 
 // One function at an address. A function without debug information has no line, and the file is "".
@@ -52,6 +56,9 @@ class Symbolizer {
   // The functions at an address: those inlined there, innermost first, then the one they are in.
   // Empty: nothing is known.
   std::vector<SourceFrame> resolve(const CodeAddress& code);
+
+  // Whether the module's debug information is at hand: without it an answer may become better.
+  bool has_lines(const CodeAddress& code);
 
   // Of the modules asked for so far that have no lines.
   std::vector<MissingDebugInfo> missing() const;

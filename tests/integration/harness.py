@@ -184,7 +184,13 @@ class Run:
 class Memspy:
     """memspy as a child: output goes to files, so that no full pipe ever holds it up."""
 
+    # What it remembers between runs: not the tester's own.
+    CACHE = tempfile.TemporaryDirectory(prefix="memspy-test-cache-")
+
     def __init__(self, *arguments, prefix=(), stdout=None, **popen):
+        popen["env"] = dict(popen.get("env", os.environ))
+        if popen["env"].get("XDG_CACHE_HOME") == os.environ.get("XDG_CACHE_HOME"):
+            popen["env"]["XDG_CACHE_HOME"] = self.CACHE.name
         self.command = [*map(str, prefix), memspy_path(), *map(str, arguments)]
         self._out = tempfile.TemporaryFile()
         self._err = tempfile.TemporaryFile()

@@ -4,8 +4,10 @@ import pathlib
 import random
 import re
 import shutil
+import socket
 import subprocess
 import unittest
+import urllib.request
 
 import harness
 
@@ -128,6 +130,91 @@ class Symbols(harness.Case):
         names = {tuple(function for function, _ in found) for found in answers(run(program, addresses))}
         self.assertEqual(names, {("hidden_part_with_a_long_name",),
                                  ("inlined_part_with_a_long_name", "hidden_part_with_a_long_name")})
+
+
+KEEPER = """#include <stdlib.h>
+static char *kept[64];
+static int count;
+static __attribute__((noinline)) void touch_pages(char *begin, long size) {
+  for (long at = 0; at < size; at += 4096) begin[at] = 1;
+}
+void keep(long size) {
+  kept[count] = malloc(size);
+  touch_pages(kept[count++], size);
+}
+"""
+
+
+@unittest.skipUnless(shutil.which("gcc") and shutil.which("debuginfod"), "no gcc, or no debuginfod")
+class Fetched(harness.PythonCase):
+    """Debug information that is on no disk here but on a server's."""
+
+    def setUp(self):
+        super().setUp()
+        (self.folder / "keep.c").write_text(KEEPER)
+        script = ("mkdir served; gcc -shared -fPIC -O1 -g -Wl,--build-id=sha1 -o keep.so keep.c;"
+                  "objcopy --only-keep-debug keep.so served/keep.debug; strip -s keep.so")
+        subprocess.run(["bash", "-ec", script], cwd=self.folder, check=True)
+        notes = subprocess.run(["readelf", "-n", "keep.so"], cwd=self.folder, check=True, capture_output=True,
+                               text=True).stdout
+        self.build_id = re.search(r"Build ID: ([0-9a-f]+)", notes)[1]
+
+    def recording(self):
+        out = self.folder / "run.memspy"
+        target = self.script(self.python, "native_keeper.py", self.folder / "keep.so")
+        memspy = self.memspy("record", "-p", target.pid, "-n", "-o", out)
+        memspy.until_attached(target.pid)
+        target.ask("keep", "kept")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.assertRegex(run.err, f"keep.so .build id {self.build_id}.*-g.*--debuginfod")
+        return out
+
+    def server(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(["debuginfod", "-F", "-p", str(port), "-d", str(self.folder / "server.sqlite"),
+                                   str(self.folder / "served")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        url = f"http://127.0.0.1:{port}"
+
+        def has_it():
+            try:
+                with urllib.request.urlopen(f"{url}/buildid/{self.build_id}/debuginfo", timeout=5) as answer:
+                    return answer.status == 200
+            except OSError:
+                return False
+        harness.eventually(has_it, "the server has looked at its files")
+        return server, url
+
+    def test_by_build_id_from_a_server_and_then_from_the_cache(self):
+        recording = self.recording()
+        environment = {**os.environ, "DEBUGINFOD_CACHE_PATH": str(self.folder / "client"),
+                       "XDG_CACHE_HOME": str(self.folder)}
+
+        def stacks(*arguments, **more):
+            return self.run_memspy("report", recording, "-f", "folded", *arguments, env={**environment, **more}).out
+        self.assertNotIn("touch_pages", stacks("--symbolize"))
+        server, url = self.server()
+        self.assertIn("touch_pages (keep.c:5)", stacks("--debuginfod", DEBUGINFOD_URLS=url))
+        server.kill()
+        server.wait()
+        shutil.rmtree(self.folder / "client")
+        self.assertIn("touch_pages (keep.c:5)", stacks("--symbolize"), "memspy remembers what it was told")
+        self.assertNotIn("touch_pages", stacks("--symbolize", XDG_CACHE_HOME="/nonexistent"))
+
+    def test_what_is_needed_is_said(self):
+        recording = self.recording()
+        run = self.run_memspy("report", recording, "--debuginfod", code=2,
+                              env={**os.environ, "DEBUGINFOD_URLS": "http://127.0.0.1:9", "PATH": "/nonexistent"})
+        self.assertIn("install debuginfod", run.err)
+        # A server that does not answer is no reason not to report.
+        run = self.run_memspy("report", recording, "--debuginfod",
+                              env={**os.environ, "DEBUGINFOD_URLS": "http://127.0.0.1:9",
+                                   "DEBUGINFOD_CACHE_PATH": str(self.folder / "client")})
+        self.assertIn("no debug information", run.err)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
 // Names of native frames while a run goes on, and what top and attach make of them.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "cli/attach_view.h"
+#include "cli/debug_packages.h"
 #include "cli/naming_sink.h"
 #include "cli/top_model.h"
 #include "cli/top_view.h"
 #include "recording/profile.h"
 #include "support/result_matchers.h"
 #include "support/sample_run.h"
+#include "support/temp_dir.h"
 #include "unit/cli/fake_env.h"
 
 namespace memspy::cli {
@@ -280,6 +284,19 @@ TEST(NativeVerbs, ask_for_native_frames) {
   EXPECT_THAT(world.out(), HasSubstr("array_empty (_multiarray_umath.so)"));
   EXPECT_EQ(world.run({"top", "4242", "-b", "-n", "2"}), 0);
   EXPECT_FALSE(world.script.asked.native);  // -n is the iterations
+}
+
+TEST(DebugPackages, AreThoseOfTheListThatHasTheFile) {
+  const memspy::testing::TempDir root;
+  const std::string info = root.file("var/lib/dpkg/info");
+  std::filesystem::create_directories(info);
+  std::ofstream(info + "/libc6:amd64.list") << "/.\n/lib/x86_64-linux-gnu/libc.so.6\n";
+  std::ofstream(info + "/libfoo1.list") << "/.\n/usr/lib/libfoo.so.1.2\n";
+  EXPECT_EQ(debug_package_of(root.path(), "/usr/lib/x86_64-linux-gnu/libc.so.6"), "libc6-dbg");
+  EXPECT_EQ(debug_package_of(root.path(), "/lib/libfoo.so.1.2"), "libfoo1-dbgsym");
+  EXPECT_EQ(debug_package_of(root.path(), "/usr/lib/libfoo.so.1"), "");
+  EXPECT_EQ(debug_package_of(root.path(), "libfoo.so.1.2"), "");
+  EXPECT_EQ(debug_package_of(root.file("elsewhere"), "/usr/lib/libfoo.so.1.2"), "");
 }
 
 }  // namespace
