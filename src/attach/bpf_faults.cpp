@@ -75,9 +75,6 @@ bool in_initial_pid_namespace() {
 // The program's variables, in its .bss.
 class Shared {
  public:
-  struct Variables {
-    volatile std::int64_t records_left;
-  };
   Shared() = default;
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
@@ -86,7 +83,9 @@ class Shared {
   }
   void map(int fd) { place_ = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0); }
   bool there() const { return place_ != MAP_FAILED; }
-  Variables* operator->() const { return static_cast<Variables*>(place_); }
+  volatile memspy_bpf_shared* operator->() const {
+    return static_cast<volatile memspy_bpf_shared*>(place_);
+  }
 
  private:
   static constexpr std::size_t kPage = 4096;
@@ -109,6 +108,7 @@ class LoadedBpfFaults final : public BpfFaults {
   void expect_writes(std::uint32_t process, RemoteAddr address, std::int64_t most) override;
   void forget_writes(std::uint32_t process, RemoteAddr address) override;
   void allow(std::int64_t records) override { shared_->records_left = records; }
+  Lost lost() const override { return {shared_->without_room, shared_->untold}; }
 
  private:
   static int on_record(void* self, void* data, std::size_t size);

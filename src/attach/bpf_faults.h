@@ -66,6 +66,12 @@ class BpfFaults {
   // for want of room, the thread's next record stands for.
   virtual void allow(std::int64_t records) = 0;
 
+  // So far, for want of room in the ring: records of faults and writes, and forks, execs and ends.
+  struct Lost {
+    std::uint64_t records = 0, events = 0;
+  };
+  virtual Lost lost() const = 0;
+
  protected:
   BpfFaults() = default;
 };

@@ -320,6 +320,8 @@ RunSummary Collector::summary(SteadyTime now, std::string ended_by) const {
                       {"huge_page_bytes", count(huge)},
                       {"partial_samples", count(counters.partial.load())},
                       {"blind_threads", count(counters.blind_threads.load())},
+                      {"kernel_records_lost", count(counters.kernel_records_lost.load())},
+                      {"kernel_events_lost", count(counters.kernel_events_lost.load())},
                       {"late_looks", count(counters.late_looks.load())},
                       {"dropped_samples", count(context_.queue.dropped())},
                       {"own_cpu_seconds", to_seconds(own_cpu())}};

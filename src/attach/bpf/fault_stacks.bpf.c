@@ -95,9 +95,7 @@ struct {
   __type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Set by memspy twenty times a second. What is beyond is not lost: the thread's next record stands
- * for it too. */
-volatile __s64 records_left = 0;
+volatile struct memspy_bpf_shared shared = {};
 
 static __always_inline __u64 read_word(__u64 address) {
   __u64 value = 0;
@@ -303,7 +301,10 @@ static __always_inline long leave(const struct scratch *scratch, __u64 size, int
   barrier_var(size);
   if (size > sizeof(scratch->record) + sizeof(scratch->frames)) return -1;
   const __u64 waiting = bpf_ringbuf_query(&records, BPF_RB_AVAIL_DATA);
-  if (waiting > 3 * RING_BYTES / 4) return -1;
+  if (waiting > 3 * RING_BYTES / 4) {
+    __sync_fetch_and_add(&shared.without_room, 1);
+    return -1;
+  }
   const __u64 wake = now || waiting > RING_BYTES / 4 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
   return bpf_ringbuf_output(&records, (void *)scratch, size, wake);
 }
@@ -312,7 +313,7 @@ static __always_inline long leave(const struct scratch *scratch, __u64 size, int
 
 SEC("perf_event")
 int on_fault(struct bpf_perf_event_data *context) {
-  if (records_left <= 0) return 0;
+  if (shared.records_left <= 0) return 0;
   const __u64 cookie = bpf_get_attach_cookie(context);
   const __u32 process = cookie >> 32, tid = (__u32)cookie, zero = 0;
   struct memspy_bpf_walk *walk = bpf_map_lookup_elem(&walks, &process);
@@ -322,7 +323,7 @@ int on_fault(struct bpf_perf_event_data *context) {
   if (walk == 0 || thread == 0 || scratch == 0) return 0;
   if (bpf_perf_prog_read_value(context, &value, sizeof(value)) != 0) return 0;
   if (value.counter <= thread->counted) return 0;
-  __sync_fetch_and_sub(&records_left, 1);
+  __sync_fetch_and_sub(&shared.records_left, 1);
   begin_record(&scratch->record, MEMSPY_BPF_FAULT, process, tid, context->addr);
   scratch->record.faults = value.counter - thread->counted;
   if ((context->regs.cs & USER_MODE_CS) == 0) scratch->record.flags |= MEMSPY_BPF_IN_KERNEL;
@@ -375,7 +376,8 @@ int on_write(struct bpf_perf_event_data *context) {
 /* --- threads and programs come and go; memspy opens their events --- */
 
 static __always_inline void tell(const struct memspy_bpf_record *record) {
-  bpf_ringbuf_output(&records, (void *)record, sizeof(*record), BPF_RB_FORCE_WAKEUP);
+  if (bpf_ringbuf_output(&records, (void *)record, sizeof(*record), BPF_RB_FORCE_WAKEUP) != 0)
+    __sync_fetch_and_add(&shared.untold, 1);
 }
 
 SEC("tp_btf/sched_process_fork")

@@ -8,9 +8,11 @@
 #ifdef __cplusplus
 #include <cstdint>
 #define MEMSPY_U64 std::uint64_t
+#define MEMSPY_S64 std::int64_t
 #define MEMSPY_U32 std::uint32_t
 #else
 #define MEMSPY_U64 __u64
+#define MEMSPY_S64 __s64
 #define MEMSPY_U32 __u32
 #endif
 
@@ -100,4 +102,13 @@ struct memspy_bpf_record {
   MEMSPY_U64 time;    /* CLOCK_MONOTONIC, nanoseconds */
   MEMSPY_U64 written; /* what is at the address now */
   MEMSPY_U64 behind;  /* if that is a link of the collector's lists: where the next one leads */
+};
+
+/* The variables that the programs and memspy have in common. */
+struct memspy_bpf_shared {
+  /* Set by memspy twenty times a second. What is beyond is not lost: the thread's next record stands
+   * for it too. */
+  MEMSPY_S64 records_left;
+  MEMSPY_U64 without_room; /* records that the ring had no room for: of faults, the same holds */
+  MEMSPY_U64 untold;       /* forks, execs and ends that it had no room for */
 };

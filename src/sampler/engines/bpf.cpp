@@ -282,6 +282,9 @@ void BpfEngine::work() {
 
 void BpfEngine::take_records() {
   faults_->consume([this](const BpfFaults::Record& record) { take(record); });
+  const BpfFaults::Lost lost = faults_->lost();
+  context_.counters.kernel_records_lost.store(lost.records, std::memory_order_relaxed);
+  context_.counters.kernel_events_lost.store(lost.events, std::memory_order_relaxed);
 }
 
 void BpfEngine::take(const BpfFaults::Record& record) {

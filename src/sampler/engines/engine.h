@@ -63,6 +63,8 @@ struct EngineCounters {
   std::atomic<std::uint64_t> native_stacks{0}, native_cut{0}, native_lost{0}, native_broken{0};
   std::atomic<std::uint64_t> native_frames{0}, native_guessed{0};
   std::atomic<std::uint64_t> blind_threads{0};  // threads whose faults could not be watched
+  // Engine bpf, for want of room in the kernel's ring.
+  std::atomic<std::uint64_t> kernel_records_lost{0}, kernel_events_lost{0};
   ClockCounters clock;
   PauseStats pauses;
 };

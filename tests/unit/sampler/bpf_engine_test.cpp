@@ -130,6 +130,7 @@ class PlayedFaults final : public attach::BpfFaults {
   void expect_writes(std::uint32_t, RemoteAddr, std::int64_t) override {}
   void forget_writes(std::uint32_t, RemoteAddr) override {}
   void allow(std::int64_t) override {}
+  Lost lost() const override { return {}; }
 
  private:
   Kernel& kernel_;
