@@ -3,6 +3,7 @@ makes, installed into one."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import unittest
@@ -47,6 +48,17 @@ class Static(InARoot):
         done = subprocess.run(["chroot", str(self.root), "/memspy", "--version"], stdout=subprocess.PIPE,
                               text=True, check=True, timeout=harness.DEADLINE)
         self.assertRegex(done.stdout, r"^memspy \d")
+
+    def test_the_container_file_copies_it(self):
+        """From the folder that the commands beside it name."""
+        root = harness.HERE.parent.parent
+        text = (root / "Containerfile").read_text()
+        program = pathlib.Path(os.environ["MEMSPY_STATIC"])
+        sources = [source for line in re.findall(r"^COPY (.*)$", text, re.MULTILINE) for source in line.split()[:-1]]
+        self.assertEqual(sources, [program.name])
+        for said in (text, (root / "docs/guides/containers.md").read_text()):
+            folder, = re.findall(r"docker build -f Containerfile -t memspy build/release/(\S+)", said)
+            self.assertEqual(program.parts[-4:-1], pathlib.PurePath(folder).parts)
 
     def test_of_a_process_outside(self):
         target = self.script(harness.need("system"), "growing.py", "--mb", 20)
