@@ -25,6 +25,7 @@ memspy_packages_test=(
   debuginfod       # a server of debug information, and the client that memspy asks it with
   dwz              # debug information that several files share, as in Debian's packages
   python3-yaml     # the manifests of the docs
+  jq               # the workflow of docs/guides/ci.md
   systemd          # systemd-analyze: whether it takes the daemon's unit
   python3-numpy    # arrays, and memory that native code takes
   chromium         # its DevTools: a reader of heap snapshots
