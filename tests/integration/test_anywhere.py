@@ -11,6 +11,7 @@ import unittest.mock
 
 import harness
 import profiles
+import pythons
 
 LARGEST = 15 << 20  # bytes of the static program
 # A namespace of its own, so that no /proc is left mounted below a folder that the test removes.
@@ -106,6 +107,33 @@ class Static(InARoot):
         harness.eventually(lambda: "RSS" in screen.text(), "top draws")
         screen.tmux("send-keys", "q")
         harness.eventually(lambda: "code=0" in screen.text(), "top ends")
+
+
+class Newer(harness.Case):
+    """The static program in another distribution than the one that it was built on, on a target there. Of older ones
+    docs/support-matrix.md tells; making a root of one takes too long for a test."""
+
+    def test_in_the_root_of_a_newer_distribution(self):
+        harness.need_root()
+        python = harness.need("3.14")
+        target = self.script(python, "growing.py", "--mb", 20)
+        shutil.copy(os.environ["MEMSPY_STATIC"], self.folder / "memspy")
+        # As targets are started there, with this folder in the place of tests/.
+        prefix = ["unshare", "--mount", "--propagation", "private", "sh", "-c", pythons.ENTER, "sh", str(python.root),
+                  str(self.folder), pythons.INSIDE]
+        with unittest.mock.patch.dict(os.environ, MEMSPY=f"{pythons.INSIDE}/memspy"):
+            self.assertIn("can see PID", self.run_memspy("doctor", target.pid, prefix=prefix).out)
+            memspy = self.memspy("record", "-p", target.pid, "-o", f"{pythons.INSIDE}/out.folded", prefix=prefix)
+            memspy.until_attached(target.pid)
+            grown = target.ask("grow")["grown"]
+            run = memspy.stop()
+            self.assertEqual(run.code, 0, str(run))
+            heap = self.run_memspy("heap", target.pid, "--json", prefix=prefix).json()
+        self.assertGreater(heap["objects"]["count"], 1000)
+        folded = profiles.Folded(self.folder / "out.folded")
+        self.assertEqual(folded.top(), ("remember", "growing.py", target.ready["line"]), str(run))
+        self.assertLess(abs(folded.total() - grown), 0.02 * grown, str(run))
+        self.assert_untouched(target.pid)
 
 
 class Terminal:
