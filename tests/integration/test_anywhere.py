@@ -153,6 +153,17 @@ class Terminal:
         return self.tmux("capture-pane", "-p")
 
 
+def verify_unit(case, root):
+    """systemd knows every key and value of the unit that is installed in a root, and finds the program there."""
+    if not shutil.which("systemd-analyze"):
+        case.skipTest("there is no systemd-analyze")
+    # Nothing of what it depends on is in that root, nor a man page's reader.
+    done = subprocess.run(["systemd-analyze", "verify", f"--root={root}", "--man=no", "--recursive-errors=no",
+                           "memspy.service"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=harness.DEADLINE)
+    case.assertEqual((done.returncode, done.stdout), (0, ""))
+
+
 class Package(InARoot):
     def dpkg(self, *arguments):
         done = subprocess.run(["dpkg", f"--root={self.root}", "--log=/dev/null", *map(str, arguments)],
@@ -182,6 +193,7 @@ class Package(InARoot):
                      "usr/share/fish/vendor_completions.d/memspy.fish", "usr/share/doc/memspy/copyright",
                      "usr/share/doc/memspy/docs/permissions.md", "usr/lib/systemd/system/memspy.service"):
             self.assertTrue((self.root / name).is_file(), name)
+        verify_unit(self, self.root)
         target = self.script(harness.need("system"), "growing.py", "--mb", 1)
         dump = self.run_memspy("dump", target.pid, prefix=self.inside("/usr/bin/memspy")).out
         self.assertIn("hear (truth.py", dump)
