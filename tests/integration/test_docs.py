@@ -1,9 +1,12 @@
 """What the documentation tells people to type, to copy and to deploy: that memspy, the container file's reader and a cluster
 would take it. Nothing is run here but memspy's own help and its check of a configuration."""
 import functools
+import json
 import pathlib
 import re
 import shlex
+import shutil
+import subprocess
 import unittest
 
 import yaml
@@ -299,6 +302,24 @@ class Manifests(unittest.TestCase):
                 for container in pod["containers"]:
                     if container.get("securityContext", {}).get("readOnlyRootFilesystem"):
                         self.assertIn("/tmp", [mount["mountPath"] for mount in container["volumeMounts"]], where)
+
+    def test_the_list_of_targets_is_what_scrapers_read(self):
+        """The line of docs/daemon.md that makes it, of what the daemon says, and the paths that Alloy and Parca ask then."""
+        if not shutil.which("jq"):
+            self.skipTest("there is no jq")
+        page = (ROOT / "docs/daemon.md").read_text()
+        program, = re.findall(r"\| jq '([^']*)'", page)
+        said = {"schema": "memspy.targets/1", "targets": [{"pid": 4242, "service": "web"}, {"pid": 7, "service": "a \"b\""}]}
+        made = json.loads(subprocess.run(["jq", program], input=json.dumps(said), stdout=subprocess.PIPE, text=True,
+                                         check=True, timeout=harness.DEADLINE).stdout)
+        self.assertEqual([one["labels"] for one in made],
+                         [{"service_name": "web", "pid": "4242", "__profile_path__": "/targets/4242/pprof"},
+                          {"service_name": "a \"b\"", "pid": "7", "__profile_path__": "/targets/7/pprof"}])
+        job, = [job for _, document in documents() if "object_storage" in (document or {})
+                for job in document["scrape_configs"]]
+        relabel, = job["relabel_configs"]
+        self.assertEqual(relabel["replacement"].replace("$1", "7"), "/targets/7/pprof")
+        self.assertEqual(page.count("/etc/memspy-targets.json"), 3)  # written, and read by each
 
     def test_workflows(self):
         seen = 0
