@@ -8,6 +8,7 @@
 
 #include "attach/access.h"
 #include "attach/denial.h"
+#include "attach/place.h"
 #include "attach/signal_choice.h"
 #include "base/byte_units.h"
 
@@ -74,18 +75,9 @@ Finding check_user(const Subject& s, bool readable) {
                   f.users.label(f.self.uid.effective)));
 }
 
-// Which of the places of docs/guides/containers.md this is, as far as it can be told.
-std::string place_of(const Subject& s) {
-  constexpr std::size_t kShortId = 12;                        // as docker prints ids
-  constexpr std::string_view kHostPids = "pid:[4026531836]";  // the kernel's PROC_PID_INIT_INO
-  std::string text;
-  const auto container = procfs::container_id(s.proc.cgroup_path(s.pid).value_or(""));
-  if (!container.empty())
-    text += fmt::format("; the process is in container {}", container.substr(0, kShortId));
-  const auto ours = self_namespace(s.proc, "pid");
-  if (!ours.empty() && ours != kHostPids)
-    text += "; memspy is in a PID namespace, as of a container, and sees the processes there alone";
-  return text;
+// Which of the places of docs/guides/containers.md this is: what a remedy is depends on it.
+Finding check_place(const Subject& s) {
+  return {"place", kOk, "memspy is " + describe_place(s.proc, s.pid, s.facts.in_container), ""};
 }
 
 Finding check_namespaces(const Subject& s, bool readable) {
@@ -98,7 +90,7 @@ Finding check_namespaces(const Subject& s, bool readable) {
   const auto evidence = others.empty()
                             ? std::string("the same as memspy's")
                             : fmt::format("of its own:{} (memspy copes with that)", others);
-  return from_obstacle("namespaces", namespace_obstacle(s.facts), readable, evidence + place_of(s));
+  return from_obstacle("namespaces", namespace_obstacle(s.facts), readable, evidence);
 }
 
 Finding check_yama(const Subject& s, bool readable) {
@@ -324,6 +316,7 @@ std::vector<Finding> diagnose(const ProcDir& proc, Pid pid, const Attempts& atte
   return {check_process(s),
           check_state(s),
           check_tracer(s),
+          check_place(s),
           check_user(s, readable),
           check_namespaces(s, readable),
           check_yama(s, readable),

@@ -90,8 +90,8 @@ class Static(InARoot):
         done = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c",
                                'sleep 60 & "$0" doctor --json $!; kill $!', os.environ["MEMSPY_STATIC"]],
                               stdout=subprocess.PIPE, text=True, timeout=harness.DEADLINE)
-        finding, = (one for one in json.loads(done.stdout)["findings"] if one["check"] == "namespaces")
-        self.assertIn("memspy is in a PID namespace", finding["evidence"])
+        finding, = (one for one in json.loads(done.stdout)["findings"] if one["check"] == "place")
+        self.assertIn("PID namespace", finding["evidence"])
 
     def test_with_a_debuginfod_named(self):
         """libdw would load a library for that, and with it a second C library."""

@@ -1,0 +1,15 @@
+// Where memspy stands with regard to a process: on the host, inside of a container, or beside one.
+// docs/guides/containers.md has these places.
+#pragma once
+
+#include <string>
+
+#include "memspy/address.h"
+#include "procfs/proc_dir.h"
+
+namespace memspy::attach {
+
+// "on the host, outside of the process' container 8f3c…". `in_container`: memspy itself is in one.
+std::string describe_place(const procfs::ProcDir& proc, Pid pid, bool in_container);
+
+}  // namespace memspy::attach
