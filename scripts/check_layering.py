@@ -64,6 +64,9 @@ def main() -> int:
                     errors.append(f"{inside}:{number}: {header} belongs to {', '.join(sorted(folders))}")
     known = {p.name for p in (ROOT / "src").iterdir() if p.is_dir()}
     errors += [f"src/{name} is not in the dependency table" for name in sorted(known - set(ALLOWED))]
+    for path in sorted(ROOT.glob("tests/unit/*/*_test.cpp")):
+        if path.name not in (path.parent / "CMakeLists.txt").read_text():
+            errors.append(f"{path.relative_to(ROOT)} is in no list of sources: nobody runs it")
     print("\n".join(errors) if errors else "layering: ok")
     return 1 if errors else 0
 

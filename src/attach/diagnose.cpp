@@ -162,14 +162,27 @@ Finding check_paranoid(const Subject& s) {
             "memspy falls back to polling, which is approximate"};
   }
   const bool patched = text->size() == 1 && (*text)[0] >= '3';
-  const bool allowed =
-      s.facts.self.has_capability(kCapPerfmon) || s.facts.self.has_capability(kCapSysAdmin);
-  if (!patched || allowed) return {"perf_event_paranoid", kOk, *text, ""};
+  // CAP_PERFMON is not enough for these kernels.
+  if (!patched || s.facts.self.has_capability(kCapSysAdmin))
+    return {"perf_event_paranoid", kOk, *text, ""};
   if (s.attempts.page_fault_event(Tid{s.pid.value}, false) == 0)
     return {"perf_event_paranoid", kOk, *text + ", which this kernel takes as 2", ""};
   return {"perf_event_paranoid", kWarn,
           fmt::format("{}: Debian's and Ubuntu's kernels refuse perf events from 3 on", *text),
-          "sudo sysctl kernel.perf_event_paranoid=2, or give memspy CAP_PERFMON"};
+          "sudo sysctl kernel.perf_event_paranoid=2, or give memspy CAP_SYS_ADMIN: CAP_PERFMON is "
+          "not enough there"};
+}
+
+// What is missing, of capability, setting and filter.
+std::string perf_remedy(const Subject& s, int paranoid) {
+  const auto lower = fmt::format("sudo sysctl kernel.perf_event_paranoid={}", paranoid);
+  if (s.facts.self.seccomp == 2 && s.facts.self.has_capability(kCapPerfmon))
+    return "a seccomp filter that lets it through: --security-opt seccomp=unconfined; else: " +
+           lower;
+  if (s.facts.self.has_capability(kCapPerfmon))
+    return lower + ", or give memspy CAP_SYS_ADMIN: CAP_PERFMON, which it has, is not enough here";
+  return "give memspy CAP_PERFMON (in containers also: --security-opt seccomp=unconfined), or: " +
+         lower;
 }
 
 Finding check_fault_event(const Subject& s, bool with_kernel, bool readable) {
@@ -184,11 +197,10 @@ Finding check_fault_event(const Subject& s, bool with_kernel, bool readable) {
   if (with_kernel) {
     return {check, kWarn,
             evidence + ": pages first touched by the kernel are counted, not attributed",
-            "give memspy CAP_PERFMON, or: sudo sysctl kernel.perf_event_paranoid=1"};
+            perf_remedy(s, 1)};
   }
   return {check, kWarn, evidence + ": memspy falls back to polling, which is approximate",
-          "give memspy CAP_PERFMON (in containers also: --security-opt seccomp=unconfined), or: "
-          "sudo sysctl kernel.perf_event_paranoid=2"};
+          perf_remedy(s, 2)};
 }
 
 // Nothing is lost without it but speed: engine faults sees as much.

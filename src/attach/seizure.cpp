@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "attach/denial.h"
 #include "attach/ptrace_call.h"
 
 namespace memspy::attach {
@@ -87,8 +88,14 @@ Result<bool> Seizure::seize_thread(Pid pid, Tid tid) {
     // It is ending: gone by now, or a main thread that ends before its process does.
     const bool gone = !status.has_value() && status.error().code == Errc::kNoSuchProcess;
     if (err == EPERM && (gone || (status.has_value() && status->zombie()))) return false;
-    return make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value),
-                      err);
+    Error refused =
+        make_error(Errc::kPermission, "cannot attach to thread " + std::to_string(tid.value), err);
+    if (!status.has_value()) return refused;
+    if (const auto obstacle = find_obstacle(gather_access_facts(proc_, pid, *status))) {
+      refused.why = obstacle->why;
+      refused.hint = obstacle->remedy;
+    }
+    return refused;
   }
   tracees_.emplace(tid, pid);
   observer_.on_thread_started(pid, tid, ThreadOrigin::kSeized);

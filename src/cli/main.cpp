@@ -1,4 +1,5 @@
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -23,6 +24,8 @@ std::size_t terminal_columns() {
 
 int main(int argc, char** argv) {
   using namespace memspy;
+  // The daemon starts its tracers as /proc/self/exe, which would be their name.
+  ::prctl(PR_SET_NAME, "memspy", 0, 0, 0);
   cli::ignore_write_signals();
   cli::FdOutput standard_output(STDOUT_FILENO);
   std::ostream out(&standard_output);

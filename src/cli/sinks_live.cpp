@@ -110,4 +110,16 @@ Result<Unit> WatchSink::on_tick_end(std::chrono::nanoseconds time) {
   return on_tick_ ? on_tick_(time) : Result<Unit>(Unit{});
 }
 
+Result<Unit> WatchSink::finish(const RunSummary& summary) {
+  if (!fail_on_ || failed_at_) return Unit{};
+  const Condition& condition = fail_on_->condition();
+  const auto start = static_cast<double>(summary.rss_start_bytes);
+  if (!first_rss_ && fail_on_->update({}, start)) failed_at_ = std::chrono::nanoseconds(0);
+  // The highest in between says nothing of a rate at the end.
+  const bool highest = condition.above && !condition.per_seconds;
+  const std::uint64_t rss = highest ? summary.rss_peak_bytes : summary.rss_end_bytes;
+  if (fail_on_->update(summary.duration, static_cast<double>(rss))) failed_at_ = summary.duration;
+  return Unit{};
+}
+
 }  // namespace memspy::cli

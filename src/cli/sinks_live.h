@@ -55,7 +55,8 @@ class WatchSink final : public SampleSink {
   Result<Unit> on_allocation(const AllocationRecord&) override;
   Result<Unit> on_gap(const Gap&) override;
   Result<Unit> on_tick_end(std::chrono::nanoseconds) override;
-  Result<Unit> finish(const RunSummary&) override { return Unit{}; }
+  // The last look at a process comes without a point.
+  Result<Unit> finish(const RunSummary&) override;
 
   // Of all processes of the run.
   const std::optional<double>& rss_bytes() const { return rss_; }

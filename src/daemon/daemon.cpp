@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -117,7 +118,18 @@ class RunningDaemon final : public Daemon {
   std::unique_ptr<ControlServer> control_;
 };
 
+// Targets are held by descriptors, as a PID may be given to another process.
+Result<Unit> check_kernel() {
+  const UniqueFd own(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  if (own.valid()) return Unit{};
+  Error error = make_error(Errc::kUnsupported, "the daemon needs Linux 5.3 or newer", errno);
+  error.why = "this kernel has no pidfd_open";
+  error.hint = "memspy record and attach work here";
+  return error;
+}
+
 Result<Unit> RunningDaemon::open() {
+  MEMSPY_CHECK(check_kernel());
   MEMSPY_TRY(recorder, Recorder::start(config_.state_dir, config_.recorder,
                                        header_of(config_, ports_.version)));
   recorder_ = std::move(recorder);

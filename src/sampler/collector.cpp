@@ -178,11 +178,20 @@ Result<Unit> Collector::watch_cost(SteadyTime now) {
   return sink_.on_gap(gap);
 }
 
+// RSS between two ticks, where it was higher than ever before: the kernel's high-water mark is of
+// the whole life of a process, and tells of this run when it goes up. 0: it tells nothing.
+std::uint64_t Collector::raised_high_water(const SeriesPoint& point) {
+  const auto& mark = point[C::kPeakRssBytes];
+  if (!mark) return 0;
+  if (!first_high_water_) first_high_water_ = mark;
+  return *mark > *first_high_water_ ? static_cast<std::uint64_t>(*mark) : 0;
+}
+
 Result<Unit> Collector::tick(SteadyTime now, bool last) {
   MEMSPY_CHECK(take_events());
   MEMSPY_CHECK(watch_cost(now));
   const auto time = now - context_.start;
-  std::uint64_t rss = 0;
+  std::uint64_t rss = 0, high_water = 0;
   for (auto& [index, window] : windows_) {
     const auto tick = window.tick(now, last);
     if (!context_.options.allocation) MEMSPY_CHECK(tell_growth(time, index, tick, last));
@@ -195,9 +204,10 @@ Result<Unit> Collector::tick(SteadyTime now, bool last) {
     point[C::kRejected] = static_cast<double>(context_.counters.rejected.load());
     point[C::kStoppedSeconds] = to_seconds(context_.counters.pauses.total());
     rss += window.growth().rss_end_bytes;
+    if (windows_.size() == 1) high_water = raised_high_water(point);
     MEMSPY_CHECK(sink_.on_point(point));
   }
-  rss_peak_bytes_ = std::max(rss_peak_bytes_, rss);
+  rss_peak_bytes_ = std::max({rss_peak_bytes_, rss, high_water});
   MEMSPY_CHECK(tell_allocation(time));
   if (last && !context_.options.allocation) {
     for (const auto& [index, window] : windows_) {

@@ -43,6 +43,7 @@ class Collector {
   void apply_live(const LiveProfiled& event);
   void apply_edge(const WindowEdge& edge);
   void apply_sample(const FaultSample& sample);
+  std::uint64_t raised_high_water(const SeriesPoint& point);
   Result<Unit> tell_growth(std::chrono::nanoseconds time, ProcessIndex index,
                            const ProcessWindow::Tick& tick, bool last);
   Result<Unit> tell_allocation(std::chrono::nanoseconds time);
@@ -63,6 +64,7 @@ class Collector {
   bool told_too_ = false;
   ProcessIndex last_lost_;  // whose memory went last; 0: none
   std::uint64_t rss_peak_bytes_ = 0;
+  std::optional<double> first_high_water_;  // of the one process there is, at its first tick
   std::uint64_t kernel_fault_bytes_ = 0, late_bytes_ = 0;
   std::uint64_t reported_drops_ = 0;
 };

@@ -32,6 +32,10 @@ const char* engine_name(EngineChoice engine) {
 
 namespace {
 
+constexpr const char* kPerfRemedy =
+    "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON (CAP_SYS_ADMIN on "
+    "Debian's and Ubuntu's kernels while it is 3 or more)";
+
 // What takes a stop: native frames, and to hold what may be over before anybody has looked.
 const char* why_no_bpf(const SessionOptions& options) {
   if (options.native) return "it does not read native frames";
@@ -40,14 +44,27 @@ const char* why_no_bpf(const SessionOptions& options) {
   return nullptr;
 }
 
-Result<Rung> choose_bpf(const SessionOptions& options) {
+// The programs may be let in where the events that they run at are refused.
+Result<std::unique_ptr<attach::BpfFaults>> load_bpf(Pid pid) {
+  MEMSPY_TRY(loaded, attach::BpfFaults::load());
+  constexpr std::uint32_t kNoProcess = 0;
+  constexpr std::uint64_t kNever = 1ULL << 40;  // faults
+  const Tid main_thread{pid.value};
+  const auto watched = loaded->watch_thread(kNoProcess, main_thread, kNever);
+  loaded->forget_thread(main_thread);
+  // A main thread may end before its process.
+  if (!watched.has_value() && watched.error().code != Errc::kNoSuchProcess) return watched.error();
+  return loaded;
+}
+
+Result<Rung> choose_bpf(Pid pid, const SessionOptions& options) {
   Error error = make_error(Errc::kUsage, "engine bpf does not work here");
   if (const char* why = why_no_bpf(options)) {
     error.why = why;
     error.hint = "leave --engine out: auto takes what works";
     return error;
   }
-  auto loaded = attach::BpfFaults::load();
+  auto loaded = load_bpf(pid);
   if (loaded.has_value())
     return Rung{EngineChoice::kBpf, "asked for; nothing is stopped", std::move(loaded).value()};
   error.code = loaded.error().code;
@@ -65,7 +82,7 @@ Result<Rung> choose_best(const procfs::ProcDir& proc, Pid pid, const SessionOpti
     lacking =
         std::string("not bpf: ") + (unfit != nullptr ? unfit : "the daemon's tracers do without");
   } else {
-    auto loaded = attach::BpfFaults::load();
+    auto loaded = load_bpf(pid);
     if (loaded.has_value())
       return Rung{EngineChoice::kBpf, "nothing is stopped", std::move(loaded).value()};
     lacking = "not bpf: " + describe(loaded.error());
@@ -84,8 +101,7 @@ Result<Rung> choose_faults(const procfs::ProcDir& proc, Pid pid) {
   if (works.has_value()) return Rung{EngineChoice::kFaults, "asked for", nullptr};
   Error error = std::move(works).error();
   error.why = "engine faults needs perf page-fault events on the target's threads";
-  if (error.hint.empty())
-    error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
+  if (error.hint.empty()) error.hint = kPerfRemedy;
   error.hint += "; --engine auto takes what works";
   return error;
 }
@@ -103,7 +119,7 @@ Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, const SessionOp
     case EngineChoice::kFaults:
       return choose_faults(proc, pid);
     case EngineChoice::kBpf:
-      return choose_bpf(options);
+      return choose_bpf(pid, options);
     case EngineChoice::kClock:  // of mode alloc, which has a choice of its own
     case EngineChoice::kAuto:
       break;
@@ -153,8 +169,7 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
   auto works = LiveEngine::probe(proc, pid);
   if (!works.has_value()) {
     Error error = std::move(works).error();
-    if (error.code == Errc::kPermission && error.hint.empty())
-      error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
+    if (error.code == Errc::kPermission && error.hint.empty()) error.hint = kPerfRemedy;
     return error;
   }
   return Rung{EngineChoice::kFaults, watches + rung.reason, nullptr};
@@ -169,8 +184,7 @@ Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineCho
     Error error = std::move(works).error();
     if (error.why.empty())
       error.why = "--mode alloc needs a perf clock on the target's threads, and has no other way";
-    if (error.code == Errc::kPermission && error.hint.empty())
-      error.hint = "set kernel.perf_event_paranoid to 2 or less, or give memspy CAP_PERFMON";
+    if (error.code == Errc::kPermission && error.hint.empty()) error.hint = kPerfRemedy;
     return error;
   }
   return Rung{EngineChoice::kClock,

@@ -191,6 +191,22 @@ class RecordBpf(GrowthTests, harness.PythonCase):
         self.assertLess(summary["rejected"], 0.02 * summary["samples"] + 5, str(summary))
         self.assert_at_work(target, "afterwards")
 
+    def test_where_its_programs_load_and_their_events_are_refused_it_is_not_taken(self):
+        """Kernels of distributions refuse perf events to some who may load programs."""
+        target = self.script(self.python, "growing.py")
+        refused = [sys.executable, harness.HERE / "without_perf.py"]
+        memspy = self.memspy("record", "-p", target.pid, "-o", self.folder / "out.memspy", "--json", prefix=refused)
+        memspy.until_attached(target.pid)
+        target.ask("grow")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.assertIn("engine poll", run.err)
+        self.assertGreater(run.json()["growth_bytes"], 0, str(run))
+        run = harness.run_memspy("record", "-p", target.pid, "--engine", "bpf", "-o", self.folder / "no.memspy",
+                                 prefix=refused)
+        self.assertNotEqual(run.code, 0, str(run))
+        self.assertIn("engine bpf does not work here", run.err)
+
     def test_a_target_that_execs_is_followed(self):
         target = self.script(self.python, "execs.py")
         out = self.folder / "out.memspy"
