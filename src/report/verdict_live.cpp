@@ -75,6 +75,9 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
   text += next_culprits(found, f.growth_bytes);
   if (f.unattributed_bytes > f.growth_bytes / 20)
     text += fmt::format("; {} is unattributed", share(f.unattributed_bytes));
+  if (f.shrink_bytes > f.growth_bytes / 10)
+    text += fmt::format("; {} of what was there before was given back meanwhile",
+                        format_bytes(f.shrink_bytes));
   return text + doubt(profile, f.growth_bytes);
 }
 
