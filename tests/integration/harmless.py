@@ -4,12 +4,14 @@ MEMSPY_KILLS      how many kills (60); a long run is `MEMSPY_KILLS=1000 ctest -R
 MEMSPY_SEED       of the random moments; printed, so that a failure can be had again
 """
 import os
+import pathlib
 import random
 import signal
 import time
 import unittest
 
 import harness
+import remains
 
 KILLS = int(os.environ.get("MEMSPY_KILLS", "60"))
 SEED = int(os.environ.get("MEMSPY_SEED", str(random.SystemRandom().randrange(1 << 30))))
@@ -26,7 +28,9 @@ WAYS = [
     (["record", "--mode", "live", "--budget", "100", "-o", "{out}.memspy"], 1.2),
     (["record", "--mode", "live", "--engine", "faults", "-o", "{out}.folded"], 1.2),
     (["record", "--mode", "live", "-s", "--budget", "100", "-o", "{out}.memspy"], 1.2),
+    (["record", "--mode", "live", "-n", "--budget", "100", "-o", "{out}.memspy"], 1.2),
     (["record", "--mode", "alloc", "-o", "{out}.folded"], 0.6),
+    (["record", "--mode", "alloc", "-n", "--budget", "100", "-o", "{out}.memspy"], 0.6),
     (["record", "--mode", "alloc", "-s", "--budget", "100", "-o", "{out}.memspy"], 0.6),
     (["record", "--engine", "poll", "-i", "10ms", "-o", "{out}.folded"], 0.6),
     (["record", "--engine", "poll", "-s", "-i", "10ms", "-o", "{out}.folded"], 0.6),
@@ -40,9 +44,12 @@ WAYS = [
     (["gc"], 0.3),
     (["top", "--batch", "-i", "100ms"], 0.6),
     (["top", "--batch", "-s", "-i", "100ms"], 0.6),
+    (["top", "--batch", "--native", "-i", "100ms"], 0.9),
+    (["attach", "-n", "-i", "100ms"], 0.9),
     (["attach", "-i", "100ms"], 0.6),
     (["attach", "-s", "-i", "100ms"], 0.6),
 ]
+PROGRAMS = {"on_fault", "on_write", "on_fork", "on_exec", "on_exit"}  # src/attach/bpf
 TRACING_WAYS = [(["traces"], 0.04), (["traces", "--by", "type", "--json"], 0.08), (["traces", "--watch", "10ms"], 0.5)]
 
 
@@ -89,6 +96,28 @@ class Harmless(harness.PythonCase):
                 memspy.end()
         print(f"{script} {' '.join(arguments)}: {outcomes}", flush=True)
         self.assertGreater(outcomes["killed"], kills // 2, "hardly any of the kills hit")
+        if os.geteuid() == 0:
+            self.assert_nothing_remains(target, script)
+
+    def assert_nothing_remains(self, target, script):
+        """In the kernel: programs that nobody holds, events on the target, its debug registers. Other tests may
+        run memspy meanwhile, so that programs with a holder are theirs."""
+        harness.eventually(lambda: not remains.programs(PROGRAMS) - remains.held_programs(),
+                           "programs of memspy's have gone", 20)
+        tasks = [int(task.name) for task in pathlib.Path(f"/proc/{target.pid}/task").iterdir()]
+        counted = 0
+        for tid in tasks:
+            try:
+                self.assertEqual(remains.free_slots(tid), remains.SLOTS, f"breakpoints left on {tid}")
+                counted += 1
+            except ProcessLookupError:
+                pass  # ended meanwhile
+        self.assertGreater(counted, 0)
+        if script == "execs.py":
+            return  # never stands still in a call that begins again by itself
+        harness.until_listening(target.pid)
+        self.assertEqual(remains.debug_control(target.pid), 0, "debug registers of the target")
+        self.assert_at_work(target, "after its debug registers were looked at")
 
     def test_busy_target(self):
         self.kill_often("busy.py", WAYS, KILLS // 2)
