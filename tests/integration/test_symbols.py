@@ -215,6 +215,67 @@ class Fetched(harness.PythonCase):
                               env={**os.environ, "DEBUGINFOD_URLS": "http://127.0.0.1:9",
                                    "DEBUGINFOD_CACHE_PATH": str(self.folder / "client")})
         self.assertIn("no debug information", run.err)
+@unittest.skipUnless(shutil.which("g++") and shutil.which("eu-addr2line"), "no g++, or no eu-addr2line: elfutils")
+class Cplusplus(harness.Case):
+    """A library of templates, in the forms that debug information may have: every third byte of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.source = harness.TARGETS / "templates.cpp"
+        self.places = None
+
+    def build(self, name, *options):
+        """A library of the same code as the first one."""
+        path = self.folder / f"{name}.so"
+        subprocess.run(["g++", "-shared", "-fPIC", "-O2", "-Wl,--build-id=sha1", *options, str(self.source), "-o",
+                        str(path)], check=True, cwd=self.folder)
+        self.places = self.places or functions(path)
+        self.assertEqual(functions(path), self.places)
+        return path
+
+    def ask(self, program, path):
+        text = "".join(f"{address:#x}\n" for begin, end in self.places for address in range(begin, end, 3))
+        found = answers(run([*program, str(path)], text))
+        self.assertGreater(len(found), 1000)
+        return found
+
+    def ours(self, path):
+        return self.ask([os.environ["MEMSPY_NAME_ADDRESSES"]], path)
+
+    def theirs(self, path):
+        return self.ask(["eu-addr2line", "-a", "-i", "-f", "-C", "-e"], path)
+
+    def test_compressed(self):
+        whole = self.ours(self.build("whole", "-g"))
+        differ = [pair for pair in zip(whole, self.theirs(self.folder / "whole.so")) if pair[0] != pair[1]]
+        self.assertLessEqual(len(differ), (1 - AGREE) * len(whole), differ[:3])
+        self.assertGreater(sum(len(frames) > 1 for frames in whole), len(whole) // 2)
+        for form in ("zlib", "zlib-gnu"):
+            path = self.folder / f"{form}.so"
+            subprocess.run(["objcopy", f"--compress-debug-sections={form}", str(self.folder / "whole.so"), str(path)], check=True)
+            self.assertRegex(run(["readelf", "-SW", str(path)], ""), r"\.zdebug_info|\.debug_info .* C ")
+            self.assertEqual(self.ours(path), whole)
+
+    def test_names(self):
+        names = {frames[-1][0] for frames in self.ours(self.build("whole", "-g", "-DRUST_NAMES"))}
+        for name in ("use_them", "mycrate::keep::row", "mycrate::keep::old"):
+            self.assertIn(name, names)
+        self.assertTrue([name for name in names if name.startswith("Counter<double, 2>::add(")], names)
+        self.assertTrue([name for name in names if "in_a_namespace<" in name], names)
+        self.assertFalse([name for name in names if name.startswith(("_Z", "_R"))])
+
+    def test_split(self):
+        """Lines stand in the library itself; of what is in .dwo and .dwp files (inlined functions) nothing is read."""
+        whole = self.ours(self.build("whole", "-g"))
+        path = self.build("split", "-g", "-gsplit-dwarf")
+        parts = list(self.folder.glob("*.dwo"))
+        self.assertTrue(parts)
+        found = self.ours(path)
+        self.assertEqual([frames[0][1] for frames in found], [frames[0][1] for frames in whole])
+        self.assertEqual(found, self.theirs(path))
+        for part in parts:
+            part.unlink()
+        self.assertEqual(self.ours(path), found)
 
 
 if __name__ == "__main__":

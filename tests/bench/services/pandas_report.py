@@ -1,4 +1,7 @@
-"""A report over data frames: numbers, categories, text as objects, a grouped and a joined table, views."""
+"""A report over data frames: numbers, categories, text as objects, a grouped and a joined table, views.
+
+    pandas_report.py [--again]     makes it over and over, and keeps the texts of each, until it is killed
+"""
 import os
 import sys
 
@@ -13,8 +16,7 @@ import truth  # noqa: E402
 ROWS = 400000
 
 
-def main():
-    random = numpy.random.default_rng(1)
+def report(random):
     sales = pandas.DataFrame({
         "when": pandas.date_range("2024-01-01", periods=ROWS, freq="min"),
         "amount": random.normal(100, 20, ROWS), "count": random.integers(1, 50, ROWS),
@@ -24,8 +26,16 @@ def main():
     daily = sales.set_index("when").resample("D").sum(numeric_only=True)
     joined = sales.merge(sales[["city", "count"]].drop_duplicates().assign(rank=1), on=["city", "count"])
     recent = sales[sales["amount"] > 120]
-    kept = [sales, by_city, daily, joined, recent, sales["amount"].values[:1000]]
+    return [sales, by_city, daily, joined, recent, sales["amount"].values[:1000]]
+
+
+def main():
+    random = numpy.random.default_rng(1)
+    kept = report(random)
     truth.say("ready", pid=os.getpid(), frames=len(kept))
+    texts = []
+    while "--again" in sys.argv:
+        texts.append(list(report(random)[0]["note"][:20000]))
     while True:
         truth.hear()
 
