@@ -27,6 +27,7 @@ memspy_packages_test=(
   python3-yaml     # the manifests of the docs
   jq               # the workflow of docs/guides/ci.md
   systemd          # systemd-analyze: whether it takes the daemon's unit
+  libjemalloc2     # another allocator than the C library's
   cython3          # lines of .pyx files
   python3-numpy    # arrays, and memory that native code takes
   chromium         # its DevTools: a reader of heap snapshots

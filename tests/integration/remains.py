@@ -8,7 +8,8 @@ import struct
 
 SLOTS = 4  # debug registers of x86 that hold an address
 PERF_EVENT_OPEN, BPF = 298, 321
-TYPE_BREAKPOINT, WRITES, DISABLED_IN_USER_MODE = 5, 2, 1 | 1 << 5 | 1 << 6
+TYPE_BREAKPOINT, WRITES = 5, 2
+DISABLED, OF_USER_MODE = 1, 1 << 5 | 1 << 6
 BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
 PTRACE_PEEKUSER, PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 3, 17, 0x4206, 0x4207
 WALL = 0x40000000
@@ -19,13 +20,19 @@ LIBC.syscall.restype = LIBC.ptrace.restype = ctypes.c_long
 LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 
-def open_breakpoint(tid, address=0x10000):
-    """The descriptor of a disarmed watchpoint on a thread, or -1 where no slot is free."""
-    attributes = struct.pack("<IIQQQQQIIQQ", TYPE_BREAKPOINT, 72, 0, 0, 0, 0, DISABLED_IN_USER_MODE, 0, WRITES, address, 8)
+def open_breakpoint(tid, address=0x10000, armed=False):
+    """The descriptor of a watchpoint on a thread, or -1 where no slot is free."""
+    flags = OF_USER_MODE | (0 if armed else DISABLED)
+    attributes = struct.pack("<IIQQQQQIIQQ", TYPE_BREAKPOINT, 72, 0, 0, 0, 0, flags, 0, WRITES, address, 8)
     fd = LIBC.syscall(PERF_EVENT_OPEN, attributes, tid, -1, ctypes.c_long(-1), 8)  # 8: closed on exec
     if fd < 0 and ctypes.get_errno() != 28:  # ENOSPC
         raise OSError(ctypes.get_errno(), "perf_event_open")
     return fd
+
+
+def read_count(fd):
+    """How often an armed one was hit."""
+    return struct.unpack("<Q", os.read(fd, 8))[0]
 
 
 def free_slots(tid):
