@@ -11,6 +11,10 @@ bool is_address(const Frame& frame) {
   return frame.kind == FrameKind::kNative && !frame.code.module.empty();
 }
 
+bool has_lines(const std::vector<Frame>& names) {
+  return std::any_of(names.begin(), names.end(), [](const Frame& frame) { return frame.line > 0; });
+}
+
 class Expander {
  public:
   explicit Expander(const Profile& profile) : profile_(profile) {}
@@ -68,7 +72,11 @@ void find_names(Profile& profile, NamesWanted wanted, const NameFrame& name) {
     if (!is_address(frame)) continue;
     if (wanted == NamesWanted::kMissing && profile.names.contains(FrameId{id})) continue;
     auto names = name(frame);
-    if (!names.empty()) profile.names[FrameId{id}] = std::move(names);
+    if (names.empty()) continue;
+    // What was found before, with debug information that is not here, is the better answer.
+    const auto known = profile.names.find(FrameId{id});
+    if (known != profile.names.end() && has_lines(known->second) && !has_lines(names)) continue;
+    profile.names[FrameId{id}] = std::move(names);
   }
 }
 

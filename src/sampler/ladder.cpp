@@ -163,7 +163,7 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
       rung.reason = watches + rung.reason;
       return rung;
     }
-    if (options.engine == EngineChoice::kBpf) return works.error();
+    if (options.engine == EngineChoice::kBpf) return no_watchpoints(works.error());
     rung = {EngineChoice::kFaults, "not bpf: " + describe(works.error()), nullptr};
   }
   auto works = LiveEngine::probe(proc, pid);

@@ -114,6 +114,20 @@ std::uint64_t PageLedger::fault_around(Chunk& chunk, RemoteAddr page, const Mapp
   return std::max<std::uint64_t>(fresh, 1);
 }
 
+// It was given back and is touched anew, and so were those that the sample stands for besides: the
+// ones below it, mostly, as memory is touched upwards. Were they left in the baseline they would be
+// given back again in the next round.
+std::uint64_t PageLedger::take_from_baseline(Chunk& chunk, std::size_t page, std::uint64_t faults) {
+  std::uint64_t taken = 0;
+  const auto take = [&](std::size_t at) {
+    taken += chunk.baseline[at] ? 1 : 0;
+    chunk.baseline.reset(at);
+  };
+  for (std::size_t at = page + 1; at-- > 0 && taken < faults;) take(at);
+  for (std::size_t at = page + 1; at < kChunkPages && taken < faults; ++at) take(at);
+  return taken;
+}
+
 void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t faults,
                        const MemoryMap& map) {
   const std::uint32_t who = owner_index(owner);
@@ -131,8 +145,7 @@ void PageLedger::touch(const LedgerOwner& owner, RemoteAddr page, std::uint64_t 
       copied_pages_ += faults;
       return;
     }
-    chunk.baseline.reset(at);  // it was given back and is touched anew
-    shrink_pages_ += faults;
+    shrink_pages_ += take_from_baseline(chunk, at, faults);
   }
   const Mapping* mapping = find_mapping(map, page);
   const bool file = mapping != nullptr && page_cache(*mapping);

@@ -142,6 +142,7 @@ class PageLedger {
   void drop_weightless(Chunk& chunk);
   void mark_huge(Chunk& chunk);
   bool replace_live(Chunk& chunk, std::uint16_t page, std::uint64_t faults);
+  std::uint64_t take_from_baseline(Chunk& chunk, std::size_t page, std::uint64_t faults);
   std::uint64_t fault_around(Chunk& chunk, RemoteAddr page, const Mapping& mapping);
   void update(ChunkIndex index, Chunk& chunk, const std::bitset<kChunkPages>& present);
   void weigh_huge(ChunkIndex index, Chunk& chunk);

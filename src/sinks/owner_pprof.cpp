@@ -28,7 +28,6 @@ void write_frames(pbf_writer& to, const OwnerStacks& stacks, Strings& strings) {
     const std::int64_t name = strings.index(recording::escape_text(stacks.frames[i]));
     called.add_uint64(function::kId, i + 1);
     called.add_int64(function::kName, name);
-    called.add_int64(function::kSystemName, name);
   }
 }
 

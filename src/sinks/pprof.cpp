@@ -144,7 +144,6 @@ class ProfileEncoder {
     const std::int64_t name = strings_.index(recording::escape_text(frame.function));
     called.add_uint64(function::kId, index + 1);
     called.add_int64(function::kName, name);
-    called.add_int64(function::kSystemName, name);
     called.add_int64(function::kFilename, strings_.index(recording::escape_text(frame.file)));
   }
 

@@ -36,7 +36,8 @@ namespace line {
 constexpr pbf_tag_type kFunctionId = 1, kLine = 2;
 }
 namespace function {
-constexpr pbf_tag_type kId = 1, kName = 2, kSystemName = 3, kFilename = 4;
+constexpr pbf_tag_type kId = 1, kName = 2,
+                       kFilename = 4;  // no system name: pprof would demangle "<module>"
 }
 
 class Strings {

@@ -99,7 +99,28 @@ bool DebugModule::has_lines() {
 
 Dwarf_Die* DebugModule::unit_of(std::uint64_t address) {
   if (!has_lines()) return nullptr;
-  return ::dwfl_module_addrdie(module_, address, &bias_);
+  if (Dwarf_Die* unit = ::dwfl_module_addrdie(module_, address, &bias_)) return unit;
+  if (!ranges_) ranges_.emplace(module_);
+  return ranges_->find(address - bias_);
+}
+
+// Without a function.
+SourceFrame DebugModule::line_at(Dwarf_Die* unit, std::uint64_t address) const {
+  if (Dwfl_Line* line = ::dwfl_module_getsrc(module_, address)) {
+    int number = 0;
+    const char* file = ::dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
+    if (file == nullptr) return {};
+    return {"", whole_path(file, ::dwfl_line_comp_dir(line)), std::max(number, 0)};
+  }
+  // Of a unit that libdw does not find by itself.
+  Dwarf_Line* line = ::dwarf_getsrc_die(unit, address - bias_);
+  const char* file = line == nullptr ? nullptr : ::dwarf_linesrc(line, nullptr, nullptr);
+  if (file == nullptr) return {};
+  int number = 0;
+  ::dwarf_lineno(line, &number);
+  Dwarf_Attribute attribute;
+  const char* folder = ::dwarf_formstring(::dwarf_attr_integrate(unit, DW_AT_comp_dir, &attribute));
+  return {"", whole_path(file, folder), std::max(number, 0)};
 }
 
 ScopeIndex& DebugModule::scopes_of(Dwarf_Die* unit) {
@@ -157,12 +178,7 @@ bool DebugModule::add_scopes(Dwarf_Die* unit, std::uint64_t address,
 std::vector<SourceFrame> DebugModule::resolve(std::uint64_t address) {
   std::vector<SourceFrame> frames(1);
   if (Dwarf_Die* unit = unit_of(address)) {
-    if (Dwfl_Line* line = ::dwfl_module_getsrc(module_, address)) {
-      int number = 0;
-      const char* file = ::dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
-      if (file != nullptr)
-        frames.front() = {"", whole_path(file, ::dwfl_line_comp_dir(line)), std::max(number, 0)};
-    }
+    frames.front() = line_at(unit, address);
     if (!add_scopes(unit, address, frames)) frames.front().function = symbol_at(address);
   } else {
     frames.front().function = symbol_at(address);

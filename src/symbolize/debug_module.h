@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "symbolize/scope_index.h"
 #include "symbolize/symbol_list.h"
 #include "symbolize/symbolizer.h"
+#include "symbolize/unit_ranges.h"
 
 namespace memspy::symbolize {
 
@@ -28,6 +30,7 @@ class DebugModule {
   static int find_debug_info(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base,
                              const char* file, const char* link, GElf_Word crc, char** path);
   Dwarf_Die* unit_of(std::uint64_t address);
+  SourceFrame line_at(Dwarf_Die* unit, std::uint64_t address) const;
   ScopeIndex& scopes_of(Dwarf_Die* unit);
   const std::string& name_of(const std::string& mangled);
   void load_symbols();
@@ -45,6 +48,7 @@ class DebugModule {
   bool symbols_loaded_ = false, lines_ = false, lines_asked_ = false;
   SymbolList symbols_;
   std::unordered_map<Dwarf_Off, std::unique_ptr<ScopeIndex>> units_;
+  std::optional<UnitRanges> ranges_;  // once libdw has not known a unit
   std::unordered_map<std::string, std::string> demangled_;
 };
 

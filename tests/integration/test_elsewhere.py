@@ -1,5 +1,6 @@
 """Lines of extension modules among Python's, and what is left of them elsewhere: where the files lie in another
 folder (`--sysroot`), and in `go tool pprof`."""
+import os
 import pathlib
 import re
 import shutil
@@ -65,8 +66,13 @@ class Extension(harness.PythonCase):
 
     def folded(self, recording, *options):
         out = self.folder / "out.folded"
-        self.run_memspy("report", recording, "-o", out, "--force", *options)
+        self.report(recording, "-o", out, "--force", *options)
         return profiles.Folded(out)
+
+    def report(self, recording, *options):
+        """As on a machine that has never been told these names."""
+        nothing_known = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "no-cache")}
+        return self.run_memspy("report", recording, *options, env=nothing_known)
 
     def leading(self, mode):
         return f"{MODES[mode]} (extension.py:{marked('extension.py', MODES[mode] + 's')})"
@@ -113,6 +119,15 @@ class Extension(harness.PythonCase):
 
     # --- without the files at their own path
 
+    def test_a_stripped_copy_takes_no_lines_away(self):
+        """The machine of the report has the library without debug information: lines of the recording stay."""
+        lines = self.build_rows()
+        recording, run = self.record("rows", "growth")
+        at_home = self.folded(recording)
+        subprocess.run(["strip", "-g", str(self.modules / "rows.so")], check=True)
+        self.assertGreater(share(self.folded(recording, "--symbolize"), *lines), 0.8, str(run))
+        self.assertEqual(self.folded(recording, "--symbolize").stacks, at_home.stacks)
+
     def check_elsewhere(self, recording, at_home, lines):
         """The library has gone into another folder: --sysroot finds it there, and nothing else does."""
         with sqlite3.connect(recording) as db:
@@ -122,7 +137,7 @@ class Extension(harness.PythonCase):
         moved = away / self.modules.relative_to("/")
         moved.parent.mkdir(parents=True)
         self.modules.rename(moved)
-        lost = self.run_memspy("report", recording, "-f", "folded", "--symbolize")
+        lost = self.report(recording, "-f", "folded", "--symbolize")
         self.assertRegex(lost.out, r"0x[0-9a-f]+ \(rows\.so\)")
         self.assertNotIn("rows.c", lost.out)
         self.assertIn("rows.so (build id", lost.err)
@@ -154,7 +169,7 @@ class Extension(harness.PythonCase):
         raw = self.pprof("-raw", out)
         self.assertEqual(pprof_total(raw), at_home.total())
         top = self.pprof("-top", "-cum", out)
-        for name in ("make_row", "make", "main"):
+        for name in ("make_row", "make", "main", "<module>"):
             self.assertRegex(top, rf"(?m)%\s+{name}$", top)
         for page in self.pages(out, "top", "flamegraph"):
             for function in ("make_row", "make", "main"):

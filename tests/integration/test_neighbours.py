@@ -57,8 +57,7 @@ class Watchpoints(harness.PythonCase):
                 self.occupy(target.pid, remains.SLOTS)
                 run = self.record(target, engine, code=5)
                 self.assertIn("cannot open a watchpoint event", run.err)
-                if engine == "faults":
-                    self.assertIn("--mode growth does not need them", run.err)
+                self.assertIn("--mode growth does not need them", run.err)
                 self.assertEqual(list(self.folder.glob(f"*{engine}*")), [])
                 target.ask("write")
                 self.assert_untouched(target.pid)

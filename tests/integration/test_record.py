@@ -233,5 +233,24 @@ def harness_line(name, mark):
         sys.path.pop(0)
 
 
+class Refilled(harness.PythonCase):
+    """What is there at the start, given back and touched anew again and again, is given back once."""
+
+    def test_no_more_is_given_back_than_there_was(self):
+        for engine in ["faults", *harness.bpf_engine()]:
+            with self.subTest(engine=engine):
+                target = self.script(self.python, "refill.py")
+                out = self.folder / f"{engine}.folded"
+                memspy = self.memspy("record", "-p", target.pid, "-o", out, "--engine", engine, "--json")
+                memspy.until_attached(target.pid)
+                target.ask("refill")
+                run = memspy.stop()
+                self.assertEqual(run.code, 0, str(run))
+                told = run.json()
+                self.assertLessEqual(told["shrink_bytes"], told["rss_bytes"]["start"], str(run))
+                self.assertLessEqual(told["growth_bytes"], told["rss_bytes"]["peak"], str(run))
+                self.assertLessEqual(told["unattributed_bytes"], 0.1 * told["growth_bytes"], str(run))
+
+
 if __name__ == "__main__":
     unittest.main()

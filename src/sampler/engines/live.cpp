@@ -32,8 +32,12 @@ Result<Unit> LiveEngine::probe(const procfs::ProcDir& proc, Pid pid) {
   MEMSPY_CHECK(PageFaultEngine::probe(proc, pid));
   auto watch = PerfWatch::open(Tid{pid.value}, SIGURG);
   if (watch.has_value()) return Unit{};
-  Error error = std::move(watch).error();
-  error.why = "--mode live watches memory with hardware watchpoints, as perf events: " + error.why;
+  return no_watchpoints(std::move(watch).error());
+}
+
+Error no_watchpoints(Error error) {
+  error.why = "--mode live watches memory with hardware watchpoints, as perf events" +
+              (error.why.empty() ? "" : ": " + error.why);
   error.hint =
       "they may be taken by a debugger, or this (virtual) machine has none; --mode growth does not "
       "need them";

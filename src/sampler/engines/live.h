@@ -12,6 +12,9 @@
 
 namespace memspy::sampler {
 
+// What there is to say where a watchpoint cannot be had.
+Error no_watchpoints(Error error);
+
 class LiveEngine final : public PageFaultEngine, private WatchSource {
  public:
   explicit LiveEngine(EngineContext& context);

@@ -131,6 +131,16 @@ TEST_F(PageLedgerTest, BaselineGivenBackAndTouchedBetweenLooksIsBoth) {
   EXPECT_EQ(ledger.shrink_pages(), 1u);
 }
 
+// Each record stands for 16 pages, and the next round's records name others.
+TEST_F(PageLedgerTest, BaselineTouchedAnewOverAndOverIsShrinkOnce) {
+  tables.map(kBase, kChunkPages);
+  ledger.take_baseline(map);
+  for (std::uint64_t round = 0; round < 10; ++round)
+    grow(kRows, kBase + round * kPageBytes, kChunkPages - 16, 16);
+  ledger.audit(map);
+  EXPECT_LE(ledger.shrink_pages(), kChunkPages);
+}
+
 TEST_F(PageLedgerTest, CopyOnWriteMovesNothing) {
   tables.map(kBase, 10);
   ledger.take_baseline(map);
