@@ -137,9 +137,11 @@ Error Search::refusal(const Version& version, const PythonModule& module) const 
       fmt::format("CPython {} in {} is not known to memspy", version.text(), module.image->path()));
   error.why = "known versions: " + known_versions();
   if (version.major == 3) {
-    error.hint =
-        "--assume-layout 3.N reads it as version 3.N would be read; the newest known is the best "
-        "guess";
+    const auto known = known_minors();
+    const auto [oldest, newest] = std::minmax_element(known.begin(), known.end());
+    error.hint = fmt::format(
+        "--assume-layout 3.{} reads it as that version, the nearest known, would be read",
+        std::clamp(version.minor, *oldest, *newest));
   }
   return error;
 }

@@ -49,8 +49,12 @@ class ProfileEncoder {
                  objects ? "count" : "bytes");
       to.add_int64(profile::kPeriod, 1);  // each is counted
     }
-    to.add_int64(profile::kTimeNanos, profile.header.wall_start.count());
-    if (profile.summary) to.add_int64(profile::kDurationNanos, profile.summary->duration.count());
+    const bool whole = profile.window.whole();
+    const auto begin = whole ? std::chrono::nanoseconds(0) : profile.begin_time;
+    const auto length =
+        whole && profile.summary ? profile.summary->duration : profile.last_time - begin;
+    to.add_int64(profile::kTimeNanos, (profile.header.wall_start + begin).count());
+    if (length.count() > 0) to.add_int64(profile::kDurationNanos, length.count());
     to.add_int64(profile::kComment, strings_.index(comment(profile, amount)));
     to.add_int64(profile::kDefaultSampleType, strings_.index(kind));
     strings_.write(to);
