@@ -25,11 +25,24 @@ bool same_root(const procfs::ProcDir& proc, Pid pid) {
   return theirs.has_value() && *theirs == self_namespace(proc, "mnt");
 }
 
+// Not its root: with the host's PIDs, that of the first process.
+bool in_own_root(const procfs::ProcDir& proc) {
+  const auto of_host = proc.link(Pid{1}, "ns/mnt");
+  return of_host.has_value() && *of_host != self_namespace(proc, "mnt");
+}
+
+bool same_pids(const procfs::ProcDir& proc, Pid pid, const std::string& ours) {
+  const auto theirs = proc.link(pid, "ns/pid");
+  return !theirs.has_value() || *theirs == ours;
+}
+
 }  // namespace
 
 std::string describe_place(const procfs::ProcDir& proc, Pid pid, bool in_container) {
   const std::string ours = self_namespace(proc, "pid");
   if (!ours.empty() && ours != kHostPids) {
+    if (!same_pids(proc, pid, ours))
+      return "in a container, or PID namespace, and the process in another one within it";
     if (same_root(proc, pid))
       return "inside the process' own container, or PID namespace: the processes there, and no "
              "others";
@@ -37,12 +50,13 @@ std::string describe_place(const procfs::ProcDir& proc, Pid pid, bool in_contain
            "container (kubectl debug --target, docker run --pid container:NAME) or a sidecar "
            "(shareProcessNamespace) is";
   }
-  if (in_container && same_root(proc, pid))
+  const bool contained = in_container || in_own_root(proc);
+  if (contained && same_root(proc, pid))
     return "inside the process' own container, which has the PIDs of the host";
   const std::string container = container_of(proc, pid);
   const std::string process =
       container.empty() ? "the process is in no container" : "the process is in " + container;
-  if (in_container)
+  if (contained)
     return "in a container with the PIDs of the host, as one for each node (hostPID, docker run "
            "--pid host) is; " +
            process;

@@ -9,7 +9,8 @@
 
 namespace memspy::attach {
 
-// "on the host, outside of the process' container 8f3c…". `in_container`: memspy itself is in one.
+// "on the host; the process is in container 8f3c…". `in_container`: files say that memspy itself is
+// in one, which is not always so where it is.
 std::string describe_place(const procfs::ProcDir& proc, Pid pid, bool in_container);
 
 }  // namespace memspy::attach

@@ -15,7 +15,12 @@ constexpr std::uint64_t kMostBytes = 256U << 20;
 std::optional<recording::NameCache> open_cache(const std::string& folder) {
   if (folder.empty()) return std::nullopt;
   ::mkdir(folder.c_str(), 0700);
-  const std::string path = folder + "/names-1.sqlite";  // the number is that of its format
+  struct stat info {};
+  const bool ours = ::lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
+                    info.st_uid == ::geteuid() && (info.st_mode & 022) == 0;
+  if (!ours) return std::nullopt;  // others could put their names there
+  // The number goes up with its format, and with what is read of debug information.
+  const std::string path = folder + "/names-1.sqlite";
   auto cache = recording::NameCache::open(path);
   if (!cache.has_value() && cache.error().code == Errc::kCorrupt) {
     ::unlink(path.c_str());

@@ -128,10 +128,10 @@ Result<Profile> load_profile(const std::string& path, const ReportVerbOptions& o
   }
   MEMSPY_TRY(window, window_of(path, reader, options, env));
   MEMSPY_TRY(profile, Profile::load(reader, window, timeline));
-  if (!options.history.empty()) {
-    MEMSPY_TRY(earlier, recording::load_earlier(options.history, profile.header.wall_start));
-    profile.earlier = std::move(earlier);
-  }
+  const bool of_base = options.files.size() > 1 && path == options.files.front() &&
+                       !is_snapshot_file(options.files[1]);
+  if (!options.history.empty() && !of_base)
+    MEMSPY_CHECK(recording::load_earlier(options.history, profile));
   if (options.from && *options.from > profile.last_time)
     return usage_error("--from " + format_duration(*options.from) +
                        ": the recording has no tick in that time");

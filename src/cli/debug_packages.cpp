@@ -7,7 +7,8 @@
 namespace memspy::cli {
 namespace {
 
-constexpr std::size_t kLargestList = 64U << 20;
+constexpr std::size_t kLargestList = 8U << 20;
+constexpr std::size_t kMostLists = 20'000;
 
 bool has_line(const std::string& text, const std::string& line) {
   for (auto at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) {
@@ -34,17 +35,25 @@ std::string debug_name(std::string package) {
 
 }  // namespace
 
-std::string debug_package_of(const std::string& root, const std::string& path) {
+std::optional<std::map<std::string, std::string>> find_debug_packages(
+    const std::string& root, const std::vector<std::string>& paths) {
   namespace fs = std::filesystem;
-  if (!path.starts_with('/')) return "";
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(root + "/var/lib/dpkg/info", none)) {
-    if (entry.path().extension() != ".list") continue;
-    const auto files = read_file(entry.path().string(), kLargestList);
-    if (files.has_value() && (has_line(*files, path) || has_line(*files, other_name(path))))
-      return debug_name(entry.path().stem().string());
+  std::error_code error;
+  fs::directory_iterator entry(root + "/var/lib/dpkg/info", error);
+  if (error) return std::nullopt;
+  std::map<std::string, std::string> found;
+  for (std::size_t count = 0; !error && entry != fs::directory_iterator() && count < kMostLists;
+       entry.increment(error), ++count) {
+    const fs::path& list = entry->path();
+    // A pipe of that name would be waited for.
+    if (list.extension() != ".list" || !entry->is_regular_file(error)) continue;
+    const auto files = read_file(list.string(), kLargestList);
+    if (!files.has_value()) continue;
+    for (const std::string& path : paths)
+      if (path.starts_with('/') && (has_line(*files, path) || has_line(*files, other_name(path))))
+        found.emplace(path, debug_name(list.stem().string()));
   }
-  return "";
+  return found;
 }
 
 }  // namespace memspy::cli

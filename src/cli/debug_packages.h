@@ -1,12 +1,17 @@
-// Which package has the debug information of a file, as far as the package manager's lists tell.
+// Which packages have the debug information of files, as far as the package manager's lists tell.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace memspy::cli {
 
-// `path` as the process had it, `root` what stands before it here. Debian's lists are read; "": the
-// file is in none of them.
-std::string debug_package_of(const std::string& root, const std::string& path);
+// By path, as the process had it; `root` is what stands before it here, and may be another
+// container's. Debian's lists are read, once for all; a file that is in none has no entry. nullopt:
+// there are no such lists, so nothing is known.
+std::optional<std::map<std::string, std::string>> find_debug_packages(
+    const std::string& root, const std::vector<std::string>& paths);
 
 }  // namespace memspy::cli

@@ -14,4 +14,8 @@ namespace memspy::cli {
 // Each file is asked for once, and told on stderr; `env` outlives it.
 Result<std::function<std::string(const std::string& build_id)>> debuginfod_fetcher(Env& env);
 
+// The servers, with blanks between them: of DEBUGINFOD_URLS, else of the files *.urls below a
+// folder.
+std::string debuginfod_servers(const std::string& system_folder);
+
 }  // namespace memspy::cli

@@ -21,9 +21,15 @@ std::string user_cache_folder() {
     return value != nullptr && *value == '/' ? value : "";
   };
   std::string folder = variable("XDG_CACHE_HOME");
-  if (folder.empty() && !variable("HOME").empty()) folder = variable("HOME") + "/.cache";
   struct stat info {};
-  if (folder.empty() || ::stat(folder.c_str(), &info) != 0 || info.st_uid != ::geteuid()) return "";
+  const auto ours = [&](const std::string& path) {
+    return ::stat(path.c_str(), &info) == 0 && info.st_uid == ::geteuid();
+  };
+  if (const std::string home = variable("HOME"); folder.empty() && !home.empty() && ours(home)) {
+    folder = home + "/.cache";
+    ::mkdir(folder.c_str(), 0700);
+  }
+  if (folder.empty() || !ours(folder)) return "";
   return folder + "/memspy";
 }
 

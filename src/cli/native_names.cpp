@@ -89,10 +89,27 @@ void offer_modules(const unwind::ModuleStore& modules, symbolize::Symbolizer& sy
 
 namespace {
 
+constexpr std::size_t kShownMissing = 4;
+
+std::vector<symbolize::MissingDebugInfo> missing_files(const symbolize::Symbolizer& symbolizer) {
+  auto missing = symbolizer.missing();
+  std::erase_if(missing, [](const auto& one) { return one.module.starts_with('['); });
+  return missing;
+}
+
 // What would bring what is missing: the packages, as far as they are known.
-std::string remedy(const std::set<std::string>& packages, bool of_no_package, Addresses addresses) {
-  std::string text = packages.empty() ? "" : fmt::format(": install {}", fmt::join(packages, ", "));
-  if (of_no_package) text += text.empty() ? ": build it with -g" : ", build the others with -g";
+std::string remedy(const std::vector<std::string>& files, const std::string& root,
+                   Addresses addresses) {
+  std::string text;
+  if (const auto found = find_debug_packages(root, files)) {
+    std::set<std::string> packages;
+    for (const auto& [file, package] : *found) packages.insert(package);
+    if (!packages.empty()) text = fmt::format(": install {}", fmt::join(packages, ", "));
+    if (found->size() < files.size())
+      text += text.empty() ? ": build it with -g" : ", build the others with -g";
+  } else {
+    text = ": install their packages of debug information";
+  }
   if (addresses == Addresses::kRecorded)
     text += ", or say --debuginfod or --debug-dir to memspy report";
   return text;
@@ -102,28 +119,21 @@ std::string remedy(const std::set<std::string>& packages, bool of_no_package, Ad
 
 void tell_missing(const symbolize::Symbolizer& symbolizer, const std::string& root, Env& env,
                   Addresses addresses) {
+  const auto missing = missing_files(symbolizer);
+  if (missing.empty()) return;
   std::string text;
-  std::set<std::string> packages;
-  bool of_no_package = false;
-  std::size_t count = 0;
-  constexpr std::size_t kShown = 4;
-  for (const symbolize::MissingDebugInfo& missing : symbolizer.missing()) {
-    if (missing.module.starts_with('[') || ++count > kShown) continue;
-    const std::string id =
-        missing.build_id.empty() ? "no build id" : "build id " + missing.build_id;
-    const std::string package = debug_package_of(root, missing.module);
-    if (package.empty()) {
-      of_no_package = true;
-    } else {
-      packages.insert(package);
-    }
-    text += fmt::format("{}{} ({}{})", text.empty() ? "" : ", ", printable(missing.module), id,
-                        missing.file_found ? "" : ", file not found");
+  std::vector<std::string> files;
+  for (const symbolize::MissingDebugInfo& one : missing) {
+    if (files.size() == kShownMissing) break;
+    files.push_back(one.module);
+    const std::string id = one.build_id.empty() ? "no build id" : "build id " + one.build_id;
+    text += fmt::format("{}{} ({}{})", text.empty() ? "" : ", ", printable(one.module), id,
+                        one.file_found ? "" : ", file not found");
   }
-  if (text.empty()) return;
-  if (count > kShown) text += fmt::format(" and {} more", count - kShown);
-  say(env, "no debug information, and so no native lines, for " + text +
-               remedy(packages, of_no_package, addresses));
+  if (missing.size() > files.size())
+    text += fmt::format(" and {} more", missing.size() - files.size());
+  say(env,
+      "no debug information, and so no native lines, for " + text + remedy(files, root, addresses));
 }
 
 }  // namespace memspy::cli

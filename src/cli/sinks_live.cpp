@@ -114,7 +114,10 @@ Result<Unit> WatchSink::finish(const RunSummary& summary) {
   if (!fail_on_ || failed_at_) return Unit{};
   const Condition& condition = fail_on_->condition();
   const auto start = static_cast<double>(summary.rss_start_bytes);
-  if (!first_rss_ && fail_on_->update({}, start)) failed_at_ = std::chrono::nanoseconds(0);
+  if (!first_rss_ && fail_on_->update({}, start)) {
+    failed_at_ = std::chrono::nanoseconds(0);
+    return Unit{};
+  }
   // The highest in between says nothing of a rate at the end.
   const bool highest = condition.above && !condition.per_seconds;
   const std::uint64_t rss = highest ? summary.rss_peak_bytes : summary.rss_end_bytes;

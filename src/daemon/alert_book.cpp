@@ -88,12 +88,10 @@ AlertBook::Standing AlertBook::standing_of(const Alert& alert, const ProcessIden
   Standing standing{AlertState(alert.expression.hold, alert.config.cool_down), ""};
   const auto last = last_told_ ? last_told_(target, alert.config.name) : std::nullopt;
   // Of another expression under this name it says nothing.
-  if (!last || last->alert.when != alert.config.when) return standing;
-  const bool fires = last->alert.state == "firing";
-  // The line of a resolve has its own time: it fired before that.
-  standing.state.resume(fires,
-                        now - std::max(wall - last->alert.time, std::chrono::nanoseconds(0)));
-  standing.id = last->id;
+  if (!last || last->told.alert.when != alert.config.when) return standing;
+  const auto ago = std::max(wall - last->fired, std::chrono::nanoseconds(0));
+  standing.state.resume(last->told.alert.state == "firing", now - ago);
+  standing.id = last->told.id;
   return standing;
 }
 

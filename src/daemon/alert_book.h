@@ -43,7 +43,7 @@ class AlertBook {
   // What was told last of a target's alert: asked once for each, so that what fires goes on firing
   // under a daemon that was started anew, and cools down.
   using LastTold =
-      std::function<std::optional<PastAlert>(const ProcessIdentity&, const std::string& name)>;
+      std::function<std::optional<AlertHistory::Last>(const ProcessIdentity&, const std::string&)>;
   void remember_by(LastTold last_told) { last_told_ = std::move(last_told); }
   // What has changed for this target.
   std::vector<AlertEvent> update(const TargetStatus& target, SteadyTime now,

@@ -82,13 +82,17 @@ void AlertHistory::add(PastAlert alert) {
   alerts_.push_back(std::move(alert));
 }
 
-std::optional<PastAlert> AlertHistory::last(const ProcessIdentity& target,
-                                            std::string_view name) const {
+std::optional<AlertHistory::Last> AlertHistory::last(const ProcessIdentity& target,
+                                                     std::string_view name) const {
   const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(alerts_.rbegin(), alerts_.rend(), [&](const PastAlert& past) {
-    return past.target == target && past.alert.name == name;
-  });
-  return found == alerts_.rend() ? std::nullopt : std::optional(*found);
+  std::optional<Last> last;
+  for (auto past = alerts_.rbegin(); past != alerts_.rend(); ++past) {
+    if (past->target != target || past->alert.name != name) continue;
+    if (!last) last = Last{*past, past->alert.time};
+    if (past->id != last->told.id) break;
+    last->fired = past->alert.time;  // of what has the same id the first is the firing
+  }
+  return last;
 }
 
 std::vector<sinks::PageAlert> AlertHistory::of(const ProcessIdentity& target,

@@ -35,8 +35,12 @@ class AlertHistory {
   // What the daemon before this one has told.
   void load(const std::string& path);
   void add(PastAlert alert);
-  // What was told last of one alert of a target.
-  std::optional<PastAlert> last(const ProcessIdentity& target, std::string_view name) const;
+  // What was told last of one alert of a target, and when that firing began.
+  struct Last {
+    PastAlert told;
+    std::chrono::nanoseconds fired{};  // since the epoch
+  };
+  std::optional<Last> last(const ProcessIdentity& target, std::string_view name) const;
   // Those of a target in the window, and what fired before it and was not resolved by then.
   std::vector<sinks::PageAlert> of(const ProcessIdentity& target, WallWindow window) const;
 

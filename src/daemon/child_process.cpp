@@ -21,7 +21,7 @@ namespace {
 // What posix_spawn(3) is told, freed on every path.
 class SpawnPlan {
  public:
-  SpawnPlan() {
+  explicit SpawnPlan(bool own_group) {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawnattr_init(&attributes);
     // The daemon blocks what it takes from a signalfd, and ignores SIGPIPE; a child does not.
@@ -33,8 +33,9 @@ class SpawnPlan {
     ::posix_spawnattr_setsigdefault(&attributes, &all);
     // Its own process group: a Ctrl-C at the daemon's terminal is the daemon's to pass on.
     ::posix_spawnattr_setpgroup(&attributes, 0);
+    const int group = own_group ? POSIX_SPAWN_SETPGROUP : 0;
     ::posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+        &attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | group));
   }
   ~SpawnPlan() {
     ::posix_spawn_file_actions_destroy(&actions);
@@ -99,7 +100,7 @@ Result<ChildProcess> ChildProcess::start(const ChildOptions& options) {
     if (!output.write.valid())
       return make_error(Errc::kOutput, "cannot create " + options.output, error);
   }
-  SpawnPlan plan;
+  SpawnPlan plan(options.own_group);
   ::posix_spawn_file_actions_adddup2(&plan.actions, input.read.get(), STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&plan.actions, output.write.get(), STDOUT_FILENO);
   if (options.quiet)

@@ -1,6 +1,6 @@
-// A program that the daemon starts: a tracer, a hook, a look at a heap. Its standard input and
-// output are pipes of the daemon's, its end is a descriptor that becomes readable. Killed and
-// reaped when the object goes: no child outlives its owner.
+// A program that memspy starts: the daemon's tracers, hooks and looks at a heap; a client of
+// servers. Its standard input and output are pipes of the daemon's, its end is a descriptor that
+// becomes readable. Killed and reaped when the object goes: no child outlives its owner.
 //
 // Whoever starts one ignores SIGPIPE: a child may end before it has read.
 //
@@ -22,6 +22,7 @@ struct ChildOptions {
   bool quiet = true;                 // standard error goes to /dev/null
   std::string output;                // a file for standard output, made anew; "": the pipe
   std::vector<std::string> extra_environment;  // "NAME=value"
+  bool own_group = true;                       // a Ctrl-C at the terminal is not for it
 };
 
 class ChildProcess {

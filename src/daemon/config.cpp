@@ -80,6 +80,8 @@ Result<Unit> read_recorder(const toml::table& table, const std::string& path,
   reader.duration("segment", recorder.segment, 10s);
   reader.duration("history", recorder.history, 10min);
   reader.duration("history_interval", recorder.history_interval, 1s);
+  if (recorder.history_interval * 12 > recorder.history)
+    reader.refuse("history_interval", "is more than a twelfth of history");
   reader.bytes("per_target", recorder.per_target_bytes, 1U << 20);
   reader.bytes("total", recorder.total_bytes, 4U << 20);
   reader.bytes("reserve", recorder.reserve_bytes, 0);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -16,6 +17,7 @@
 #include "daemon/run_child.h"
 #include "daemon/shelf.h"
 #include "daemon/whole_file.h"
+#include "procfs/proc_dir.h"
 #include "recording/recording.h"
 #include "recording/summary_json.h"
 
@@ -31,6 +33,7 @@ constexpr auto kDumpTime = 15s;
 constexpr auto kHeapTime = 3min;
 constexpr auto kPageTime = 2min;
 constexpr auto kReportTime = 1min;
+constexpr auto kLiveTime = 1min;  // besides: a pass over a large heap takes seconds
 constexpr std::chrono::seconds kShortestWatch = 4s, kLongestWatch = 10s;
 constexpr std::size_t kLargestDocument = 64 << 20;
 constexpr off_t kLargestPage = 32 << 20;
@@ -100,14 +103,20 @@ Result<Unit> copy_window(const std::string& state_dir, const ProcessIdentity& ta
   return make_error(Errc::kNoSuchProcess, "nothing is recorded of that time");
 }
 
+// What the target's control group has left: file cache that nobody uses makes room by itself.
+// nullopt: it has no limit, or that cannot be read.
+std::optional<double> room_of(Pid pid) {
+  const auto memory = procfs::ProcDir().cgroup_memory(pid);
+  if (!memory.has_value() || !memory->limit_bytes || !memory->usage_bytes) return std::nullopt;
+  return static_cast<double>(*memory->limit_bytes) - static_cast<double>(*memory->usage_bytes) +
+         static_cast<double>(memory->droppable_bytes.value_or(0));
+}
+
 // A look reads what is swapped out back in, on the account of the target's control group: near its
 // limit that would be the end which the look is to explain. "" where it fits.
-std::string swap_trouble(const TargetStatus& target) {
+std::string swap_trouble(const TargetStatus& target, std::optional<double> room) {
   const auto swapped = target.figures[SeriesColumn::kSwapBytes].value_or(0);
-  const auto& limit = target.figures[SeriesColumn::kCgroupLimitBytes];
-  if (!limit || swapped < kWorthRoom) return "";
-  const double room = *limit - target.figures[SeriesColumn::kCgroupUsageBytes].value_or(0);
-  if (2 * swapped < room) return "";
+  if (!room || swapped < kWorthRoom || 2 * swapped < *room) return "";
   const auto text = [](double bytes) {
     return format_bytes(static_cast<std::uint64_t>(std::max(bytes, 0.0)));
   };
@@ -115,16 +124,14 @@ std::string swap_trouble(const TargetStatus& target) {
       "heap.json, heap.memsnap: {} are swapped out, a look would read them back in, and the "
       "control "
       "group has {} left\n",
-      text(swapped), text(room));
+      text(swapped), text(*room));
 }
 
 // Until its limit, as fast as it grows now; half of it is for what is left to do.
-std::chrono::seconds time_to_watch(const TargetStatus& target) {
-  const auto& limit = target.figures[SeriesColumn::kCgroupLimitBytes];
+std::chrono::seconds time_to_watch(const TargetStatus& target, std::optional<double> room) {
   const double rate = target.growth_per_minute.value_or(0);
-  if (!limit || rate <= 0) return kLongestWatch;
-  const double room = *limit - target.figures[SeriesColumn::kCgroupUsageBytes].value_or(0);
-  const auto half = static_cast<std::int64_t>(std::clamp(room / rate * 60 / 2, 0.0, 1e6));
+  if (!room || rate <= 0) return kLongestWatch;
+  const auto half = static_cast<std::int64_t>(std::clamp(*room / rate * 60 / 2, 0.0, 1e6));
   return std::clamp(std::chrono::seconds(half), kShortestWatch, kLongestWatch);
 }
 
@@ -176,19 +183,20 @@ std::vector<ProcessIdentity> Evidence::take_done() {
 }
 
 bool Evidence::made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
-                    std::chrono::nanoseconds patience, bool printed) const {
+                    std::chrono::nanoseconds patience, Made how) const {
   ChildOptions options;
   options.command = program_;
   options.command.insert(options.command.end(), arguments.begin(), arguments.end());
   const std::string path = bundle.path(name);
-  if (printed) options.output = path;
+  if (how == Made::kPrinted) options.output = path;
   const auto status = run_child(options, "", patience, ending_);
   if (status.has_value() && *status == 0) return true;
   bundle.missing += fmt::format("{}: {}\n", name,
                                 status.has_value() ? "memspy " + arguments.front() + " ended by " +
                                                          describe_child_end(*status)
                                                    : describe(status.error()));
-  ::unlink(path.c_str());
+  if (how == Made::kRecorded && recording::Reader::open(path).has_value()) return true;
+  for (const char* suffix : {"-wal", "-shm", ""}) ::unlink((path + suffix).c_str());
   return false;
 }
 
@@ -199,7 +207,8 @@ void Evidence::look(Bundle& bundle) const {
   made(bundle, {"dump", "-p", pid, "--json"}, "dump.json", kDumpTime);
   const double rss = target.figures[SeriesColumn::kRssBytes].value_or(0);
   const double room = free_bytes(bundle.folder) - kSpareBytes;
-  if (const std::string trouble = swap_trouble(target); !trouble.empty()) {
+  if (const std::string trouble = swap_trouble(target, room_of(target.facts->identity.pid));
+      !trouble.empty()) {
     bundle.missing += trouble;
   } else if (room < rss) {
     bundle.missing += "heap.json, heap.memsnap: the disk has no room for a copy of the memory\n";
@@ -209,7 +218,7 @@ void Evidence::look(Bundle& bundle) const {
   } else {
     const std::string file = bundle.path("heap.memsnap");
     if (made(bundle, {"snapshot", "-p", pid, "--spool", bundle.folder, "-o", file}, "heap.memsnap",
-             kHeapTime, /*printed=*/false))
+             kHeapTime, Made::kWritten))
       made(bundle, {"heap", file, "--json"}, "heap.json", kHeapTime);
   }
 }
@@ -217,11 +226,11 @@ void Evidence::look(Bundle& bundle) const {
 // Pages tell who touched them first: often somebody who works beside the one who keeps.
 void Evidence::watch_heap(Bundle& bundle) const {
   const TargetStatus& target = bundle.order.event.target;
-  const auto time = time_to_watch(target);
+  const auto time = time_to_watch(target, room_of(target.facts->identity.pid));
   made(bundle,
        {"record", "-p", std::to_string(target.facts->identity.pid.value), "--mode", "live", "-d",
         fmt::format("{}s", time.count()), "-o", bundle.path("live.memspy")},
-       "live.memspy", time + kDumpTime, /*printed=*/false);
+       "live.memspy", time + kLiveTime, Made::kRecorded);
 }
 
 void Evidence::write_alerts(Bundle& bundle) const {
@@ -267,13 +276,11 @@ void Evidence::write_start(Bundle& bundle) const {
   if (!reader.has_value()) return;  // missing.txt says why
   auto profile = recording::Profile::load(*reader);
   if (!profile.has_value()) return;
-  if (auto earlier =
-          recording::load_earlier(bundle.path("history.memspy"), profile->header.wall_start);
-      earlier.has_value())
-    profile->earlier = std::move(*earlier);
+  (void)recording::load_earlier(bundle.path("history.memspy"), *profile);
   Json json = {{"schema", "memspy.growing/1"}};
   json["growth_start"] = recording::growth_start_json(*profile);
-  (void)write_whole_file(bundle.path("growing.json"), json_text(json) + "\n");
+  if (!write_whole_file(bundle.path("growing.json"), json_text(json) + "\n").has_value())
+    bundle.missing += "growing.json: it could not be written\n";
 }
 
 // What is too large for a folder of which 32 are kept goes; the page has its sums.
@@ -296,7 +303,7 @@ void Evidence::write_page(Bundle& bundle) const {
   command.insert(command.end(), {"-f", "html", "-o", bundle.path("report.html")});
   if (free_bytes(bundle.folder) < kSpareBytes) {
     bundle.missing += "report.html: the disk has no room for it\n";
-  } else if (made(bundle, command, "report.html", kPageTime, /*printed=*/false) &&
+  } else if (made(bundle, command, "report.html", kPageTime, Made::kWritten) &&
              there("report.html") && info.st_size > kLargestPage) {
     bundle.missing +=
         fmt::format("report.html: it was {} bytes, too large to keep\n", info.st_size);
@@ -309,28 +316,44 @@ void Evidence::write_page(Bundle& bundle) const {
   }
 }
 
+// "" where memspy cannot say; missing.txt has why.
+std::string Evidence::verdict_of(Bundle& bundle, std::vector<std::string> report) const {
+  ChildOptions options;
+  options.command = program_;
+  options.command.insert(options.command.end(), report.begin(), report.end());
+  std::string printed;
+  const auto status = run_child(options, "", kReportTime, ending_, &printed);
+  const auto verdict = member<std::string>(parse_json(printed), "verdict");
+  if (status.has_value() && *status == 0 && verdict) return *verdict;
+  bundle.missing +=
+      fmt::format("verdict.txt: {}\n", status.has_value()
+                                           ? "memspy report ended by " + describe_child_end(*status)
+                                           : describe(status.error()));
+  return "";
+}
+
 void Evidence::write_verdicts(Bundle& bundle) const {
   std::string text;
-  const auto add = [&](const char* of, const char* document) {
-    const auto content = read_file(bundle.path(document), kLargestDocument);
-    const auto verdict = member<std::string>(parse_json(content.has_value() ? *content : ""), "verdict");
-    if (verdict) text += fmt::format("{}: {}\n", of, *verdict);
+  const auto add = [&](const char* of, const std::string& verdict) {
+    if (!verdict.empty()) text += fmt::format("{}: {}\n", of, verdict);
   };
-  const auto add_report = [&](const char* file, const std::vector<std::string>& options) {
-    if (::access(bundle.path(file).c_str(), F_OK) != 0) return;
-    std::vector<std::string> command = {"report", bundle.path(file), "--json"};
-    command.insert(command.end(), options.begin(), options.end());
-    const char* scratch = "verdict.json";
-    if (made(bundle, std::move(command), scratch, kReportTime)) add(file, scratch);
-    ::unlink(bundle.path(scratch).c_str());
+  const auto there = [&](const char* name) {
+    return ::access(bundle.path(name).c_str(), F_OK) == 0;
   };
-  const std::string history = bundle.path("history.memspy");
-  const bool known = ::access(history.c_str(), F_OK) == 0;
-  add_report("live.memspy", {});
-  add_report("growth.memspy",
-             known ? std::vector<std::string>{"--history", history} : std::vector<std::string>());
-  add("heap.json", "heap.json");
-  (void)write_whole_file(bundle.path("verdict.txt"), text);
+  if (there("live.memspy"))
+    add("live.memspy", verdict_of(bundle, {"report", bundle.path("live.memspy"), "--json"}));
+  if (there("growth.memspy")) {
+    std::vector<std::string> report = {"report", bundle.path("growth.memspy"), "--json"};
+    if (there("history.memspy"))
+      report.insert(report.end(), {"--history", bundle.path("history.memspy")});
+    add("growth.memspy", verdict_of(bundle, std::move(report)));
+  }
+  const auto heap = read_file(bundle.path("heap.json"), kLargestDocument);
+  add("heap.json",
+      member<std::string>(parse_json(heap.has_value() ? *heap : ""), "verdict").value_or(""));
+  if (!text.empty() && write_whole_file(bundle.path("verdict.txt"), text).has_value()) return;
+  if (bundle.missing.find("verdict.txt") == std::string::npos)
+    bundle.missing += "verdict.txt: nothing here has one, or it could not be written\n";
 }
 
 void Evidence::gather(const EvidenceOrder& order) {
@@ -340,6 +363,11 @@ void Evidence::gather(const EvidenceOrder& order) {
   if (order.alive) {
     look(bundle);
     watch_heap(bundle);
+  }
+  {
+    // What is left is made of files: the target can have its tracer again.
+    const std::lock_guard lock(mutex_);
+    done_.push_back(order.event.target.facts->identity);
   }
   copy_recordings(bundle);
   write_start(bundle);
@@ -372,7 +400,6 @@ void Evidence::run() {
     gather(order);
     remove_old();
     lock.lock();
-    done_.push_back(order.event.target.facts->identity);
   }
 }
 

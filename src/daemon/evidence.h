@@ -73,9 +73,11 @@ class Evidence {
            Log log);
   void run();
   void gather(const EvidenceOrder& order);
-  // Whether memspy wrote `name`; its standard output goes there with `printed`.
+  // How memspy makes a file: its standard output, a file that it names, or a recording, of which
+  // what there is up to a sudden end is kept.
+  enum class Made { kPrinted, kWritten, kRecorded };
   bool made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
-            std::chrono::nanoseconds patience, bool printed = true) const;
+            std::chrono::nanoseconds patience, Made how = Made::kPrinted) const;
   void look(Bundle& bundle) const;
   void watch_heap(Bundle& bundle) const;
   void write_alerts(Bundle& bundle) const;
@@ -83,6 +85,7 @@ class Evidence {
   void write_start(Bundle& bundle) const;
   void write_page(Bundle& bundle) const;
   void write_verdicts(Bundle& bundle) const;
+  std::string verdict_of(Bundle& bundle, std::vector<std::string> report) const;
   void remove_old() const;
 
   std::string state_dir_, folder_;

@@ -83,11 +83,12 @@ void Recorder::write_history(const SeriesTick& tick) {
   for (const ProcessRecord& record : tick.fresh) (void)history_.on_process(record);
   // A target of which nothing has changed has no point in this tick.
   for (const SeriesPoint& point : tick.points) latest_.insert_or_assign(point.process, point);
-  if (tick.time < next_history_ || latest_.empty()) return;
   const auto interval = [&] {
     const std::lock_guard lock(mutex_);
     return limits_.history_interval;
   }();
+  next_history_ = std::min(next_history_, tick.time + interval);  // it may have been shortened
+  if (tick.time < next_history_) return;
   next_history_ = tick.time + interval - tick.time % interval;
   for (auto& [process, point] : latest_) {
     point.time = tick.time;
@@ -120,12 +121,14 @@ void Recorder::run() {
     lock.unlock();
     for (const SeriesTick& tick : ticks) write(tick);
     const auto now = std::chrono::steady_clock::now();
-    if (now >= next_tidy || !segments_.trouble().empty()) {
+    const std::string trouble =
+        segments_.trouble().empty() ? history_.trouble() : segments_.trouble();
+    if (now >= next_tidy || !trouble.empty()) {
       tidy();
       next_tidy = now + kTidyPause;
     }
     lock.lock();
-    figures_.trouble = segments_.trouble();
+    figures_.trouble = trouble;
     if (!ending || !queue_.empty()) continue;
     segments_.close_segment("the end of the daemon");
     history_.close_segment("the end of the daemon");

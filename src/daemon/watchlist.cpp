@@ -136,7 +136,7 @@ Watched* Watchlist::add(const Finder::Found& found, SteadyTime now) {
   }
   join_tree(target);
   target.cgroups = proc_.text(pid, "cgroup").value_or("");
-  target.oom_kills = count_oom_kills(target).kills;
+  target.oom_count = count_oom_kills(target);
   fresh_.push_back(record_of(*target.facts, found.candidate, index));
   // It was traced until a moment ago: by a daemon that was killed, or restarted.
   if (const auto age = shelf_.newest_age(identity); age && *age < config_.tracing.calm) {
@@ -162,20 +162,32 @@ void Watchlist::on_end(Pid pid) {
   let_go(*target);
   target->released = false;
   GoneTarget gone{target->facts, 0, ""};
-  const OomCount count = count_oom_kills(*target);
-  gone.group = count.group;
-  const std::uint64_t now = count.kills.value_or(0);
-  gone.oom_kills = now - std::min(now, target->oom_kills.value_or(now));
+  const OomCount now = count_oom_kills(*target);
+  const auto risen = [](std::optional<std::uint64_t> before, std::optional<std::uint64_t> after) {
+    return before && after ? *after - std::min(*after, *before) : std::uint64_t{0};
+  };
+  // A group that counted may be gone by now with its last process: then nobody knows.
+  const OomCount& before = target->oom_count;
+  if (before.in_group) {
+    gone.group = before.group;
+    gone.oom_kills = risen(before.in_group, now.in_group);
+  } else if (!now.in_group) {
+    gone.oom_kills = risen(before.on_host, now.on_host);
+  }
   left_.push_back(std::move(gone));
   log_(fmt::format("{} ({}) has ended", pid.value, target->facts->process));
 }
 
 // The root group, and one without the memory controller, have no counter; the kernel has one of all
 // its kills.
-Watchlist::OomCount Watchlist::count_oom_kills(const Watched& target) const {
+OomCount Watchlist::count_oom_kills(const Watched& target) const {
+  OomCount count;
+  count.on_host = procfs::parse_cgroup_key(proc_.setting("vmstat").value_or(""), "oom_kill");
   const auto memory = procfs::cgroup_memory_of(proc_, target.cgroups);
-  if (memory.has_value() && memory->oom_kills) return {memory->oom_kills, memory->group};
-  return {procfs::parse_cgroup_key(proc_.setting("vmstat").value_or(""), "oom_kill"), ""};
+  if (!memory.has_value()) return count;
+  count.in_group = memory->oom_kills;
+  count.group = memory->group;
+  return count;
 }
 
 SeriesTick Watchlist::tick(SteadyTime now, std::chrono::nanoseconds time) {
@@ -189,7 +201,7 @@ SeriesTick Watchlist::tick(SteadyTime now, std::chrono::nanoseconds time) {
     if (now < target.next_oom_look) continue;
     target.next_oom_look = now + kOomPause;
     // Asked again now and then: another process may have been killed long before.
-    target.oom_kills = count_oom_kills(target).kills;
+    target.oom_count = count_oom_kills(target);
   }
   tick.fresh = std::exchange(fresh_, {});
   tick.gone = std::exchange(forgotten_, {});

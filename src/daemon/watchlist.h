@@ -24,6 +24,13 @@
 
 namespace memspy::daemon {
 
+// What the OOM killer has done, ever: in a control group, and on the whole host.
+struct OomCount {
+  std::optional<std::uint64_t> in_group;
+  std::string group;
+  std::optional<std::uint64_t> on_host;
+};
+
 struct Watched {
   std::shared_ptr<const TargetFacts> facts;
   Candidate candidate;
@@ -35,11 +42,10 @@ struct Watched {
   TracerSlot slot;
   ProcessIndex recorded_as;
   std::optional<SteadyTime> asked_until;
-  bool alerted = false;                         // an alert wants it traced
-  bool held = false;                            // somebody else looks at it: no tracer meanwhile
-  std::string cgroups = {};                     // the text of /proc/PID/cgroup
-  std::optional<std::uint64_t> oom_kills = {};  // of its control group, as of a while ago; of the
-                                                // host, where the group has no counter
+  bool alerted = false;      // an alert wants it traced
+  bool held = false;         // somebody else looks at it: no tracer meanwhile
+  std::string cgroups = {};  // the text of /proc/PID/cgroup
+  OomCount oom_count = {};   // as of a while ago
   SteadyTime next_oom_look{};
   bool gone = false;      // it has ended, or is let go; its tracer may be about to
   bool released = false;  // it has not ended: the rules are about it no more
@@ -91,10 +97,6 @@ class Watchlist {
   void join_tree(Watched& target);
   void on_end(Pid pid);
   void let_go(Watched& target);
-  struct OomCount {
-    std::optional<std::uint64_t> kills;  // ever
-    std::string group;                   // "": of the whole host
-  };
   OomCount count_oom_kills(const Watched& target) const;
   bool wanted(const Watched& target, SteadyTime now) const;
   void start_tracers(SteadyTime now, unsigned room);

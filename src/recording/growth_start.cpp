@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <string>
+#include <utility>
 
 #include "recording/profile.h"
 #include "recording/recording.h"
@@ -12,6 +14,8 @@ namespace memspy::recording {
 namespace {
 
 constexpr auto kShortestRun = std::chrono::minutes(1);
+// Of a file's own words, which may be anything; sums of a few of them are far from overflow.
+constexpr auto kLongestTime = std::chrono::hours(24 * 365 * 20);
 constexpr std::size_t kMostBins = 240;
 constexpr std::size_t kFewestBins = 8;
 constexpr std::size_t kMostLines = 8;
@@ -31,7 +35,8 @@ std::vector<SizeAt> lowest_of_bins(std::span<const SizeAt> sizes) {
   std::vector<SizeAt> sound;
   for (const SizeAt& size : sizes) {
     const bool ascending = sound.empty() || size.time > sound.back().time;
-    if (ascending && size.bytes >= 0 && size.bytes < kLargestSize) sound.push_back(size);
+    const bool sane = size.time > -kLongestTime && size.time < kLongestTime;
+    if (ascending && sane && size.bytes >= 0 && size.bytes < kLargestSize) sound.push_back(size);
   }
   if (sound.size() <= kMostBins) return sound;
   std::vector<SizeAt> bins;
@@ -185,7 +190,8 @@ std::optional<GrowthStart> find_growth_start(std::span<const SizeAt> sizes) {
   auto found = find_once(sizes);
   constexpr int kMostLooks = 8;  // each at most half as long as the one before
   for (int i = 0; found && i < kMostLooks && sizes.size() > kMostBins; ++i) {
-    const auto from = found->time - (sizes.back().time - found->time);
+    const auto end = std::min<std::chrono::nanoseconds>(sizes.back().time, kLongestTime);
+    const auto from = found->time - (end - found->time);
     const auto first = std::find_if(sizes.begin(), sizes.end(),
                                     [&](const SizeAt& size) { return size.time >= from; });
     const auto dropped = static_cast<std::size_t>(first - sizes.begin());
@@ -198,33 +204,66 @@ std::optional<GrowthStart> find_growth_start(std::span<const SizeAt> sizes) {
   return found;
 }
 
-std::vector<SizeAt> rss_of_main_grower(std::span<const SeriesPoint> points) {
-  std::map<ProcessIndex, std::vector<SizeAt>> sizes;
+std::optional<ProcessIndex> main_grower(std::span<const SeriesPoint> points) {
+  struct Rise {
+    double first = 0, last = 0;
+  };
+  std::map<ProcessIndex, Rise> rises;
   for (const SeriesPoint& point : points)
     if (const auto& rss = point[SeriesColumn::kRssBytes])
-      sizes[point.process].push_back({point.time, *rss});
-  std::vector<SizeAt>* best = nullptr;
-  const auto rise = [](const auto& all) { return all.back().bytes - all.front().bytes; };
-  for (auto& [process, all] : sizes)
-    if (best == nullptr || rise(all) > rise(*best)) best = &all;
-  return best == nullptr ? std::vector<SizeAt>() : std::move(*best);
+      rises.try_emplace(point.process, Rise{*rss, *rss}).first->second.last = *rss;
+  const auto less = [](const auto& a, const auto& b) {
+    return a.second.last - a.second.first < b.second.last - b.second.first;
+  };
+  const auto best = std::max_element(rises.begin(), rises.end(), less);
+  return best == rises.end() ? std::nullopt : std::optional(best->first);
+}
+
+std::vector<SizeAt> rss_of_process(std::span<const SeriesPoint> points, ProcessIndex process) {
+  std::vector<SizeAt> sizes;
+  for (const SeriesPoint& point : points)
+    if (const auto& rss = point[SeriesColumn::kRssBytes]; rss && point.process == process)
+      sizes.push_back({point.time, *rss});
+  return sizes;
 }
 
 std::optional<GrowthStart> growth_start_of(const Profile& profile) {
+  const auto process = main_grower(profile.points);
+  if (!process) return std::nullopt;
   std::vector<SizeAt> sizes = profile.earlier;
-  const std::vector<SizeAt> own = rss_of_main_grower(profile.points);
+  const std::vector<SizeAt> own = rss_of_process(profile.points, *process);
   sizes.insert(sizes.end(), own.begin(), own.end());
+  std::erase_if(sizes, [](const SizeAt& size) {
+    return size.time <= -kLongestTime || size.time >= kLongestTime;
+  });
   if (sizes.empty() || sizes.back().time - sizes.front().time < kShortestRun) return std::nullopt;
   return find_growth_start(sizes);
 }
 
-Result<std::vector<SizeAt>> load_earlier(const std::string& path, std::chrono::nanoseconds before) {
+Result<Unit> load_earlier(const std::string& path, Profile& profile) {
   MEMSPY_TRY(reader, Reader::open(path));
-  MEMSPY_TRY(profile, Profile::load(reader));
-  std::vector<SizeAt> sizes = rss_of_main_grower(profile.points);
-  for (SizeAt& size : sizes) size.time += reader.header().wall_start - before;
-  std::erase_if(sizes, [](const SizeAt& size) { return size.time >= std::chrono::nanoseconds(0); });
-  return sizes;
+  MEMSPY_TRY(history, Profile::load(reader));
+  const auto grower = main_grower(profile.points);
+  const ProcessRecord* process = grower ? profile.find_process(*grower) : nullptr;
+  if (process == nullptr) return Unit{};
+  const auto same = std::find_if(
+      history.processes.begin(), history.processes.end(),
+      [&](const ProcessRecord& record) { return record.identity == process->identity; });
+  if (same == history.processes.end())
+    return make_error(Errc::kUsage, path + " has nothing of process " +
+                                        std::to_string(process->identity.pid.value));
+  const auto shift = std::chrono::duration<double>(history.header.wall_start) -
+                     std::chrono::duration<double>(profile.header.wall_start);
+  if (std::abs(shift.count()) > std::chrono::duration<double>(kLongestTime).count()) return Unit{};
+  profile.earlier = rss_of_process(history.points, same->index);
+  std::erase_if(profile.earlier, [](const SizeAt& size) {
+    return size.time <= -kLongestTime || size.time >= kLongestTime;
+  });
+  for (SizeAt& size : profile.earlier)
+    size.time += history.header.wall_start - profile.header.wall_start;
+  std::erase_if(profile.earlier,
+                [](const SizeAt& size) { return size.time >= std::chrono::nanoseconds(0); });
+  return Unit{};
 }
 
 }  // namespace memspy::recording

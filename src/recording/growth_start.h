@@ -30,15 +30,17 @@ struct GrowthStart {
 // at the end, or has grown from the beginning, or there is too little of it to tell.
 std::optional<GrowthStart> find_growth_start(std::span<const SizeAt> sizes);
 
-// The RSS of the process of which it has risen most.
-std::vector<SizeAt> rss_of_main_grower(std::span<const SeriesPoint> points);
+// The process of which RSS has risen most; nullopt: there are no points.
+std::optional<ProcessIndex> main_grower(std::span<const SeriesPoint> points);
+std::vector<SizeAt> rss_of_process(std::span<const SeriesPoint> points, ProcessIndex process);
 
 class Profile;
 // By the points of a run and what is known of the time before it (Profile::earlier). nullopt also
 // where all that is shorter than a minute.
 std::optional<GrowthStart> growth_start_of(const Profile& profile);
 
-// For Profile::earlier: RSS before the wall clock's `before`, by another recording of the process.
-Result<std::vector<SizeAt>> load_earlier(const std::string& path, std::chrono::nanoseconds before);
+// Profile::earlier, by another recording of the process that grows most. kUsage: it has no such
+// process.
+Result<Unit> load_earlier(const std::string& path, Profile& profile);
 
 }  // namespace memspy::recording

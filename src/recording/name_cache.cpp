@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <ctime>
 
 #include "base/unique_fd.h"
@@ -23,28 +24,44 @@ PRAGMA user_version = 1;
 COMMIT;
 )sql";
 
-Error not_made(const std::string& path, const Database& db) {
-  return make_error(Errc::kOutput, "cannot make " + path + " (" + db.last_message() + ")",
-                    db.last_errno());
+// One that another memspy is busy with is no damaged one.
+Error not_opened(const std::string& path, const Database& db) {
+  const int code = db.last_code();
+  const bool damaged = code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
+  return make_error(damaged ? Errc::kCorrupt : Errc::kOutput,
+                    "cannot use " + path + " (" + db.last_message() + ")", db.last_errno());
 }
 
 }  // namespace
 
 Result<NameCache> NameCache::open(const std::string& path) {
   // SQLite would make it for whoever the umask lets.
-  UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  MEMSPY_TRY(db, Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX));
+  if (!UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)).valid())
+    return make_error(Errc::kOutput, "cannot make " + path, errno);
+  MEMSPY_TRY(
+      db, Database::open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW));
   sqlite3_busy_timeout(db.raw(), kPatienceMilliseconds);
   // Should the machine fail the file may be lost; it is but a cache.
   db.exec("PRAGMA synchronous = OFF");
-  if (db.query_integer("SELECT count(*) FROM sqlite_master", -1) == 0 &&
-      db.exec(kTables) != SQLITE_OK) {
-    db.exec("ROLLBACK");  // another memspy may have been quicker
-    if (db.query_integer("PRAGMA user_version", 0) != kVersion) return not_made(path, db);
-  }
-  if (db.query_integer("PRAGMA user_version", -1) != kVersion)
+  constexpr std::int64_t kNotAnswered = -1;
+  const std::int64_t tables = db.query_integer("SELECT count(*) FROM sqlite_master", kNotAnswered);
+  if (tables == kNotAnswered) return not_opened(path, db);
+  if (tables == 0 && db.exec(kTables) != SQLITE_OK) db.exec("ROLLBACK");  // another may have
+  const std::int64_t version = db.query_integer("PRAGMA user_version", kNotAnswered);
+  if (version == kNotAnswered) return not_opened(path, db);
+  if (version != kVersion)
     return make_error(Errc::kCorrupt, path + " is no cache of names, or of another version");
   return NameCache(std::move(db));
+}
+
+// What was asked for today need not be said again.
+void NameCache::note_use(const std::string& build_id) {
+  Statement note = db_.prepare("UPDATE parts SET used = ? WHERE build_id = ? AND used < ?");
+  if (!note.valid()) return;
+  const auto now = static_cast<std::int64_t>(std::time(nullptr));
+  constexpr std::int64_t kDay = 24 * 3600;
+  note.bind(1, now).bind_text(2, build_id).bind(3, now - kDay);
+  (void)note.run();
 }
 
 NameTable NameCache::load(const std::string& build_id) {
@@ -53,6 +70,7 @@ NameTable NameCache::load(const std::string& build_id) {
   if (!query.valid()) return names;
   query.bind_text(1, build_id);
   while (query.step() == SQLITE_ROW) (void)names.unpack(query.bytes(0));
+  if (!names.empty()) note_use(build_id);
   return names;
 }
 

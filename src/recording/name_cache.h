@@ -16,18 +16,20 @@ namespace memspy::recording {
 
 class NameCache {
  public:
-  // Made anew where there is none. kOutput: it cannot be made; kCorrupt: it is no cache, or one of
+  // Made anew where there is none. kOutput: it cannot be made, or is in use;
+  // kCorrupt: it is no cache, or one of
   // another version.
   static Result<NameCache> open(const std::string& path);
 
   NameTable load(const std::string& build_id);
   // Names that it does not have yet. False: they could not be kept.
   bool add(const std::string& build_id, const NameTable& fresh);
-  // Of the files asked for longest ago, as many as it takes to be no larger than this.
+  // Of the files asked for longest ago, by the day, as many as it takes to be no larger than this.
   void shrink(std::uint64_t most_bytes);
 
  private:
   explicit NameCache(Database db) : db_(std::move(db)) {}
+  void note_use(const std::string& build_id);
   bool insert(const std::string& build_id, const NameTable& fresh);
   Database db_;
 };

@@ -6,6 +6,11 @@
 #include "recording/varint.h"
 
 namespace memspy::recording {
+namespace {
+
+constexpr std::size_t kLargestBlob = 64U << 20;
+
+}  // namespace
 
 std::uint32_t NameTable::number_of(std::string_view text) {
   const auto [at, fresh] =
@@ -67,7 +72,7 @@ bool NameTable::take_names(VarintReader& reader, const std::vector<std::uint32_t
 }
 
 bool NameTable::unpack(std::string_view blob) {
-  if (blob.size() > std::numeric_limits<std::uint32_t>::max()) return false;
+  if (blob.size() > kLargestBlob) return false;
   VarintReader reader(blob);
   const std::uint64_t texts = reader.take();
   if (texts > reader.left()) return false;  // each has its length
@@ -75,7 +80,7 @@ bool NameTable::unpack(std::string_view blob) {
   for (std::uint64_t i = 0; i < texts && !reader.failed(); ++i)
     numbers.push_back(number_of(reader.take_text()));
   const std::uint64_t addresses = reader.take();
-  if (reader.failed() || addresses > reader.left()) return false;
+  if (reader.failed() || addresses > reader.left() / 2) return false;  // each has a count too
   places_.reserve(places_.size() + addresses);
   for (std::uint64_t i = 0; i < addresses; ++i)
     if (!take_names(reader, numbers)) return false;

@@ -100,6 +100,10 @@ bool DebugModule::has_lines() {
 Dwarf_Die* DebugModule::unit_of(std::uint64_t address) {
   if (!has_lines()) return nullptr;
   if (Dwarf_Die* unit = ::dwfl_module_addrdie(module_, address, &bias_)) return unit;
+  return unit_by_ranges(address);
+}
+
+Dwarf_Die* DebugModule::unit_by_ranges(std::uint64_t address) {
   if (!ranges_) ranges_.emplace(module_);
   return ranges_->find(address - bias_);
 }
@@ -112,7 +116,11 @@ SourceFrame DebugModule::line_at(Dwarf_Die* unit, std::uint64_t address) const {
     if (file == nullptr) return {};
     return {"", whole_path(file, ::dwfl_line_comp_dir(line)), std::max(number, 0)};
   }
-  // Of a unit that libdw does not find by itself.
+  return line_of_unit(unit, address);
+}
+
+// Also of one that libdw does not find by itself.
+SourceFrame DebugModule::line_of_unit(Dwarf_Die* unit, std::uint64_t address) const {
   Dwarf_Line* line = ::dwarf_getsrc_die(unit, address - bias_);
   const char* file = line == nullptr ? nullptr : ::dwarf_linesrc(line, nullptr, nullptr);
   if (file == nullptr) return {};
@@ -175,11 +183,24 @@ bool DebugModule::add_scopes(Dwarf_Die* unit, std::uint64_t address,
   return true;
 }
 
+// Where some units are in the table of ranges and others are not, libdw takes what lies between for
+// a part of the one before.
+bool DebugModule::add_other_unit(Dwarf_Die* unit, std::uint64_t address,
+                                 std::vector<SourceFrame>& frames) {
+  Dwarf_Die* other = unit_by_ranges(address);
+  if (other == nullptr || ::dwarf_dieoffset(other) == ::dwarf_dieoffset(unit)) return false;
+  std::vector<SourceFrame> found{line_of_unit(other, address)};
+  if (!add_scopes(other, address, found)) return false;
+  frames = std::move(found);
+  return true;
+}
+
 std::vector<SourceFrame> DebugModule::resolve(std::uint64_t address) {
   std::vector<SourceFrame> frames(1);
   if (Dwarf_Die* unit = unit_of(address)) {
     frames.front() = line_at(unit, address);
-    if (!add_scopes(unit, address, frames)) frames.front().function = symbol_at(address);
+    if (!add_scopes(unit, address, frames) && !add_other_unit(unit, address, frames))
+      frames.front().function = symbol_at(address);
   } else {
     frames.front().function = symbol_at(address);
   }

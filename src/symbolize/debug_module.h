@@ -30,7 +30,10 @@ class DebugModule {
   static int find_debug_info(Dwfl_Module* module, void** user, const char* name, Dwarf_Addr base,
                              const char* file, const char* link, GElf_Word crc, char** path);
   Dwarf_Die* unit_of(std::uint64_t address);
+  Dwarf_Die* unit_by_ranges(std::uint64_t address);
   SourceFrame line_at(Dwarf_Die* unit, std::uint64_t address) const;
+  SourceFrame line_of_unit(Dwarf_Die* unit, std::uint64_t address) const;
+  bool add_other_unit(Dwarf_Die* unit, std::uint64_t address, std::vector<SourceFrame>& frames);
   ScopeIndex& scopes_of(Dwarf_Die* unit);
   const std::string& name_of(const std::string& mangled);
   void load_symbols();

@@ -51,7 +51,11 @@ void Symbolizer::prepare(std::span<const CodeAddress> codes) {
     std::erase_if(addresses, [&](std::uint64_t address) { return known.contains(address); });
     if (addresses.size() < kWorthThreads) continue;
     const CodeAddress module{key.first, key.second, 0};
-    if (module_of(module) != nullptr) prepared_[key].merge(look_up(module, addresses));
+    // Its debug information is looked for, or fetched, once, before several threads open it.
+    if (DebugModule* opened = module_of(module); opened != nullptr) {
+      opened->has_lines();
+      prepared_[key].merge(look_up(module, addresses));
+    }
   }
 }
 

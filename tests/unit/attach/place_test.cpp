@@ -53,6 +53,19 @@ TEST_F(Place, one_for_each_node) {
   EXPECT_THAT(describe(true), HasSubstr("the process is in a container, or a PID namespace"));
 }
 
+TEST_F(Place, one_for_each_node_where_no_file_says_so) {
+  process("1", kHostPids, "mnt:[1]", "/");
+  process("self", kHostPids, "mnt:[3]", "/");
+  process("42", kOtherPids, "mnt:[2]", "/");
+  EXPECT_THAT(describe(false), StartsWith("in a container with the PIDs of the host"));
+}
+
+TEST_F(Place, a_namespace_within_its_own) {
+  process("self", kOtherPids, "mnt:[3]", "/");
+  process("42", "pid:[4026532999]", "mnt:[2]", "/");
+  EXPECT_THAT(describe(true), StartsWith("in a container, or PID namespace, and the process in"));
+}
+
 TEST_F(Place, a_debug_container_or_a_sidecar) {
   process("self", kOtherPids, "mnt:[3]", "/");
   process("42", kOtherPids, "mnt:[2]", "/");

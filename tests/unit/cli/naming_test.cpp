@@ -1,5 +1,7 @@
 // Names of native frames while a run goes on, and what top and attach make of them.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -7,6 +9,7 @@
 
 #include "cli/attach_view.h"
 #include "cli/debug_packages.h"
+#include "cli/debuginfod.h"
 #include "cli/naming_sink.h"
 #include "cli/top_model.h"
 #include "cli/top_view.h"
@@ -292,11 +295,28 @@ TEST(DebugPackages, AreThoseOfTheListThatHasTheFile) {
   std::filesystem::create_directories(info);
   std::ofstream(info + "/libc6:amd64.list") << "/.\n/lib/x86_64-linux-gnu/libc.so.6\n";
   std::ofstream(info + "/libfoo1.list") << "/.\n/usr/lib/libfoo.so.1.2\n";
-  EXPECT_EQ(debug_package_of(root.path(), "/usr/lib/x86_64-linux-gnu/libc.so.6"), "libc6-dbg");
-  EXPECT_EQ(debug_package_of(root.path(), "/lib/libfoo.so.1.2"), "libfoo1-dbgsym");
-  EXPECT_EQ(debug_package_of(root.path(), "/usr/lib/libfoo.so.1"), "");
-  EXPECT_EQ(debug_package_of(root.path(), "libfoo.so.1.2"), "");
-  EXPECT_EQ(debug_package_of(root.file("elsewhere"), "/usr/lib/libfoo.so.1.2"), "");
+  ASSERT_EQ(::mkfifo((info + "/pipe.list").c_str(), 0600), 0);  // must not be waited for
+  const auto found =
+      find_debug_packages(root.path(), {"/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib/libfoo.so.1.2",
+                                        "/usr/lib/libfoo.so.1", "libfoo.so.1.2"});
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(*found, (std::map<std::string, std::string>{
+                        {"/lib/libfoo.so.1.2", "libfoo1-dbgsym"},
+                        {"/usr/lib/x86_64-linux-gnu/libc.so.6", "libc6-dbg"}}));
+  EXPECT_FALSE(find_debug_packages(root.file("elsewhere"), {"/usr/lib/libfoo.so.1.2"}));
+}
+
+TEST(Debuginfod, ServersOfTheSystemStandInOneLine) {
+  const memspy::testing::TempDir folder;
+  ::unsetenv("DEBUGINFOD_URLS");
+  std::ofstream(folder.file("a.urls")) << "https://a.example/\n";
+  std::ofstream(folder.file("README")) << "no server\n";
+  EXPECT_EQ(debuginfod_servers(folder.path()), "https://a.example/");
+  std::ofstream(folder.file("b.urls")) << "https://b.example/\n\n";
+  const std::string both = debuginfod_servers(folder.path());
+  EXPECT_EQ(both.find_first_of("\n\t"), std::string::npos);
+  EXPECT_THAT(both, HasSubstr("https://b.example/"));
+  EXPECT_EQ(debuginfod_servers(folder.file("elsewhere")), "");
 }
 
 }  // namespace

@@ -207,7 +207,8 @@ TEST(AlertBook, what_fired_under_the_daemon_before_is_not_told_again) {
     AlertBook book;
     EXPECT_THAT(book.set_alerts({alert("big", "rss > 100MiB")}), IsOk());
     book.remember_by([=](const ProcessIdentity&, const std::string& name) {
-      return std::optional(PastAlert{{Pid{7}, 70}, {990s, name, when, state}, "990000-big-7"});
+      const PastAlert told{{Pid{7}, 70}, {995s, name, when, state}, "990000-big-7"};
+      return std::optional(AlertHistory::Last{told, 990s});
     });
     return book;
   };

@@ -101,6 +101,7 @@ TEST(GrowthStart, ValuesOfADamagedFileArePassedOver) {
   sizes[9].bytes = 1e300;
   sizes[11].bytes = -5;
   sizes[20].time = minutes(5);
+  sizes[0].time = std::chrono::nanoseconds::min();
   const auto start = start_minute(sizes);
   ASSERT_TRUE(start.has_value());
   EXPECT_NEAR(*start, 70, 2);
@@ -126,10 +127,11 @@ TEST(GrowthStart, TheProcessThatGrowsIsChosen) {
       points.push_back(point);
     }
   }
-  const auto sizes = rss_of_main_grower(points);
+  EXPECT_EQ(main_grower(points), ProcessIndex{2});
+  const auto sizes = rss_of_process(points, ProcessIndex{2});
   ASSERT_EQ(sizes.size(), 10U);
   EXPECT_EQ(sizes.back().bytes, 109);
-  EXPECT_TRUE(rss_of_main_grower({}).empty());
+  EXPECT_FALSE(main_grower({}));
 }
 
 }  // namespace
