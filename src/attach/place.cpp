@@ -16,8 +16,8 @@ std::string container_of(const procfs::ProcDir& proc, Pid pid) {
   const std::string id = procfs::container_id(proc.cgroup_path(pid).value_or(""));
   if (!id.empty()) return "container " + id.substr(0, kShortId);
   const auto pids = proc.link(pid, "ns/pid");
-  return pids.has_value() && *pids != kHostPids ? "a container, or a PID namespace of another kind"
-                                                : "";
+  if (!pids.has_value()) return "namespaces that memspy may not read";
+  return *pids != kHostPids ? "a container, or a PID namespace of another kind" : "";
 }
 
 bool same_root(const procfs::ProcDir& proc, Pid pid) {

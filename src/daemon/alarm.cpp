@@ -141,33 +141,39 @@ void Alarm::update(Watchlist& targets, const DaemonStatus& status, SteadyTime no
 void Alarm::note_gone(const std::vector<GoneTarget>& gone, const DaemonStatus& last,
                       std::chrono::nanoseconds wall) {
   for (const GoneTarget& target : gone) {
-    book_.forget(target.facts->identity);
-    if (target.oom_kills == 0) continue;
     TargetStatus status;
     status.facts = target.facts;
     status.master = target.facts->identity.pid;
     if (const TargetStatus* known = find_status(last, target.facts->identity)) status = *known;
-    AlertEvent event;
-    event.id = fmt::format("{}-oom-killed-{}",
-                           std::chrono::duration_cast<std::chrono::milliseconds>(wall).count(),
-                           target.facts->identity.pid.value);
-    event.state = "oom-killed";
-    event.target = status;
-    event.time = wall;
-    event.note = oom_note(target);
-    event.alert.name = "oom-killed";
-    want_evidence(event, /*alive=*/false);
-    tell(event);
-    // Whoever wanted to know about this service wants to know this.
-    for (const AlertConfig& alert : config_.alerts) {
-      if (!is_about(alert, target.facts->service) || (alert.hook.empty() && alert.post.empty()))
-        continue;
-      event.alert.hook = alert.hook;
-      event.alert.post = alert.post;
-      send_on(event);
-      break;
-    }
+    if (target.oom_kills > 0) tell_oom_kill(target, status, wall);
+    for (const AlertEvent& event : book_.end(status, wall)) tell(event);
   }
+}
+
+void Alarm::tell_oom_kill(const GoneTarget& target, const TargetStatus& status,
+                          std::chrono::nanoseconds wall) {
+  AlertEvent event;
+  event.id = fmt::format("{}-oom-killed-{}",
+                         std::chrono::duration_cast<std::chrono::milliseconds>(wall).count(),
+                         target.facts->identity.pid.value);
+  event.state = "oom-killed";
+  event.target = status;
+  event.time = wall;
+  event.note = oom_note(target);
+  event.alert.name = "oom-killed";
+  // Whoever wanted to know about this service wants to know this, by the same labels.
+  const auto wanted =
+      std::find_if(config_.alerts.begin(), config_.alerts.end(), [&](const AlertConfig& alert) {
+        return is_about(alert, target.facts->service) &&
+               !(alert.hook.empty() && alert.post.empty());
+      });
+  if (wanted != config_.alerts.end()) {
+    event.alert.labels = wanted->labels;
+    event.alert.hook = wanted->hook;
+    event.alert.post = wanted->post;
+  }
+  want_evidence(event, /*alive=*/false);
+  tell(event);
 }
 
 }  // namespace memspy::daemon

@@ -41,6 +41,8 @@ class Alarm {
  private:
   Alarm(Log log) : log_(std::move(log)) {}  // NOLINT(google-explicit-constructor)
   void tell(const AlertEvent& event);
+  void tell_oom_kill(const GoneTarget& target, const TargetStatus& status,
+                     std::chrono::nanoseconds wall);
   void send_on(const AlertEvent& event);
   void want_evidence(AlertEvent& event, bool alive);
   void order_evidence(Watchlist& targets);

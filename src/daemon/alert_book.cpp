@@ -135,6 +135,20 @@ bool AlertBook::concerned(const ProcessIdentity& target, SteadyTime now) const {
                      [&](const auto& entry) { return entry.second.state.concerned(now); });
 }
 
+std::vector<AlertEvent> AlertBook::end(const TargetStatus& target, std::chrono::nanoseconds wall) {
+  std::vector<AlertEvent> events;
+  const auto known = targets_.find(target.facts->identity);
+  if (known == targets_.end()) return events;
+  for (const Alert& alert : alerts_) {
+    const auto standing = known->second.standings.find(alert.config.name);
+    if (standing == known->second.standings.end() || !standing->second.state.firing()) continue;
+    events.push_back({standing->second.id, "resolved", alert.config, target, std::nullopt, wall,
+                      "the process has ended", ""});
+  }
+  targets_.erase(known);
+  return events;
+}
+
 void AlertBook::forget(const ProcessIdentity& target) { targets_.erase(target); }
 
 std::size_t AlertBook::firing() const {

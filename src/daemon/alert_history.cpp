@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <iterator>
 
 #include "base/unique_fd.h"
 #include "daemon/json.h"
@@ -80,6 +81,14 @@ void AlertHistory::add(PastAlert alert) {
   const std::lock_guard lock(mutex_);
   if (alerts_.size() >= kMostAlertsKept) alerts_.pop_front();
   alerts_.push_back(std::move(alert));
+}
+
+std::vector<PastAlert> AlertHistory::all_of(const ProcessIdentity& target) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<PastAlert> found;
+  std::copy_if(alerts_.begin(), alerts_.end(), std::back_inserter(found),
+               [&](const PastAlert& past) { return past.target == target; });
+  return found;
 }
 
 std::optional<AlertHistory::Last> AlertHistory::last(const ProcessIdentity& target,

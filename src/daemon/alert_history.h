@@ -41,6 +41,8 @@ class AlertHistory {
     std::chrono::nanoseconds fired{};  // since the epoch
   };
   std::optional<Last> last(const ProcessIdentity& target, std::string_view name) const;
+  // All that was told of a target, ascending.
+  std::vector<PastAlert> all_of(const ProcessIdentity& target) const;
   // Those of a target in the window, and what fired before it and was not resolved by then.
   std::vector<sinks::PageAlert> of(const ProcessIdentity& target, WallWindow window) const;
 

@@ -222,4 +222,19 @@ Result<Config> read_config(const std::string& path) {
   return error;
 }
 
+Result<std::string> read_socket(const std::string& path) {
+  constexpr std::size_t kCap = 4U << 20;
+  const auto text = read_file(path, kCap);
+  if (!text.has_value()) {
+    MEMSPY_CHECK(read_config(path));  // says it in its words
+    return Config{}.socket;
+  }
+  try {
+    const toml::table table = toml::parse(*text, path);
+    return table["socket"].value_or(Config{}.socket);
+  } catch (const toml::parse_error&) {
+    return Config{}.socket;
+  }
+}
+
 }  // namespace memspy::daemon

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -20,6 +21,7 @@
 #include "procfs/proc_dir.h"
 #include "recording/recording.h"
 #include "recording/summary_json.h"
+#include "recording/text.h"
 
 namespace memspy::daemon {
 namespace {
@@ -103,6 +105,19 @@ Result<Unit> copy_window(const std::string& state_dir, const ProcessIdentity& ta
   return make_error(Errc::kNoSuchProcess, "nothing is recorded of that time");
 }
 
+// A daemon that was killed while it gathered: its alert names a folder that would never be there.
+void finish_interrupted(const std::string& folder) {
+  std::error_code error;
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (entry->path().extension() != ".part") continue;
+    const std::string part = entry->path().string();
+    (void)write_whole_file(part + "/missing.txt",
+                           "what is not here: the daemon ended while this was gathered\n");
+    (void)::rename(part.c_str(), part.substr(0, part.size() - sizeof(".part") + 1).c_str());
+  }
+}
+
 // What the target's control group has left: file cache that nobody uses makes room by itself.
 // nullopt: it has no limit, or that cannot be read.
 std::optional<double> room_of(Pid pid) {
@@ -144,6 +159,7 @@ Result<std::unique_ptr<Evidence>> Evidence::open(const std::string& state_dir,
   ::mkdir(folder.c_str(), 0700);
   if (::access(folder.c_str(), W_OK) != 0)
     return make_error(Errc::kOutput, "cannot write to the folder " + folder);
+  finish_interrupted(folder);
   return std::unique_ptr<Evidence>(
       new Evidence(state_dir, std::move(program), history, std::move(log)));
 }
@@ -262,7 +278,10 @@ void Evidence::copy_recordings(Bundle& bundle) const {
     const WallWindow window =
         what == Recorded::kHistory ? bundle.order.history : bundle.order.window;
     const auto copied = copy_window(state_dir_, target, window, what, bundle.path(name));
-    if (!copied.has_value())
+    // A target of a minute has no history yet; its series has all of it.
+    const bool young = what == Recorded::kHistory && !copied.has_value() &&
+                       copied.error().code == Errc::kNoSuchProcess;
+    if (!copied.has_value() && !young)
       bundle.missing += fmt::format("{}: {}\n", name, describe(copied.error()));
   };
   copy("growth.memspy", Recorded::kAll);
@@ -305,13 +324,15 @@ void Evidence::write_page(Bundle& bundle) const {
     bundle.missing += "report.html: the disk has no room for it\n";
   } else if (made(bundle, command, "report.html", kPageTime, Made::kWritten) &&
              there("report.html") && info.st_size > kLargestPage) {
-    bundle.missing +=
-        fmt::format("report.html: it was {} bytes, too large to keep\n", info.st_size);
+    bundle.missing += fmt::format("report.html: it was {}, too large to keep\n",
+                                  format_bytes(static_cast<std::uint64_t>(info.st_size)));
     ::unlink(bundle.path("report.html").c_str());
   }
-  if (there("heap.memsnap") && info.st_size > kLargestSnapshot) {
-    bundle.missing +=
-        fmt::format("heap.memsnap: it was {} bytes, too large to keep\n", info.st_size);
+  // Of a disk with much room it may have a tenth.
+  const double room = std::max<double>(kLargestSnapshot, free_bytes(bundle.folder) / 10);
+  if (there("heap.memsnap") && static_cast<double>(info.st_size) > room) {
+    bundle.missing += fmt::format("heap.memsnap: it was {}, too large to keep\n",
+                                  format_bytes(static_cast<std::uint64_t>(info.st_size)));
     ::unlink(bundle.path("heap.memsnap").c_str());
   }
 }
@@ -332,6 +353,20 @@ std::string Evidence::verdict_of(Bundle& bundle, std::vector<std::string> report
   return "";
 }
 
+// Of one that has ended there is no look at its heap any more: an alert before may have had one.
+void Evidence::add_earlier(const Bundle& bundle, std::string& text) const {
+  const AlertEvent& event = bundle.order.event;
+  std::set<std::string> seen{event.id};
+  for (const PastAlert& past : history_.all_of(event.target.facts->identity)) {
+    const std::string folder = folder_of(past.id);
+    if (past.id.empty() || !seen.insert(past.id).second) continue;
+    const auto said = read_file(folder + "/verdict.txt", kLargestDocument);
+    if (said.has_value())
+      text += fmt::format("\n{}, for the alert {} at {}:\n{}", folder, past.alert.name,
+                          recording::utc_time(past.alert.time), *said);
+  }
+}
+
 void Evidence::write_verdicts(Bundle& bundle) const {
   std::string text;
   const auto add = [&](const char* of, const std::string& verdict) {
@@ -340,6 +375,9 @@ void Evidence::write_verdicts(Bundle& bundle) const {
   const auto there = [&](const char* name) {
     return ::access(bundle.path(name).c_str(), F_OK) == 0;
   };
+  const auto heap = read_file(bundle.path("heap.json"), kLargestDocument);
+  add("heap.json",
+      member<std::string>(parse_json(heap.has_value() ? *heap : ""), "verdict").value_or(""));
   if (there("live.memspy"))
     add("live.memspy", verdict_of(bundle, {"report", bundle.path("live.memspy"), "--json"}));
   if (there("growth.memspy")) {
@@ -348,9 +386,7 @@ void Evidence::write_verdicts(Bundle& bundle) const {
       report.insert(report.end(), {"--history", bundle.path("history.memspy")});
     add("growth.memspy", verdict_of(bundle, std::move(report)));
   }
-  const auto heap = read_file(bundle.path("heap.json"), kLargestDocument);
-  add("heap.json",
-      member<std::string>(parse_json(heap.has_value() ? *heap : ""), "verdict").value_or(""));
+  add_earlier(bundle, text);
   if (!text.empty() && write_whole_file(bundle.path("verdict.txt"), text).has_value()) return;
   if (bundle.missing.find("verdict.txt") == std::string::npos)
     bundle.missing += "verdict.txt: nothing here has one, or it could not be written\n";

@@ -85,6 +85,7 @@ class Evidence {
   void write_start(Bundle& bundle) const;
   void write_page(Bundle& bundle) const;
   void write_verdicts(Bundle& bundle) const;
+  void add_earlier(const Bundle& bundle, std::string& text) const;
   std::string verdict_of(Bundle& bundle, std::vector<std::string> report) const;
   void remove_old() const;
 

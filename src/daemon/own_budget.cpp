@@ -52,7 +52,9 @@ bool OwnBudget::update(SteadyTime now, const OwnCost& cost) {
   if (large && cost.tracers > 0) {
     limit_ = cost.tracers - 1;
   } else if (dear && cost.tracers > 0 && traced > daemon) {
-    limit_ = cost.tracers / 2;
+    // One stays: its own budget holds it, and without any nobody would know who grows.
+    limit_ = std::max(cost.tracers / 2, 1U);
+    if (cost.tracers == 1) level_ = std::min(level_ + 1, kLevels);
   } else if (dear) {
     level_ = std::min(level_ + 1, kLevels);
   } else if (room && level_ > 0) {

@@ -13,7 +13,7 @@
 namespace memspy::recording {
 namespace {
 
-constexpr auto kShortestRun = std::chrono::minutes(1);
+constexpr auto kShortestRun = std::chrono::seconds(30);
 // Of a file's own words, which may be anything; sums of a few of them are far from overflow.
 constexpr auto kLongestTime = std::chrono::hours(24 * 365 * 20);
 constexpr std::size_t kMostBins = 240;

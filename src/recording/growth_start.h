@@ -36,7 +36,7 @@ std::vector<SizeAt> rss_of_process(std::span<const SeriesPoint> points, ProcessI
 
 class Profile;
 // By the points of a run and what is known of the time before it (Profile::earlier). nullopt also
-// where all that is shorter than a minute.
+// where all that is shorter than half a minute.
 std::optional<GrowthStart> growth_start_of(const Profile& profile);
 
 // Profile::earlier, by another recording of the process that grows most. kUsage: it has no such

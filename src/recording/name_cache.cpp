@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 
 #include "base/unique_fd.h"
 
@@ -34,7 +33,7 @@ Error not_opened(const std::string& path, const Database& db) {
 
 }  // namespace
 
-Result<NameCache> NameCache::open(const std::string& path) {
+Result<NameCache> NameCache::open(const std::string& path, std::int64_t now) {
   // SQLite would make it for whoever the umask lets.
   if (!UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)).valid())
     return make_error(Errc::kOutput, "cannot make " + path, errno);
@@ -51,16 +50,15 @@ Result<NameCache> NameCache::open(const std::string& path) {
   if (version == kNotAnswered) return not_opened(path, db);
   if (version != kVersion)
     return make_error(Errc::kCorrupt, path + " is no cache of names, or of another version");
-  return NameCache(std::move(db));
+  return NameCache(std::move(db), now);
 }
 
 // What was asked for today need not be said again.
 void NameCache::note_use(const std::string& build_id) {
   Statement note = db_.prepare("UPDATE parts SET used = ? WHERE build_id = ? AND used < ?");
   if (!note.valid()) return;
-  const auto now = static_cast<std::int64_t>(std::time(nullptr));
   constexpr std::int64_t kDay = 24 * 3600;
-  note.bind(1, now).bind_text(2, build_id).bind(3, now - kDay);
+  note.bind(1, now_).bind_text(2, build_id).bind(3, now_ - kDay);
   (void)note.run();
 }
 
@@ -89,7 +87,7 @@ bool NameCache::insert(const std::string& build_id, const NameTable& fresh) {
     if (remove.run() != SQLITE_OK) return false;
   }
   const std::string blob = (too_many ? merged : fresh).pack();
-  add.bind_text(1, build_id).bind(2, static_cast<std::int64_t>(std::time(nullptr)));
+  add.bind_text(1, build_id).bind(2, now_);
   return add.bind_blob(3, blob).run() == SQLITE_OK;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <string>
 
 #include "memspy/result.h"
@@ -19,7 +20,8 @@ class NameCache {
   // Made anew where there is none. kOutput: it cannot be made, or is in use;
   // kCorrupt: it is no cache, or one of
   // another version.
-  static Result<NameCache> open(const std::string& path);
+  // `now`: seconds since the epoch, by which it is known what was used when.
+  static Result<NameCache> open(const std::string& path, std::int64_t now = std::time(nullptr));
 
   NameTable load(const std::string& build_id);
   // Names that it does not have yet. False: they could not be kept.
@@ -28,10 +30,11 @@ class NameCache {
   void shrink(std::uint64_t most_bytes);
 
  private:
-  explicit NameCache(Database db) : db_(std::move(db)) {}
+  NameCache(Database db, std::int64_t now) : db_(std::move(db)), now_(now) {}
   void note_use(const std::string& build_id);
   bool insert(const std::string& build_id, const NameTable& fresh);
   Database db_;
+  std::int64_t now_;
 };
 
 }  // namespace memspy::recording

@@ -128,6 +128,16 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
   return text;
 }
 
+// The daemon's tracers come once something grows: RSS, which is always looked at, has the rest.
+std::string untraced(const Profile& profile, const RunFigures& f) {
+  if (profile.processes.size() != 1 || f.rss_end_bytes <= f.rss_start_bytes) return "";
+  const auto rise = static_cast<std::int64_t>(f.rss_end_bytes - f.rss_start_bytes);
+  const std::int64_t rest = rise - f.rss_change();
+  if (rest < static_cast<std::int64_t>(kSteadyRssBytes) || 20 * rest < rise) return "";
+  return fmt::format("; {} more grew while it was not traced",
+                     format_bytes(static_cast<std::uint64_t>(rest)));
+}
+
 }  // namespace
 
 std::string verdict(const Profile& profile, const recording::StackShape& shape,
@@ -167,12 +177,12 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
                     share(f.unattributed_bytes), format_bytes(grown), pace(f, grown));
     if (!found.empty())
       text += fmt::format("; {} {} {}", found[0].text, did, share(found[0].amount));
-    return text + other_parts(f, inherited) + since(profile);
+    return text + other_parts(f, inherited) + untraced(profile, f) + since(profile);
   }
   std::string text = fmt::format("{} {} {} of {} growth{}", found[0].text, did,
                                  share(found[0].amount), format_bytes(grown), pace(f, grown));
   text += next_culprits(found, grown, kNextGrowers);
-  return text + other_parts(f, inherited) + since(profile);
+  return text + other_parts(f, inherited) + untraced(profile, f) + since(profile);
 }
 
 }  // namespace memspy::report

@@ -49,6 +49,44 @@ std::string least_age(const Profile& profile) {
   return text + ")";
 }
 
+// What was told by watched blocks, and what by first touch, by stack.
+struct LiveParts {
+  recording::Profile watched, touched;
+  std::uint64_t watched_bytes = 0, touched_bytes = 0;
+};
+
+LiveParts parts_of(const Profile& profile) {
+  LiveParts parts{profile, profile};
+  parts.watched.growth.clear();
+  for (const LiveRecord& live : profile.live) {
+    const recording::ProfileKey key{live.process, live.thread, live.stack};
+    const auto grown = profile.growth.find(key);
+    if (grown == profile.growth.end() || grown->second.net_bytes() <= 0) continue;
+    const auto all = static_cast<std::uint64_t>(grown->second.net_bytes());
+    auto& rest = parts.touched.growth[key];
+    const auto left = static_cast<std::uint64_t>(std::max<std::int64_t>(rest.net_bytes(), 0));
+    const std::uint64_t bytes = std::min(std::min(live.bytes, all), left);
+    rest.returned_bytes += bytes;
+    parts.watched.growth[key].touched_bytes += bytes;
+    parts.watched_bytes += bytes;
+  }
+  for (const auto& [key, value] : parts.touched.growth)
+    parts.touched_bytes += static_cast<std::uint64_t>(std::max<std::int64_t>(value.net_bytes(), 0));
+  return parts;
+}
+
+// Larger blocks and native memory: who touched a page first is not always who keeps what is on it.
+std::string first_touches(const LiveParts& parts, const recording::StackShape& shape) {
+  const auto found = charges(recording::shape_stacks(parts.touched, by_lines(shape))).culprits;
+  if (found.empty()) return "";
+  return fmt::format(
+      "{} first touched {} of {} of larger blocks and native memory, and may be a neighbour of who "
+      "keeps them",
+      found[0].text,
+      percent(static_cast<double>(found[0].amount), static_cast<double>(parts.touched_bytes)),
+      format_bytes(parts.touched_bytes));
+}
+
 }  // namespace
 
 std::string live_verdict(const Profile& profile, const recording::StackShape& shape) {
@@ -58,27 +96,35 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
     return fmt::format("steady: the heap grew by {} in {}, and {} of what was there was given back",
                        format_bytes(f.growth_bytes), time, format_bytes(f.shrink_bytes));
   }
-  const auto found = charges(recording::shape_stacks(profile, by_lines(shape))).culprits;
-  const auto share = [&](std::uint64_t bytes) {
-    return percent(static_cast<double>(bytes), static_cast<double>(f.growth_bytes));
-  };
+  const LiveParts parts = parts_of(profile);
+  const auto found = charges(recording::shape_stacks(parts.watched, by_lines(shape))).culprits;
+  const std::string touches = first_touches(parts, shape);
   std::string text;
-  if (found.empty() || 2 * f.unattributed_bytes > f.growth_bytes) {
-    text = fmt::format("mostly unattributed: of {} that the heap grew by in {}, {} has no stack",
-                       format_bytes(f.growth_bytes), time, share(f.unattributed_bytes));
-    if (!found.empty()) text += fmt::format("; {} made {}", found[0].text, share(found[0].amount));
+  if ((found.empty() && touches.empty()) || 2 * f.unattributed_bytes > f.growth_bytes) {
+    text = fmt::format(
+        "mostly unattributed: of {} that the heap grew by in {}, {} has no stack",
+        format_bytes(f.growth_bytes), time,
+        percent(static_cast<double>(f.unattributed_bytes), static_cast<double>(f.growth_bytes)));
+    if (!found.empty())
+      text += fmt::format("; {} made {}", found[0].text, format_bytes(found[0].amount));
     return text + doubt(profile, f.growth_bytes);
   }
-  text = fmt::format("{} made {} of the {} that the heap grew by in {} and still holds{}",
-                     found[0].text, share(found[0].amount), format_bytes(f.growth_bytes), time,
-                     least_age(profile));
-  text += next_culprits(found, f.growth_bytes);
+  if (!found.empty()) {
+    text = fmt::format(
+        "{} made {} of the {} that the heap grew by in {} and still holds{}", found[0].text,
+        percent(static_cast<double>(found[0].amount), static_cast<double>(parts.watched_bytes)),
+        format_bytes(parts.watched_bytes), time, least_age(profile));
+    text += next_culprits(found, parts.watched_bytes) + doubt(profile, parts.watched_bytes);
+  }
+  // Few of them are worth no word beside the others.
+  if (!touches.empty() && (found.empty() || parts.touched_bytes > f.growth_bytes / 20))
+    text = text.empty() ? fmt::format("in {}, {}", time, touches) : text + "; besides, " + touches;
   if (f.unattributed_bytes > f.growth_bytes / 20)
-    text += fmt::format("; {} is unattributed", share(f.unattributed_bytes));
+    text += fmt::format("; {} is unattributed", format_bytes(f.unattributed_bytes));
   if (f.shrink_bytes > f.growth_bytes / 10)
     text += fmt::format("; {} of what was there before was given back meanwhile",
                         format_bytes(f.shrink_bytes));
-  return text + doubt(profile, f.growth_bytes);
+  return text;
 }
 
 }  // namespace memspy::report

@@ -467,6 +467,13 @@ post = "http://127.0.0.1:{port}/alerts"
         (group / limit_file).write_text(str(limit))
         return ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
 
+    def points_in(self, folder):
+        count = 0
+        for path in folder.glob("*.memspy"):
+            run = harness.run_memspy("report", path, "-f", "csv")
+            count += max(0, run.out.count("\n") - 1)
+        return count
+
     def told_of_the_oom_kill(self):
         return harness.eventually(
             lambda: [line for line in self.lines("state/alerts.jsonl") if line["state"] == "oom-killed"],
@@ -481,7 +488,9 @@ post = "http://127.0.0.1:{port}/alerts"
         target = self.target([*inside, *self.python.command(harness.TARGETS / "slow_leak.py", self.mark)])
         target.hear("ready")
         harness.eventually(lambda: target.pid in self.targets(), "it is found")
-        time.sleep(40)  # the steady time before
+        # The steady time before: as much as makes a minute with what comes, so that a start can be told.
+        history = self.folder / "state/history"
+        harness.eventually(lambda: self.points_in(history) >= 40, "the history has a steady time", deadline=120)
         began = time.time()
         target.ask("leak", "leaking")
         told = self.told_of_the_oom_kill()
@@ -498,6 +507,10 @@ post = "http://127.0.0.1:{port}/alerts"
             self.assertTrue((folder / "report.html").is_file())
         # Its neighbour touches the fresh pages in its place; who keeps the blocks is what mode live tells.
         verdicts = (self.bundle(alert) / "verdict.txt").read_text()
+        self.assertIn(verdicts.partition("growth.memspy")[0], (self.bundle(told) / "verdict.txt").read_text(),
+                      "of what has ended the last look is told again")
+        harness.eventually(lambda: [line for line in self.lines("state/alerts.jsonl")
+                                    if (line["id"], line["state"]) == (alert["id"], "resolved")], "it is resolved")
         self.assertRegex(verdicts, r"live\.memspy: (Sessions\.)?remember \(slow_leak\.py:14\)")
         self.assertRegex(verdicts, r"heap\.json: .*__main__\.SESSIONS")
 

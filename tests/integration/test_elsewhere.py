@@ -77,20 +77,14 @@ class Extension(harness.PythonCase):
     def leading(self, mode):
         return f"{MODES[mode]} (extension.py:{marked('extension.py', MODES[mode] + 's')})"
 
-    def check_lines(self, folded, run, mode, lines):
-        with harness.figures():
-            self.assertGreater(share(folded, self.leading(mode), *lines), 0.8, f"{folded.stacks[:5]}\n{run}")
-
-    # --- in C and in Cython
-
     def check_mode(self, mode):
         lines = self.build_rows()
         recording, run = self.record("rows", mode)
         at_home = self.folded(recording)
         with harness.figures():
             self.assertGreater(share(at_home, self.leading(mode), *lines), LED[mode], f"{at_home.stacks[:5]}\n{run}")
-        self.check_pprof(recording, at_home)
         self.check_elsewhere(recording, at_home, lines)
+        self.check_pprof(recording, at_home)  # skipped without go
 
     def test_growth(self):
         self.check_mode("growth")
@@ -148,7 +142,6 @@ class Extension(harness.PythonCase):
                         str(moved / "rows.so")], check=True)
         self.assertEqual(self.folded(recording, "--symbolize", "--sysroot", away).stacks,
                          profiles.Folded(self.write("lost.folded", lost.out)).stacks)
-        self.assertTrue(lines)
 
     def write(self, name, text):
         path = self.folder / name
@@ -175,7 +168,7 @@ class Extension(harness.PythonCase):
             for function in ("make_row", "make", "main"):
                 self.assertIn(f'"{function}', page)
         # Against itself nothing is left.
-        self.assertRegex(self.pprof("-top", "-base", out, out), "Total samples = 0|, 0% of 0 total")
+        self.assertRegex(self.pprof("-top", "-base", out, out), r"Total samples = 0(,|\b)|, 0% of 0 total")
 
     def pages(self, profile, *names):
         """Pages of pprof's own server."""

@@ -71,8 +71,8 @@ TEST(NameTable, ADamagedBlobIsRefusedOrSmaller) {
 
 class Cache : public ::testing::Test {
  protected:
-  NameCache open() {
-    auto cache = NameCache::open(path_);
+  NameCache open(std::int64_t now = 1700000000) {
+    auto cache = NameCache::open(path_, now);
     EXPECT_THAT(cache, IsOk());
     return std::move(*cache);
   }
@@ -106,14 +106,17 @@ TEST_F(Cache, ManySmallPartsBecomeOne) {
 }
 
 TEST_F(Cache, GivesUpWhatWasUsedLongestAgo) {
-  NameCache cache = open();
+  constexpr std::int64_t kDay = 24 * 3600;
   NameTable large;
   for (std::uint64_t i = 0; i < 20000; ++i)
     large.add(i, {{"function_" + std::to_string(i), "/a.c", 1}});
-  ASSERT_TRUE(cache.add("first", large));
-  ASSERT_TRUE(cache.add("second", some_names()));
+  ASSERT_TRUE(open(100 * kDay).add("asked for again", some_names()));
+  ASSERT_TRUE(open(101 * kDay).add("large", large));
+  EXPECT_FALSE(open(102 * kDay).load("asked for again").empty());
+  NameCache cache = open(102 * kDay);
   cache.shrink(100 << 10);
-  EXPECT_TRUE(cache.load("first").empty());
+  EXPECT_TRUE(cache.load("large").empty());
+  EXPECT_FALSE(cache.load("asked for again").empty());
   struct stat info {};
   ASSERT_EQ(::stat(path_.c_str(), &info), 0);
   EXPECT_LT(info.st_size, 100 << 10);
