@@ -18,7 +18,8 @@ using NameFrame = std::function<std::vector<Frame>(const Frame&)>;
 bool has_native_frames(const StackTable& stacks);
 std::vector<CodeAddress> native_addresses(const StackTable& stacks);
 
-// Asks for the names of native frames: of all, or of those only that the profile has none for.
+// Asks for the names of native frames: of all, or of those only that the profile has none for. Names
+// with lines that the profile has stay where those that are found have none.
 enum class NamesWanted { kAll, kMissing };
 void find_names(Profile& profile, NamesWanted wanted, const NameFrame& name);
 

@@ -109,6 +109,7 @@ struct memspy_bpf_shared {
   /* Set by memspy twenty times a second. What is beyond is not lost: the thread's next record stands
    * for it too. */
   MEMSPY_S64 records_left;
-  MEMSPY_U64 without_room; /* records that the ring had no room for: of faults, the same holds */
+  MEMSPY_U64 without_room; /* records that the ring had no room for; the next one of the thread stands
+                              for the faults of one */
   MEMSPY_U64 untold;       /* forks, execs and ends that it had no room for */
 };
