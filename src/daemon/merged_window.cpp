@@ -7,6 +7,7 @@
 
 #include "base/byte_units.h"
 #include "daemon/shelf.h"
+#include "daemon/target_figures.h"
 
 namespace memspy::daemon {
 namespace {
@@ -19,7 +20,8 @@ using C = SeriesColumn;
 constexpr auto kStretchPause = std::chrono::seconds(20);
 // Of a first point, which says what was there before it.
 constexpr auto kInterval = std::chrono::seconds(1);
-constexpr double kWorthSaying = 1 << 20;  // bytes
+constexpr auto kHistoryPause = std::chrono::minutes(1);  // as it is configured mostly
+constexpr double kWorthSaying = 1 << 20;                 // bytes
 
 // What the points of a window say of the tracers that were at work in it, one after the other: how
 // often and for how long they disturbed, and what RSS did while there was none.
@@ -163,14 +165,21 @@ class PointStore final : public SampleSink {
 // up, to end it.
 class MergeSink final : public SampleSink {
  public:
-  MergeSink(SampleSink& out, WallWindow window, PointStore points)
-      : out_(out), window_(window), sums_(empty_profile(window)), points_(std::move(points)) {
+  // `longest_pause`: between two points of which none was lost.
+  MergeSink(SampleSink& out, WallWindow window, PointStore points, nanoseconds longest_pause)
+      : out_(out),
+        longest_pause_(longest_pause),
+        window_(window),
+        sums_(empty_profile(window)),
+        points_(std::move(points)) {
     sums_.keep_points = false;
   }
 
   // Told with the first thing that there is to tell: segments may have nothing of the window.
   Result<Unit> on_header(const RunHeader& r) override {
     header_ = r;
+    // Nothing is missing between two points of a calm time.
+    header_.interval = std::max<nanoseconds>(header_.interval, longest_pause_);
     return Unit{};
   }
   Result<Unit> on_process(const ProcessRecord& r) override {
@@ -236,6 +245,7 @@ class MergeSink final : public SampleSink {
     return Unit{};
   }
   SampleSink& out_;
+  nanoseconds longest_pause_;
   WallWindow window_;
   RunHeader header_;
   Profile sums_;
@@ -257,7 +267,7 @@ Result<WallWindow> tell_window(const std::string& state_dir, const ProcessIdenti
   window.from += silence;
   points.shift(-silence);
   if (what == Recorded::kAll) {
-    MergeSink merge(sink, window, std::move(points));
+    MergeSink merge(sink, window, std::move(points), kQuietPause);
     MEMSPY_CHECK(
         tell_recorded(state_dir + "/targets/" + owner_name(target), target, window, merge));
     if (merge.any()) {
@@ -265,7 +275,8 @@ Result<WallWindow> tell_window(const std::string& state_dir, const ProcessIdenti
       return window;
     }
   }
-  MergeSink merge(sink, window, {});
+  MergeSink merge(sink, window, {},
+                  what == Recorded::kHistory ? nanoseconds(kHistoryPause) : kQuietPause);
   MEMSPY_CHECK(tell_recorded(series_folder, target, window, merge));
   MEMSPY_CHECK(merge.end());
   return window;

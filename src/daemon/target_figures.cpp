@@ -15,7 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kDearPause = 10s;
-constexpr auto kQuietPause = 10s;  // between points that say the same
 // Of a core, for the dear figures of one target (PSS needs a walk of the page tables).
 constexpr double kDearShare = 1e-4;
 

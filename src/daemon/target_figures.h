@@ -17,6 +17,9 @@
 
 namespace memspy::daemon {
 
+// Points that say the same are no closer than this: what lies between two of them is known.
+inline constexpr std::chrono::seconds kQuietPause{10};
+
 class TargetFigures {
  public:
   // `proc` outlives this.
