@@ -3,13 +3,16 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <mutex>
 
 #include "cli/build_info.h"
 #include "cli/commands.h"
 #include "cli/daemon_view.h"
 #include "cli/hints.h"
+#include "cli/process_facts.h"
 #include "cli/report_options.h"
+#include "daemon/alert_book.h"
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
 #include "daemon/tracer.h"
@@ -47,16 +50,36 @@ Result<ExitCode> speak(const DaemonOptions& options, const CommonOptions& common
   return ExitCode::kOk;
 }
 
+// What is allowed, and hardly meant.
+std::vector<std::string> doubts_of(const daemon::Config& config) {
+  std::vector<std::string> doubts;
+  for (const daemon::AlertConfig& alert : config.alerts) {
+    const bool about_any =
+        std::any_of(config.rules.begin(), config.rules.end(),
+                    [&](const daemon::Rule& rule) { return daemon::is_about(alert, rule.name); });
+    if (!about_any)
+      doubts.push_back(fmt::format("alert {}: no rule has a name that fits \"{}\"",
+                                   printable(alert.name), printable(alert.service)));
+    if (!alert.hook.empty() && !is_program(alert.hook.front()))
+      doubts.push_back(fmt::format("alert {}: there is no program {} for its hook",
+                                   printable(alert.name), printable(alert.hook.front())));
+  }
+  return doubts;
+}
+
 Result<ExitCode> check_config(const daemon::Config& config, bool json, Env& env) {
+  const std::vector<std::string> doubts = doubts_of(config);
   if (json) {
     env.out << daemon::json_text({{"schema", "memspy.control/1"},
                                   {"done", "check-config"},
                                   {"rules", config.rules.size()},
-                                  {"alerts", config.alerts.size()}})
+                                  {"alerts", config.alerts.size()},
+                                  {"doubts", doubts}})
             << '\n';
   } else {
     env.out << fmt::format("{} is right: {} rules, {} alerts\n", config.path, config.rules.size(),
                            config.alerts.size());
+    for (const std::string& doubt : doubts) say(env, doubt);
   }
   return ExitCode::kOk;
 }

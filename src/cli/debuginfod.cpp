@@ -46,17 +46,6 @@ std::string debuginfod_servers(const std::string& system_folder) {
 
 namespace {
 
-bool in_path(const std::string& program) {
-  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
-  std::string folders = path == nullptr ? "/usr/bin:/bin" : path;
-  for (std::size_t at = 0; at <= folders.size();) {
-    const std::size_t end = std::min(folders.find(':', at), folders.size());
-    if (::access((folders.substr(at, end - at) + "/" + program).c_str(), X_OK) == 0) return true;
-    at = end + 1;
-  }
-  return false;
-}
-
 class Fetcher {
  public:
   Fetcher(Env& env, std::string urls) : env_(env), urls_(std::move(urls)) {}
@@ -102,7 +91,7 @@ Result<std::function<std::string(const std::string& build_id)>> debuginfod_fetch
     return usage_error("--debuginfod: no server is named",
                        "DEBUGINFOD_URLS is empty, and so is /etc/debuginfod",
                        "DEBUGINFOD_URLS=https://debuginfod.debian.net, or your distribution's");
-  if (!in_path(kClient))
+  if (!is_program(kClient))
     return usage_error("--debuginfod: there is no debuginfod-find", "it is not in PATH",
                        "install debuginfod (Debian, Ubuntu) or elfutils-debuginfod-client");
   auto fetcher = std::make_shared<Fetcher>(env, urls);

@@ -33,6 +33,18 @@ std::string user_cache_folder() {
   return folder + "/memspy";
 }
 
+bool is_program(const std::string& program) {
+  if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0;
+  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
+  std::string folders = path == nullptr ? "/usr/bin:/bin" : path;
+  for (std::size_t at = 0; at <= folders.size();) {
+    const std::size_t end = std::min(folders.find(':', at), folders.size());
+    if (::access((folders.substr(at, end - at) + "/" + program).c_str(), X_OK) == 0) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 void say(Env& env, const std::string& text) {
   if (env.verbosity < 0) return;
   env.err << "memspy: " << text << '\n' << std::flush;

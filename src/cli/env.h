@@ -83,6 +83,9 @@ std::string host_name();
 // it may be somebody else's.
 std::string user_cache_folder();
 
+// Whether it can be started: a path, or a name that is in PATH.
+bool is_program(const std::string& program);
+
 // A remark for a person on stderr; nothing with -q.
 void say(Env& env, const std::string& text);
 

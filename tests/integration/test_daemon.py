@@ -239,7 +239,21 @@ class Daemon(DaemonCase):
         self.assertIn(other.pid, self.targets())
         refused = harness.run_memspy("daemon", "reload", "--socket", self.folder / "socket")
         self.assertEqual(refused.code, 2, str(refused))
+        self.write_config()
+        self.run_memspy("daemon", "reload", "--socket", self.folder / "socket")
+        # By the file alone, as the unit does it: the daemon is asked, and refuses.
+        self.config.write_text(self.config.read_text() + '[[alert]]\nname = "x"\nwhen = "nonsense"\n')
+        refused = harness.run_memspy("daemon", "reload", "--config", self.config)
+        self.assertEqual(refused.code, 2, str(refused))
+        self.assertIn("nonsense", self.ask("status")["config_error"])
+        status = self.run_memspy("daemon", "status", "--config", self.config, "--json").json()
+        self.assertIn("nonsense", status["config_error"])
 
+    def test_what_is_hardly_meant_is_said(self):
+        self.write_config(more='[[alert]]\nname = "x"\nwhen = "rss > 1GiB"\nservice = "shpo"\nhook = ["/no/such"]\n')
+        run = self.run_memspy("daemon", "--check-config", "--config", self.config)
+        self.assertIn('no rule has a name that fits "shpo"', run.err)
+        self.assertIn("there is no program /no/such", run.err)
 
     def test_a_full_disk_costs_what_comes_meanwhile_and_nothing_else(self):
         harness.need_root()
