@@ -161,6 +161,10 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
     const auto works = probe_told_watch(*rung.bpf, pid);
     if (works.has_value()) {
       rung.reason = watches + rung.reason;
+      // docs/design/0004-live-heap.md, Limits: a target has ended there, and nobody knows why.
+      if (proc.setting("cpuinfo").value_or("").find(" hypervisor") != std::string::npos)
+        rung.reason +=
+            " (a virtual machine: should a target's end be out of the question, --engine faults)";
       return rung;
     }
     if (options.engine == EngineChoice::kBpf) return no_watchpoints(works.error());

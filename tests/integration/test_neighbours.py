@@ -1,6 +1,7 @@
 """Beside others: who has hardware watchpoints on the target already, and another allocator than the C library's."""
 import contextlib
 import os
+import signal
 import pathlib
 import unittest
 
@@ -33,6 +34,26 @@ class Watchpoints(harness.PythonCase):
     def record(self, target, engine, **options):
         return self.run_memspy("record", "-p", target.pid, "-o", self.folder / f"{engine}.folded", "--mode", "live",
                                "--engine", engine, "-d", "2s", "--json", **options)
+
+    def test_a_debug_exception_without_a_reason_does_not_end_the_target(self):
+        """Of a thread whose memory is watched, where it is traced: it is taken for a hit whose reason was lost."""
+        target = self.script(self.python, "traps.py")
+        memspy = self.memspy("record", "-p", target.pid, "-o", self.folder / "out.memspy", "--mode", "live", "--engine",
+                             "faults")
+        memspy.until_attached(target.pid)
+
+        def watched():
+            target.ask("keep")
+            return remains.free_slots(target.pid) < remains.SLOTS
+        harness.eventually(watched, "its memory is watched")
+        for _ in range(3):
+            target.ask("trap")
+        target.ask("keep")
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        target.ask("keep")
+        target.tell("trap")
+        self.assertEqual(target.process.wait(harness.DEADLINE), -signal.SIGTRAP, "alone it ends")
 
     def test_those_that_are_left_are_used(self):
         for engine in self.engines():

@@ -96,6 +96,10 @@ bool LiveEngine::on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) {
   WatchedThread* found = rounds_.find(tid);
   if (found == nullptr) return PageFaultEngine::on_signal(pid, tid, stop);
   WatchedThread& thread = *found;
+  // A debug exception without a reason, which the kernel takes for an int1 of the program: of a
+  // watched thread it is one of our watches, of which a hypervisor has lost the reason. It ends
+  // here, not the target.
+  if (stop.signal == SIGTRAP && stop.code == TRAP_BRKPT && !thread.watches.empty()) return true;
   take_writes(thread);
   const bool ours = is_ours(thread, stop);
   if (!ours && pending_.writes.empty()) return PageFaultEngine::on_signal(pid, tid, stop);
