@@ -56,11 +56,17 @@ TEST_F(Budget, memory_costs_a_tracer_at_a_time) {
   EXPECT_EQ(budget_.tracer_limit(), 8U);
 }
 
+TEST_F(Budget, the_last_tracer_stays_and_the_interval_grows) {
+  window(0, 8, 10 << 20, 1);
+  EXPECT_EQ(budget_.tracer_limit(), 1U);
+  EXPECT_EQ(budget_.interval_factor(), 2U);
+}
+
 TEST_F(Budget, with_room_again_the_steps_are_taken_back) {
   window(8, 0, 10 << 20, 0);
-  window(0, 8, 10 << 20, 1);
+  window(0, 8, 10 << 20, 2);
   EXPECT_EQ(budget_.interval_factor(), 2U);
-  EXPECT_EQ(budget_.tracer_limit(), 0U);
+  EXPECT_EQ(budget_.tracer_limit(), 1U);
   for (int i = 0; i < 5; ++i) window(0.5, 0, 10 << 20, 0);
   EXPECT_EQ(budget_.interval_factor(), 1U);
   EXPECT_EQ(budget_.tracer_limit(), std::nullopt);
