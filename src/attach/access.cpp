@@ -79,21 +79,15 @@ std::optional<Error> tracer_obstacle(const ProcDir& proc, Pid pid, const procfs:
   const auto own = std::to_string(status.tracer.value);
   if (proc.live() && ::access(("/proc/self/task/" + own).c_str(), F_OK) == 0) return std::nullopt;
   const auto name = command_name(proc, status.tracer);
-  if (name == "memspy")
-    return make(
-        Errc::kAlreadyTraced,
-        fmt::format("process {} ({}) is already traced by PID {} (memspy)", pid.value, status.name,
-                    status.tracer.value),
-        "a process can have one tracer at a time",
-        fmt::format("a daemon's is asked by: memspy top --daemon, memspy attach --daemon -p {}; "
-                    "another ends by Ctrl-C, or: kill {}",
-                    pid.value, status.tracer.value));
-  return make(Errc::kAlreadyTraced,
-              fmt::format("process {} ({}) is already traced by PID {} ({})", pid.value,
-                          status.name, status.tracer.value, name),
-              "a process can have one tracer at a time",
-              fmt::format("let {} go of it first (quit the debugger, or: kill {})", name,
-                          status.tracer.value));
+  const std::string tracer = std::to_string(status.tracer.value);
+  return make(
+      Errc::kAlreadyTraced,
+      fmt::format("process {} ({}) is already traced by PID {} ({})", pid.value, status.name,
+                  tracer, name),
+      "a process can have one tracer at a time",
+      name == "memspy"
+          ? memspy_tracer_remedy(pid) + ", or: kill " + tracer
+          : fmt::format("let {} go of it first (quit the debugger, or: kill {})", name, tracer));
 }
 
 }  // namespace

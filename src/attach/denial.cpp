@@ -77,6 +77,13 @@ AccessFacts gather_access_facts(const procfs::ProcDir& proc, Pid pid, procfs::St
   return facts;
 }
 
+std::string memspy_tracer_remedy(Pid pid) {
+  return fmt::format(
+      "a daemon's is asked by: memspy top --daemon, memspy attach --daemon -p {}; another ends by "
+      "Ctrl-C",
+      pid.value);
+}
+
 std::string ptrace_remedy(const AccessFacts& facts) {
   // Root that lacks it, or a container that grants it to nobody: only who starts them can change
   // that.

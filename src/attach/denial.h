@@ -59,6 +59,8 @@ std::optional<Obstacle> seccomp_obstacle(const AccessFacts& facts);
 inline constexpr std::string_view kUnfilteredDocker =
     "docker run --cap-add SYS_PTRACE --security-opt seccomp=unconfined ...";
 
+// Where the process' tracer is a memspy.
+std::string memspy_tracer_remedy(Pid pid);
 // How to get the capability here: in a container, the docker, compose and kubectl lines.
 std::string ptrace_remedy(const AccessFacts& facts);
 

@@ -55,15 +55,10 @@ Finding check_tracer(const Subject& s) {
   const Pid tracer = s.facts.target.tracer;
   if (tracer.value == 0) return {"tracer", kOk, "not traced", ""};
   const auto status = s.proc.status(tracer);
-  if (status.has_value() && status->name == "memspy")
-    return {
-        "tracer", kFail, fmt::format("traced by PID {} (memspy)", tracer.value),
-        fmt::format("a daemon's is asked by: memspy top --daemon, memspy attach --daemon -p {}; "
-                    "another ends by Ctrl-C",
-                    s.pid.value)};
-  return {"tracer", kFail,
-          fmt::format("traced by PID {} ({})", tracer.value, status ? status->name : "?"),
-          fmt::format("quit that tracer, or: kill {}", tracer.value)};
+  const std::string name = status.has_value() ? status->name : "?";
+  return {"tracer", kFail, fmt::format("traced by PID {} ({})", tracer.value, name),
+          name == "memspy" ? memspy_tracer_remedy(s.pid)
+                           : fmt::format("quit that tracer, or: kill {}", tracer.value)};
 }
 
 // An obstacle matters only where looking really fails; otherwise it is told as it is.

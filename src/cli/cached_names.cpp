@@ -14,6 +14,7 @@ constexpr std::uint64_t kMostBytes = 256U << 20;
 
 std::optional<recording::NameCache> open_cache(const std::string& folder) {
   if (folder.empty()) return std::nullopt;
+  ::mkdir(folder.substr(0, folder.rfind('/')).c_str(), 0700);  // ~/.cache
   ::mkdir(folder.c_str(), 0700);
   struct stat info {};
   const bool ours = ::lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&

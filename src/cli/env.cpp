@@ -20,17 +20,14 @@ std::string user_cache_folder() {
     const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): no other thread yet
     return value != nullptr && *value == '/' ? value : "";
   };
-  std::string folder = variable("XDG_CACHE_HOME");
-  struct stat info {};
-  const auto ours = [&](const std::string& path) {
+  const auto ours = [](const std::string& path) {
+    struct stat info {};
     return ::stat(path.c_str(), &info) == 0 && info.st_uid == ::geteuid();
   };
-  if (const std::string home = variable("HOME"); folder.empty() && !home.empty() && ours(home)) {
-    folder = home + "/.cache";
-    ::mkdir(folder.c_str(), 0700);
-  }
-  if (folder.empty() || !ours(folder)) return "";
-  return folder + "/memspy";
+  if (const std::string folder = variable("XDG_CACHE_HOME"); !folder.empty())
+    return ours(folder) ? folder + "/memspy" : "";
+  const std::string home = variable("HOME");
+  return !home.empty() && ours(home) ? home + "/.cache/memspy" : "";
 }
 
 bool is_program(const std::string& program) {

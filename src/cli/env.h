@@ -80,7 +80,7 @@ struct Env {
 std::string host_name();
 
 // ~/.cache/memspy, or where XDG_CACHE_HOME says; "" where that is not this user's own: under sudo
-// it may be somebody else's.
+// it may be somebody else's. Made by who keeps something there.
 std::string user_cache_folder();
 
 // Whether it can be started: a path, or a name that is in PATH.

@@ -149,8 +149,6 @@ std::vector<AlertEvent> AlertBook::end(const TargetStatus& target, std::chrono::
   return events;
 }
 
-void AlertBook::forget(const ProcessIdentity& target) { targets_.erase(target); }
-
 std::size_t AlertBook::firing() const {
   std::size_t count = 0;
   for (const auto& [identity, target] : targets_)

@@ -52,7 +52,6 @@ class AlertBook {
   bool concerned(const ProcessIdentity& target, SteadyTime now) const;
   // It has ended: what fires of its alerts is resolved.
   std::vector<AlertEvent> end(const TargetStatus& target, std::chrono::nanoseconds wall);
-  void forget(const ProcessIdentity& target);
   std::size_t firing() const;
   std::vector<std::string> firing(const ProcessIdentity& target) const;  // names
 

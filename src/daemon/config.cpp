@@ -212,25 +212,29 @@ Result<Config> parse_config(const std::string& text, const std::string& path) {
   }
 }
 
-Result<Config> read_config(const std::string& path) {
+namespace {
+
+Result<std::string> read_text(const std::string& path) {
   constexpr std::size_t kCap = 4U << 20;
   auto text = read_file(path, kCap);
-  if (text) return parse_config(*text, path);
+  if (text.has_value()) return text;
   Error error = std::move(text).error();
   error.code = Errc::kUsage;
   error.message = "cannot read the configuration " + path;
   return error;
 }
 
+}  // namespace
+
+Result<Config> read_config(const std::string& path) {
+  MEMSPY_TRY(text, read_text(path));
+  return parse_config(text, path);
+}
+
 Result<std::string> read_socket(const std::string& path) {
-  constexpr std::size_t kCap = 4U << 20;
-  const auto text = read_file(path, kCap);
-  if (!text.has_value()) {
-    MEMSPY_CHECK(read_config(path));  // says it in its words
-    return Config{}.socket;
-  }
+  MEMSPY_TRY(text, read_text(path));
   try {
-    const toml::table table = toml::parse(*text, path);
+    const toml::table table = toml::parse(text, path);
     return table["socket"].value_or(Config{}.socket);
   } catch (const toml::parse_error&) {
     return Config{}.socket;

@@ -137,8 +137,7 @@ std::string swap_trouble(const TargetStatus& target, std::optional<double> room)
   };
   return fmt::format(
       "heap.json, heap.memsnap: {} are swapped out, a look would read them back in, and the "
-      "control "
-      "group has {} left\n",
+      "control group has {} left\n",
       text(swapped), text(*room));
 }
 
@@ -198,19 +197,27 @@ std::vector<ProcessIdentity> Evidence::take_done() {
   return std::exchange(done_, {});
 }
 
-bool Evidence::made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
-                    std::chrono::nanoseconds patience, Made how) const {
+bool Evidence::ran(Bundle& bundle, const std::vector<std::string>& arguments, const char* name,
+                   std::chrono::nanoseconds patience, const std::string& output,
+                   std::string* printed) const {
   ChildOptions options;
   options.command = program_;
   options.command.insert(options.command.end(), arguments.begin(), arguments.end());
-  const std::string path = bundle.path(name);
-  if (how == Made::kPrinted) options.output = path;
-  const auto status = run_child(options, "", patience, ending_);
+  options.output = output;
+  const auto status = run_child(options, "", patience, ending_, printed);
   if (status.has_value() && *status == 0) return true;
   bundle.missing += fmt::format("{}: {}\n", name,
                                 status.has_value() ? "memspy " + arguments.front() + " ended by " +
                                                          describe_child_end(*status)
                                                    : describe(status.error()));
+  return false;
+}
+
+bool Evidence::made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
+                    std::chrono::nanoseconds patience, Made how) const {
+  const std::string path = bundle.path(name);
+  if (ran(bundle, arguments, name, patience, how == Made::kPrinted ? path : "", nullptr))
+    return true;
   if (how == Made::kRecorded && recording::Reader::open(path).has_value()) return true;
   for (const char* suffix : {"-wal", "-shm", ""}) ::unlink((path + suffix).c_str());
   return false;
@@ -340,19 +347,10 @@ void Evidence::write_page(Bundle& bundle) const {
 }
 
 // "" where memspy cannot say; missing.txt has why.
-std::string Evidence::verdict_of(Bundle& bundle, std::vector<std::string> report) const {
-  ChildOptions options;
-  options.command = program_;
-  options.command.insert(options.command.end(), report.begin(), report.end());
+std::string Evidence::verdict_of(Bundle& bundle, const std::vector<std::string>& report) const {
   std::string printed;
-  const auto status = run_child(options, "", kReportTime, ending_, &printed);
-  const auto verdict = member<std::string>(parse_json(printed), "verdict");
-  if (status.has_value() && *status == 0 && verdict) return *verdict;
-  bundle.missing +=
-      fmt::format("verdict.txt: {}\n", status.has_value()
-                                           ? "memspy report ended by " + describe_child_end(*status)
-                                           : describe(status.error()));
-  return "";
+  if (!ran(bundle, report, "verdict.txt", kReportTime, "", &printed)) return "";
+  return member<std::string>(parse_json(printed), "verdict").value_or("");
 }
 
 // Of one that has ended there is no look at its heap any more: an alert before may have had one.

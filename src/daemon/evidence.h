@@ -73,6 +73,11 @@ class Evidence {
            Log log);
   void run();
   void gather(const EvidenceOrder& order);
+  // Whether memspy ended well; else missing.txt has, for `name`, how. Its standard output goes to
+  // the file `output`, or to `printed`.
+  bool ran(Bundle& bundle, const std::vector<std::string>& arguments, const char* name,
+           std::chrono::nanoseconds patience, const std::string& output,
+           std::string* printed) const;
   // How memspy makes a file: its standard output, a file that it names, or a recording, of which
   // what there is up to a sudden end is kept.
   enum class Made { kPrinted, kWritten, kRecorded };
@@ -86,7 +91,7 @@ class Evidence {
   void write_page(Bundle& bundle) const;
   void write_verdicts(Bundle& bundle) const;
   void add_earlier(const Bundle& bundle, std::string& text) const;
-  std::string verdict_of(Bundle& bundle, std::vector<std::string> report) const;
+  std::string verdict_of(Bundle& bundle, const std::vector<std::string>& report) const;
   void remove_old() const;
 
   std::string state_dir_, folder_;

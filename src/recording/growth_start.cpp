@@ -29,14 +29,20 @@ constexpr double kEndIsFlat = 0.05;          // of the rise of all
 // A stretch that rises slower than this share of what follows belongs to the time before.
 constexpr double kSameGrowth = 0.25;
 
+bool is_sane(std::chrono::nanoseconds time) { return time > -kLongestTime && time < kLongestTime; }
+
+void drop_insane(std::vector<SizeAt>& sizes) {
+  std::erase_if(sizes, [](const SizeAt& size) { return !is_sane(size.time); });
+}
+
 // The lowest value of each stretch of time: what a program holds, without what it takes for a
 // moment.
 std::vector<SizeAt> lowest_of_bins(std::span<const SizeAt> sizes) {
   std::vector<SizeAt> sound;
   for (const SizeAt& size : sizes) {
     const bool ascending = sound.empty() || size.time > sound.back().time;
-    const bool sane = size.time > -kLongestTime && size.time < kLongestTime;
-    if (ascending && sane && size.bytes >= 0 && size.bytes < kLargestSize) sound.push_back(size);
+    if (ascending && is_sane(size.time) && size.bytes >= 0 && size.bytes < kLargestSize)
+      sound.push_back(size);
   }
   if (sound.size() <= kMostBins) return sound;
   std::vector<SizeAt> bins;
@@ -233,9 +239,7 @@ std::optional<GrowthStart> growth_start_of(const Profile& profile) {
   std::vector<SizeAt> sizes = profile.earlier;
   const std::vector<SizeAt> own = rss_of_process(profile.points, *process);
   sizes.insert(sizes.end(), own.begin(), own.end());
-  std::erase_if(sizes, [](const SizeAt& size) {
-    return size.time <= -kLongestTime || size.time >= kLongestTime;
-  });
+  drop_insane(sizes);
   if (sizes.empty() || sizes.back().time - sizes.front().time < kShortestRun) return std::nullopt;
   return find_growth_start(sizes);
 }
@@ -256,9 +260,7 @@ Result<Unit> load_earlier(const std::string& path, Profile& profile) {
                      std::chrono::duration<double>(profile.header.wall_start);
   if (std::abs(shift.count()) > std::chrono::duration<double>(kLongestTime).count()) return Unit{};
   profile.earlier = rss_of_process(history.points, same->index);
-  std::erase_if(profile.earlier, [](const SizeAt& size) {
-    return size.time <= -kLongestTime || size.time >= kLongestTime;
-  });
+  drop_insane(profile.earlier);
   for (SizeAt& size : profile.earlier)
     size.time += history.header.wall_start - profile.header.wall_start;
   std::erase_if(profile.earlier,

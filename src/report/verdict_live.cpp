@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <vector>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -50,34 +52,45 @@ std::string least_age(const Profile& profile) {
 }
 
 // What was told by watched blocks, and what by first touch, by stack.
+using Growth = std::map<recording::ProfileKey, recording::ProfileValue>;
 struct LiveParts {
-  recording::Profile watched, touched;
+  Growth watched, touched;
   std::uint64_t watched_bytes = 0, touched_bytes = 0;
 };
 
 LiveParts parts_of(const Profile& profile) {
-  LiveParts parts{profile, profile};
-  parts.watched.growth.clear();
+  LiveParts parts{{}, profile.growth};
   for (const LiveRecord& live : profile.live) {
     const recording::ProfileKey key{live.process, live.thread, live.stack};
-    const auto grown = profile.growth.find(key);
-    if (grown == profile.growth.end() || grown->second.net_bytes() <= 0) continue;
-    const auto all = static_cast<std::uint64_t>(grown->second.net_bytes());
-    auto& rest = parts.touched.growth[key];
-    const auto left = static_cast<std::uint64_t>(std::max<std::int64_t>(rest.net_bytes(), 0));
-    const std::uint64_t bytes = std::min(std::min(live.bytes, all), left);
-    rest.returned_bytes += bytes;
-    parts.watched.growth[key].touched_bytes += bytes;
+    const auto rest = parts.touched.find(key);
+    if (rest == parts.touched.end() || rest->second.net_bytes() <= 0) continue;
+    const auto left = static_cast<std::uint64_t>(rest->second.net_bytes());
+    const std::uint64_t bytes = std::min(live.bytes, left);
+    rest->second.returned_bytes += bytes;
+    parts.watched[key].touched_bytes += bytes;
     parts.watched_bytes += bytes;
   }
-  for (const auto& [key, value] : parts.touched.growth)
+  for (const auto& [key, value] : parts.touched)
     parts.touched_bytes += static_cast<std::uint64_t>(std::max<std::int64_t>(value.net_bytes(), 0));
   return parts;
 }
 
+// Of a part, which has the run's stacks and none of its series.
+std::vector<Culprit> culprits_of(const Profile& profile, const Growth& growth,
+                                 const recording::StackShape& shape) {
+  Profile part;
+  part.header = profile.header;
+  part.processes = profile.processes;
+  part.threads = profile.threads;
+  part.stacks = profile.stacks;
+  part.growth = growth;
+  return charges(recording::shape_stacks(part, by_lines(shape))).culprits;
+}
+
 // Larger blocks and native memory: who touched a page first is not always who keeps what is on it.
-std::string first_touches(const LiveParts& parts, const recording::StackShape& shape) {
-  const auto found = charges(recording::shape_stacks(parts.touched, by_lines(shape))).culprits;
+std::string first_touches(const Profile& profile, const LiveParts& parts,
+                          const recording::StackShape& shape) {
+  const auto found = culprits_of(profile, parts.touched, shape);
   if (found.empty()) return "";
   return fmt::format(
       "{} first touched {} of {} of larger blocks and native memory, and may be a neighbour of who "
@@ -97,8 +110,8 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
                        format_bytes(f.growth_bytes), time, format_bytes(f.shrink_bytes));
   }
   const LiveParts parts = parts_of(profile);
-  const auto found = charges(recording::shape_stacks(parts.watched, by_lines(shape))).culprits;
-  const std::string touches = first_touches(parts, shape);
+  const auto found = culprits_of(profile, parts.watched, shape);
+  const std::string touches = first_touches(profile, parts, shape);
   std::string text;
   if ((found.empty() && touches.empty()) || 2 * f.unattributed_bytes > f.growth_bytes) {
     text = fmt::format(

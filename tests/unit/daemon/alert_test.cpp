@@ -198,7 +198,7 @@ TEST(AlertBook, a_reload_keeps_what_is_as_it_was) {
   EXPECT_THAT(told(book.update(target(kMiB * 2), SteadyTime(1s), 0s)), ElementsAre("b firing"));
   EXPECT_THAT(book.set_alerts({alert("c", "nonsense")}), HasErrc(Errc::kUsage));
   EXPECT_EQ(book.firing(), 2U);
-  book.forget({Pid{7}, 70});
+  book.end(target(kMiB * 2), 0s);
   EXPECT_EQ(book.firing(), 0U);
 }
 

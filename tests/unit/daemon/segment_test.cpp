@@ -128,28 +128,32 @@ RunHeader header() {
   return header;
 }
 
+SeriesTick tick_at(int second, bool first, std::uint32_t processes) {
+  SeriesTick tick;
+  tick.time = std::chrono::seconds(second);
+  for (std::uint32_t process = 1; process <= processes; ++process) {
+    if (first) {
+      ProcessRecord record;
+      record.index = ProcessIndex{process};
+      record.identity = {Pid{static_cast<pid_t>(process * 10)}, process};
+      tick.fresh.push_back(record);
+    }
+    SeriesPoint point;
+    point.process = ProcessIndex{process};
+    point.time = tick.time;
+    point[SeriesColumn::kRssBytes] = 1000.0 * second;
+    tick.points.push_back(point);
+  }
+  return tick;
+}
+
 TEST(Recorder, keeps_the_figures_of_all_targets_in_one_recording) {
   const memspy::testing::TempDir folder;
   {
     auto recorder = Recorder::start(folder.path(), {}, header());
     ASSERT_THAT(recorder, IsOk());
     for (int second = 1; second <= 3; ++second) {
-      SeriesTick tick;
-      tick.time = std::chrono::seconds(second);
-      for (std::uint32_t process = 1; process <= 2; ++process) {
-        if (second == 1) {
-          ProcessRecord record;
-          record.index = ProcessIndex{process};
-          record.identity = {Pid{static_cast<pid_t>(process * 10)}, process};
-          tick.fresh.push_back(record);
-        }
-        SeriesPoint point;
-        point.process = ProcessIndex{process};
-        point.time = tick.time;
-        point[SeriesColumn::kRssBytes] = 1000.0 * second;
-        tick.points.push_back(point);
-      }
-      (*recorder)->add(std::move(tick));
+      (*recorder)->add(tick_at(second, /*first=*/second == 1, /*processes=*/2));
     }
   }
   const auto paths = segments(folder.path() + "/series");
@@ -166,23 +170,8 @@ TEST(Recorder, the_history_has_a_point_of_each_target_a_minute) {
     auto recorder = Recorder::start(folder.path(), {}, header());
     ASSERT_THAT(recorder, IsOk());
     for (const int second : {0, 1, 5, 59, 60, 61, 119, 125, 179, 180, 200}) {
-      SeriesTick tick;
-      tick.time = std::chrono::seconds(second);
-      for (std::uint32_t process = 1; process <= 2; ++process) {
-        if (second == 0) {
-          ProcessRecord record;
-          record.index = ProcessIndex{process};
-          record.identity = {Pid{static_cast<pid_t>(process * 10)}, process};
-          tick.fresh.push_back(record);
-        }
-        if (process == 2 && second > 5) continue;  // nothing has changed
-        SeriesPoint point;
-        point.process = ProcessIndex{process};
-        point.time = tick.time;
-        point[SeriesColumn::kRssBytes] = 1000.0 * second;
-        tick.points.push_back(point);
-      }
-      (*recorder)->add(std::move(tick));
+      // Of the second one nothing changes after a while.
+      (*recorder)->add(tick_at(second, /*first=*/second == 0, /*processes=*/second > 5 ? 1 : 2));
     }
   }
   const auto paths = segments(folder.path() + "/history");
