@@ -90,7 +90,7 @@ Result<Rung> choose_best(const procfs::ProcDir& proc, Pid pid, const SessionOpti
   const auto works = PageFaultEngine::probe(proc, pid);
   if (works.has_value())
     return Rung{EngineChoice::kFaults,
-                "page-fault events can be opened on the target (" + lacking + ")", nullptr};
+                "page-fault events can be opened on the target (" + lacking + ")"};
   return Rung{EngineChoice::kPoll,
               "approximate: page-fault events cannot be had here (" + describe(works.error()) + ")",
               nullptr};
@@ -98,7 +98,7 @@ Result<Rung> choose_best(const procfs::ProcDir& proc, Pid pid, const SessionOpti
 
 Result<Rung> choose_faults(const procfs::ProcDir& proc, Pid pid) {
   auto works = PageFaultEngine::probe(proc, pid);
-  if (works.has_value()) return Rung{EngineChoice::kFaults, "asked for", nullptr};
+  if (works.has_value()) return Rung{EngineChoice::kFaults, "asked for"};
   Error error = std::move(works).error();
   error.why = "engine faults needs perf page-fault events on the target's threads";
   if (error.hint.empty()) error.hint = kPerfRemedy;
@@ -111,7 +111,7 @@ Result<Rung> choose_faults(const procfs::ProcDir& proc, Pid pid) {
 Result<Rung> choose_engine(const procfs::ProcDir& proc, Pid pid, const SessionOptions& options) {
   switch (options.engine) {
     case EngineChoice::kRss:
-      return Rung{EngineChoice::kRss, "asked for: totals only, nothing is attached", nullptr};
+      return Rung{EngineChoice::kRss, "asked for: totals only, nothing is attached"};
     case EngineChoice::kPoll:
       return Rung{EngineChoice::kPoll,
                   "asked for; approximate: growth between two looks goes to what both stacks share",
@@ -140,6 +140,15 @@ Error not_of_mode(const std::string& mode, EngineChoice engine) {
   return error;
 }
 
+// See TrapGuard; any machine with a hypervisor may have one that does.
+bool loses_debug_reasons(const procfs::ProcDir& proc) {
+  return proc.setting("cpuinfo").value_or("").find(" hypervisor") != std::string::npos;
+}
+
+constexpr const char* kGuarded =
+    "stopped only at signals, and where threads begin and end: in a virtual machine it is traced, "
+    "so that no debug exception that loses its reason there ends it";
+
 // Can writes to what is watched be recorded? Nothing is armed.
 Result<Unit> probe_told_watch(attach::BpfFaults& bpf, Pid pid) {
   MEMSPY_TRY(watch, attach::PerfWatch::open_for_heirs(Tid{pid.value}));
@@ -160,15 +169,12 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
   if (rung.engine == EngineChoice::kBpf) {
     const auto works = probe_told_watch(*rung.bpf, pid);
     if (works.has_value()) {
-      rung.reason = watches + rung.reason;
-      // docs/design/0004-live-heap.md, Limits: a target has ended there, and nobody knows why.
-      if (proc.setting("cpuinfo").value_or("").find(" hypervisor") != std::string::npos)
-        rung.reason +=
-            " (a virtual machine: should a target's end be out of the question, --engine faults)";
+      rung.guarded = loses_debug_reasons(proc);
+      rung.reason = watches + (rung.guarded ? kGuarded : rung.reason);
       return rung;
     }
     if (options.engine == EngineChoice::kBpf) return no_watchpoints(works.error());
-    rung = {EngineChoice::kFaults, "not bpf: " + describe(works.error()), nullptr};
+    rung = {EngineChoice::kFaults, "not bpf: " + describe(works.error())};
   }
   auto works = LiveEngine::probe(proc, pid);
   if (!works.has_value()) {
@@ -176,7 +182,7 @@ Result<Rung> choose_live_engine(const procfs::ProcDir& proc, Pid pid,
     if (error.code == Errc::kPermission && error.hint.empty()) error.hint = kPerfRemedy;
     return error;
   }
-  return Rung{EngineChoice::kFaults, watches + rung.reason, nullptr};
+  return Rung{EngineChoice::kFaults, watches + rung.reason};
 }
 
 Result<Rung> choose_alloc_engine(const procfs::ProcDir& proc, Pid pid, EngineChoice wanted) {

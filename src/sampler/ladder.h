@@ -13,8 +13,9 @@ namespace memspy::sampler {
 
 struct Rung {
   EngineChoice engine = EngineChoice::kRss;  // never kAuto
-  std::string reason;                        // for people: why this one
-  std::unique_ptr<attach::BpfFaults> bpf;    // kBpf: its program, loaded
+  std::string reason{};                      // for people: why this one
+  std::unique_ptr<attach::BpfFaults> bpf{};  // kBpf: its program, loaded
+  bool guarded = false;                      // …with the target traced (TrapGuard)
 };
 
 // Tries what can be tried without stopping anything. An engine asked for by name that does not work

@@ -58,15 +58,14 @@ void raise_file_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-std::unique_ptr<Engine> make_engine(SamplingMode mode, EngineChoice choice,
-                                    std::unique_ptr<attach::BpfFaults> bpf,
-                                    EngineContext& context) {
+std::unique_ptr<Engine> make_engine(SamplingMode mode, Rung& rung, EngineContext& context) {
   const bool live = mode == SamplingMode::kLive;
-  if (choice == EngineChoice::kBpf)
-    return std::make_unique<BpfEngine>(context, std::move(bpf), live);
+  if (rung.engine == EngineChoice::kBpf)
+    return std::make_unique<BpfEngine>(context, std::move(rung.bpf),
+                                       BpfEngine::Extras{live, rung.guarded});
   if (live) return std::make_unique<LiveEngine>(context);
   if (mode == SamplingMode::kAlloc) return std::make_unique<AllocEngine>(context);
-  if (choice == EngineChoice::kFaults) return std::make_unique<PageFaultEngine>(context);
+  if (rung.engine == EngineChoice::kFaults) return std::make_unique<PageFaultEngine>(context);
   return std::make_unique<PollEngine>(context);
 }
 
@@ -145,8 +144,7 @@ class RunningSession final : public Session {
   RunHeader header_;
   ProcessRecord target_;
   std::optional<Launch> launch_;
-  EngineChoice engine_ = EngineChoice::kRss;
-  std::unique_ptr<attach::BpfFaults> bpf_;  // for the engine, until there is one
+  Rung rung_;  // the engine takes its program
   std::thread tracer_;
   std::promise<void> go_, began_;
   bool went_ = false;
@@ -156,16 +154,15 @@ class RunningSession final : public Session {
 
 Result<Unit> RunningSession::open_header(Pid pid) {
   MEMSPY_TRY(rung, choose_rung(proc_, pid, options_));
-  engine_ = rung.engine;
-  bpf_ = std::move(rung.bpf);
+  rung_ = std::move(rung);
   utsname host{};
   ::uname(&host);
   header_.memspy_version = MEMSPY_VERSION;
   header_.mode = mode_name(options_.mode);
-  header_.engine = engine_name(engine_);
-  header_.engine_reason = rung.reason;
-  if (const std::string note = options_.native ? native_note(engine_) : ""; !note.empty())
-    header_.engine_reason += (rung.reason.empty() ? "" : "; ") + note;
+  header_.engine = engine_name(rung_.engine);
+  header_.engine_reason = rung_.reason;
+  if (const std::string note = options_.native ? native_note(rung_.engine) : ""; !note.empty())
+    header_.engine_reason += (rung_.reason.empty() ? "" : "; ") + note;
   header_.host = host.nodename;
   header_.kernel = host.release;
   header_.command_line = options_.command_line;
@@ -190,7 +187,7 @@ Result<Unit> RunningSession::open() {
     MEMSPY_CHECK(attach::check_access(proc_, pid));
   }
   MEMSPY_CHECK(open_header(pid));
-  return engine_ == EngineChoice::kRss ? open_untraced(pid) : open_traced(pid);
+  return rung_.engine == EngineChoice::kRss ? open_untraced(pid) : open_traced(pid);
 }
 
 Result<Unit> RunningSession::open_untraced(Pid pid) {
@@ -245,7 +242,7 @@ bool RunningSession::stands_before_python(const Error& error, Pid pid) const {
 
 // The tracer thread, whole: ptrace belongs to the thread that seized.
 void RunningSession::trace(Pid pid, AttachKind kind, std::promise<Result<Unit>> attached) {
-  const auto engine = make_engine(options_.mode, engine_, std::move(bpf_), context_);
+  const auto engine = make_engine(options_.mode, rung_, context_);
   auto result = engine->attach(pid, kind);
   if (!result.has_value() && stands_before_python(result.error(), pid))
     result = engine->attach(pid, AttachKind::kChild);
@@ -301,7 +298,7 @@ std::optional<std::string> RunningSession::ended(SteadyTime end) const {
   if (const char* reason = stop_reason_.load()) return std::string(reason);
   if (collector_.end_of_first() && (tracer_done_ || !options_.subprocesses))
     return "target " + *collector_.end_of_first();
-  if (engine_ == EngineChoice::kRss) {
+  if (rung_.engine == EngineChoice::kRss) {
     if (auto how = end_of_untraced()) return how;
   } else if (tracer_done_) {
     return "target gone";
@@ -313,7 +310,7 @@ std::optional<std::string> RunningSession::ended(SteadyTime end) const {
 Result<std::unique_ptr<attach::ProcessImage>> RunningSession::take_image(
     Pid pid, const attach::ImageOptions& options) {
   // Nobody traces it.
-  if (engine_ == EngineChoice::kRss || engine_ == EngineChoice::kBpf)
+  if (rung_.engine == EngineChoice::kRss || (rung_.engine == EngineChoice::kBpf && !rung_.guarded))
     return attach::take_image(proc_, pid, options);
   return attach::take_image(proc_, pid, options,
                             [&](const auto& stop) -> Result<Unit> { return on_tracer(pid, stop); });

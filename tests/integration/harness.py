@@ -342,6 +342,11 @@ def bpf_engine():
     return ["bpf"] if not _why_no_bpf() else []
 
 
+def virtual_machine():
+    """Where a watchpoint's exception may lose its reason, and what memspy watches with engine bpf is traced."""
+    return " hypervisor" in pathlib.Path("/proc/cpuinfo").read_text()
+
+
 @functools.lru_cache(maxsize=None)
 def _why_no_bpf():
     run = run_memspy("doctor", os.getpid(), "--json")

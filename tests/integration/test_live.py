@@ -153,9 +153,10 @@ class LiveByBpf(LiveCase):
         harness.need_bpf()
 
     def test_nothing_is_stopped(self):
+        """In a virtual machine it is traced all the same: for the exceptions that lose their reason there."""
         truth, folded, run, out, ours = self.record_near(options=("--engine", "bpf"))
         self.assertEqual(run.json()["engine"], "bpf")
-        self.assertEqual(self.tracer, "0")
+        self.assertEqual(self.tracer != "0", harness.virtual_machine())
         self.assertEqual(run.json()["stopped_seconds"], 0)
         self.check_churn(truth, ours, folded, run)
 

@@ -37,23 +37,26 @@ class Watchpoints(harness.PythonCase):
 
     def test_a_debug_exception_without_a_reason_does_not_end_the_target(self):
         """Of a thread whose memory is watched, where it is traced: it is taken for a hit whose reason was lost."""
-        target = self.script(self.python, "traps.py")
-        memspy = self.memspy("record", "-p", target.pid, "-o", self.folder / "out.memspy", "--mode", "live", "--engine",
-                             "faults")
-        memspy.until_attached(target.pid)
+        for engine in ["faults", *(harness.bpf_engine() if harness.virtual_machine() else [])]:
+            with self.subTest(engine=engine):
+                target = self.script(self.python, "traps.py")
+                memspy = self.memspy("record", "-p", target.pid, "-o", self.folder / f"{engine}.memspy", "--mode",
+                                     "live", "--engine", engine)
+                memspy.until_attached(target.pid)
 
-        def watched():
-            target.ask("keep")
-            return remains.free_slots(target.pid) < remains.SLOTS
-        harness.eventually(watched, "its memory is watched")
-        for _ in range(3):
-            target.ask("trap")
-        target.ask("keep")
-        run = memspy.stop()
-        self.assertEqual(run.code, 0, str(run))
-        target.ask("keep")
-        target.tell("trap")
-        self.assertEqual(target.process.wait(harness.DEADLINE), -signal.SIGTRAP, "alone it ends")
+                def watched():
+                    target.ask("keep")
+                    return remains.free_slots(target.pid) < remains.SLOTS
+                harness.eventually(watched, "its memory is watched")
+                for _ in range(3):
+                    target.ask("trap")
+                    target.ask("trap in a thread")
+                target.ask("keep")
+                run = memspy.stop()
+                self.assertEqual(run.code, 0, str(run))
+                target.ask("keep")
+                target.tell("trap")
+                self.assertEqual(target.process.wait(harness.DEADLINE), -signal.SIGTRAP, "alone it ends")
 
     def test_those_that_are_left_are_used(self):
         for engine in self.engines():

@@ -25,7 +25,7 @@ constexpr auto kYouth = 1s;         // so long a thread of Python's may be witho
 constexpr std::int64_t kRecordsPerRound = 2400;
 
 // Keys of descriptors; those of processes are their pids.
-constexpr std::uint64_t kWakeKey = 0, kRecordsKey = ~0ULL;
+constexpr std::uint64_t kWakeKey = 0, kRecordsKey = ~0ULL, kChildSignalKey = ~1ULL;
 
 memspy_bpf_walk to_kernel(const cpython::WalkPlan& plan) {
   memspy_bpf_walk walk{};
@@ -52,16 +52,18 @@ memspy_bpf_walk to_kernel(const cpython::WalkPlan& plan) {
 
 }  // namespace
 
-BpfEngine::BpfEngine(EngineContext& context, std::unique_ptr<BpfFaults> faults, bool live)
+BpfEngine::BpfEngine(EngineContext& context, std::unique_ptr<BpfFaults> faults, Extras extras)
     : context_(context),
       roster_(context.proc, context.queue, context.start, context.options.assume_minor),
       interner_(context.queue),
       faults_(std::move(faults)),
-      fault_percent_(context.options.budget_percent * (live ? BpfLive::kFaultShare : 1)),
+      fault_percent_(context.options.budget_percent * (extras.live ? BpfLive::kFaultShare : 1)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   watch(context_.to_tracer.fd(), kWakeKey);
   watch(faults_->fd(), kRecordsKey);
-  if (live) live_.emplace(context_, roster_, interner_, *faults_, [this] { take_records(); });
+  if (extras.guarded) watch(guard_.emplace(context_.proc).fd(), kChildSignalKey);
+  if (extras.live)
+    live_.emplace(context_, roster_, interner_, *faults_, [this] { take_records(); });
 }
 
 void BpfEngine::watch(int fd, std::uint64_t key) {
@@ -82,6 +84,8 @@ Result<Unit> BpfEngine::attach(Pid pid, AttachKind) {
     error.hint = "--engine faults";
     return error;
   }
+  if (guard_)
+    MEMSPY_CHECK(guard_->seize(pid).context("attaching to process " + std::to_string(pid.value)));
   roster_.announce(target);
   start_process(pid, std::nullopt);
   return Unit{};
@@ -221,6 +225,7 @@ void BpfEngine::give_up_process(Pid pid) {
 // --- the loop ---
 
 void BpfEngine::run(const std::function<void()>& began) {
+  if (guard_) ask_for_priority();
   sampling_ = true;
   faults_->allow(kRecordsPerRound);
   for (const auto& [pid, process] : processes_) {
@@ -231,6 +236,7 @@ void BpfEngine::run(const std::function<void()>& began) {
   context_.to_collector.wake();
   while (!context_.ending.load(std::memory_order_acquire) && !processes_.empty()) {
     wait();
+    if (guard_) context_.errands.run(guard_->seizure());
     work();
   }
   release();
@@ -248,6 +254,8 @@ void BpfEngine::wait() {
     const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
     if (key == kWakeKey) {
       context_.to_tracer.clear();
+    } else if (key == kChildSignalKey) {
+      guard_->dispatch();
     } else if (key != kRecordsKey) {
       end_process(Pid{static_cast<pid_t>(key)});
     }
@@ -354,6 +362,7 @@ void BpfEngine::release() {
   }
   live_.reset();
   faults_.reset();
+  if (guard_) guard_->release();
 }
 
 // --- from a record to an event ---

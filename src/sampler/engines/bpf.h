@@ -20,6 +20,7 @@
 #include "cpython/recorded_stack.h"
 #include "sampler/engines/bpf_live.h"
 #include "sampler/engines/engine.h"
+#include "sampler/engines/trap_guard.h"
 #include "sampler/roster.h"
 #include "sampler/stack_interner.h"
 #include "sampler/trail_budget.h"
@@ -28,8 +29,11 @@ namespace memspy::sampler {
 
 class BpfEngine final : public Engine {
  public:
-  // `live`: mode live, with watchpoints beside.
-  BpfEngine(EngineContext& context, std::unique_ptr<attach::BpfFaults> faults, bool live = false);
+  struct Extras {
+    bool live = false;     // mode live, with watchpoints beside
+    bool guarded = false;  // the target is traced, and what a watchpoint might do to it kept away
+  };
+  BpfEngine(EngineContext& context, std::unique_ptr<attach::BpfFaults> faults, Extras extras);
 
   std::string_view name() const override { return "bpf"; }
   Result<Unit> attach(Pid pid, AttachKind kind) override;
@@ -89,6 +93,7 @@ class BpfEngine final : public Engine {
   Roster roster_;
   StackInterner interner_;
   std::unique_ptr<attach::BpfFaults> faults_;
+  std::optional<TrapGuard> guard_;
   std::optional<BpfLive> live_;
   double fault_percent_;  // of each process' time
   std::unordered_map<Pid, std::unique_ptr<Process>> processes_;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sampler/engines/trap_guard.h"
+
 namespace memspy::sampler {
 namespace {
 
@@ -91,15 +93,13 @@ bool LiveEngine::is_ours(const WatchedThread& thread, const attach::SignalStop& 
 // One signal may stand for several events: all watches are asked, and where the signal is of none
 // of them, the engine below.
 bool LiveEngine::on_signal(Pid pid, Tid tid, const attach::SignalStop& stop) {
+  // Of a watch of ours, whose reason a hypervisor has lost: it ends here, not the target.
+  if (is_lost_exception(stop)) return true;
   const auto begin = std::chrono::steady_clock::now();
   pending_ = {};
   WatchedThread* found = rounds_.find(tid);
   if (found == nullptr) return PageFaultEngine::on_signal(pid, tid, stop);
   WatchedThread& thread = *found;
-  // A debug exception without a reason, which the kernel takes for an int1 of the program: of a
-  // watched thread it is one of our watches, of which a hypervisor has lost the reason. It ends
-  // here, not the target.
-  if (stop.signal == SIGTRAP && stop.code == TRAP_BRKPT && !thread.watches.empty()) return true;
   take_writes(thread);
   const bool ours = is_ours(thread, stop);
   if (!ours && pending_.writes.empty()) return PageFaultEngine::on_signal(pid, tid, stop);

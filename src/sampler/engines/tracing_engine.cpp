@@ -1,13 +1,10 @@
 #include "sampler/engines/tracing_engine.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <array>
-#include <thread>
+
+#include "sampler/tracer_thread.h"
 
 namespace memspy::sampler {
 namespace {
@@ -15,23 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 using attach::ThreadOrigin;
 
-constexpr int kTracerNice = -15;
-constexpr auto kReleaseTime = 5ms;  // for signals on their way when sampling ends
-
 // Keys of our own descriptors; engines use thread ids, which are positive and small.
 constexpr std::uint64_t kWakeKey = 0;
 constexpr std::uint64_t kChildSignalKey = ~0ULL;
-
-UniqueFd child_signal_fd() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGCHLD);
-  return UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-}
-
-// A thread that stands still should wait for the tracer only, and not for the tracer's turn. Takes
-// privileges; without them the stops are as long as the host is busy.
-void ask_for_priority() { ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kTracerNice); }
 
 }  // namespace
 
@@ -42,7 +25,7 @@ TracingEngine::TracingEngine(EngineContext& context)
       natives_(context, interner_),
       seizure_(context.proc, *this, context.options.subprocesses),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      child_signals_(child_signal_fd()) {
+      child_signals_(open_child_signals()) {
   watch(context_.to_tracer.fd(), kWakeKey);
   watch(child_signals_.get(), kChildSignalKey);
 }
@@ -115,10 +98,7 @@ void TracingEngine::wait() {
     if (key == kWakeKey) {
       context_.to_tracer.clear();
     } else if (key == kChildSignalKey) {
-      // Only emptied: waitpid says what happened.
-      std::array<signalfd_siginfo, 16> infos;
-      while (::read(child_signals_.get(), infos.data(), sizeof(infos)) > 0) {
-      }
+      empty_child_signals(child_signals_.get());
       seizure_.dispatch();
     } else {
       on_readable(key);
@@ -132,10 +112,7 @@ void TracingEngine::release() {
   sampling_ = false;
   cease();
   for (const auto& [pid, target] : roster_.processes()) push_edge(*target, WindowEdge::Kind::kEnds);
-  const auto end = std::chrono::steady_clock::now() + kReleaseTime;
-  while (std::chrono::steady_clock::now() < end) {
-    if (seizure_.dispatch() == 0) std::this_thread::sleep_for(200us);
-  }
+  take_last_signals(seizure_);
 }
 
 // --- processes and threads come and go ---

@@ -1,8 +1,9 @@
-"""Keeps small objects, and runs an int1 on "trap": a debug exception that says no reason, as one of which a
+"""Keeps small objects, and runs an int1 on "trap", itself or "in a thread" that begins for it: a debug exception that says no reason, as one of which a
 hypervisor has lost it. Alone it would end by SIGTRAP."""
 import ctypes
 import mmap
 import sys
+import threading
 
 import talk
 
@@ -22,6 +23,10 @@ talk.say("ready")
 for line in sys.stdin:
     if "keep" in line:
         keep()
+    elif "thread" in line:
+        thread = threading.Thread(target=trap)
+        thread.start()
+        thread.join()
     else:
         trap()
     talk.say(line.strip())
