@@ -2,13 +2,14 @@
 
 #include <dwarf.h>
 
+#include <algorithm>
+
 namespace memspy::symbolize {
 namespace {
 
-// Of one unit. The largest known, of a program that is compiled as one, has some million.
-constexpr std::size_t kMaxUnitEntries = 16U << 20;
 constexpr std::size_t kMaxDepth = 256;
 constexpr std::size_t kMaxRanges = 1U << 16;  // of one function
+constexpr std::size_t kMaxOpen = 1024;        // scopes around one address; honest ones are nested
 
 const char* string_of(Dwarf_Die* die, unsigned int name) {
   Dwarf_Attribute attribute;
@@ -24,19 +25,6 @@ std::string function_name(Dwarf_Die* die) {
 }
 
 bool is_scope(int tag) { return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine; }
-
-// What may hold functions that have code.
-bool leads_on(int tag) {
-  return is_scope(tag) || tag == DW_TAG_lexical_block || tag == DW_TAG_namespace ||
-         tag == DW_TAG_module || tag == DW_TAG_structure_type || tag == DW_TAG_class_type ||
-         tag == DW_TAG_union_type || tag == DW_TAG_common_block || tag == DW_TAG_with_stmt ||
-         tag == DW_TAG_try_block || tag == DW_TAG_catch_block || tag == DW_TAG_entry_point;
-}
-
-// Classes of C++ are full of them, and there is no code below.
-bool is_declaration(Dwarf_Die* die, int tag) {
-  return tag == DW_TAG_subprogram && ::dwarf_hasattr(die, DW_AT_declaration) != 0;
-}
 
 std::uint64_t number_of(Dwarf_Die* die, unsigned int name) {
   Dwarf_Attribute attribute;
@@ -54,47 +42,67 @@ std::string whole_path(const char* name, const char* folder) {
   return std::string(folder) + "/" + name;
 }
 
-ScopeIndex::ScopeIndex(Dwarf_Die* unit) : folder_(string_of(unit, DW_AT_comp_dir)) {
+ScopeIndex::ScopeIndex(Dwarf_Die* unit)
+    : dwarf_(::dwarf_cu_getdwarf(unit->cu)), folder_(string_of(unit, DW_AT_comp_dir)) {
   if (::dwarf_getsrcfiles(unit, &files_, &file_count_) != 0) files_ = nullptr;
-  walk(unit, 0, 0);
+  walk(unit);
+  find_starts();
 }
 
-void ScopeIndex::walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth) {
-  Dwarf_Die child;
-  if (depth > kMaxDepth || ::dwarf_child(parent, &child) != 0) return;
-  do {
-    if (++visited_ > kMaxUnitEntries) return;
-    const int tag = ::dwarf_tag(&child);
-    if (!leads_on(tag) || is_declaration(&child, tag)) continue;
-    const std::size_t inner = is_scope(tag) ? add(&child, scope) : scope;
-    walk(&child, inner, depth + 1);
-  } while (::dwarf_siblingof(&child, &child) == 0);
+void ScopeIndex::walk(Dwarf_Die* unit) {
+  UnitWalk walk(unit);
+  std::vector<std::size_t> scopes;  // that entries of this depth are in; the unit: 0
+  while (const auto entry = walk.next()) {
+    // Classes of C++ are full of declarations, and there is no code below.
+    const bool is_function = entry->tag == DW_TAG_subprogram;
+    if (entry->depth > kMaxDepth || (is_function && entry->declaration)) {
+      walk.skip_inside();
+      continue;
+    }
+    scopes.resize(entry->depth + 1);
+    const std::size_t scope = scopes.back();
+    scopes.push_back(is_scope(entry->tag) ? add(*entry, scope) : scope);
+  }
 }
 
 // A declaration, or what is only ever inlined, has no code and is no scope.
-std::size_t ScopeIndex::add(Dwarf_Die* die, std::size_t parent) {
+std::size_t ScopeIndex::add(const UnitWalk::Entry& entry, std::size_t parent) {
   const std::size_t index = scopes_.size();
-  bool any = false;
-  Dwarf_Addr base = 0, begin = 0, end = 0;
-  std::ptrdiff_t offset = 0;
-  for (std::size_t i = 0; i < kMaxRanges; ++i) {
-    offset = ::dwarf_ranges(die, offset, &base, &begin, &end);
-    if (offset <= 0) break;
-    if (begin >= end) continue;
-    if (!any) scopes_.emplace_back();
-    any = true;
-    paint(begin, end, index, parent);
-  }
-  if (!any) return parent;
+  if (entry.elsewhere)
+    add_ranges(entry.offset, index, parent);
+  else
+    add_range(entry.begin, entry.end, index, parent);
+  if (scopes_.size() == index) return parent;
   Scope& scope = scopes_[index];
-  scope.inlined = ::dwarf_tag(die) == DW_TAG_inlined_subroutine;
+  scope.entry = entry.offset;
+  scope.inlined = entry.tag == DW_TAG_inlined_subroutine;
   scope.parent = scope.inlined ? static_cast<std::uint32_t>(parent) : 0;
-  scope.die = *die;
   return index;
 }
 
+void ScopeIndex::add_ranges(Dwarf_Off entry, std::size_t scope, std::size_t parent) {
+  Dwarf_Die die;
+  if (::dwarf_offdie(dwarf_, entry, &die) == nullptr) return;
+  Dwarf_Addr base = 0, begin = 0, end = 0;
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = 0; i < kMaxRanges; ++i) {
+    offset = ::dwarf_ranges(&die, offset, &base, &begin, &end);
+    if (offset <= 0) break;
+    add_range(begin, end, scope, parent);
+  }
+}
+
+void ScopeIndex::add_range(std::uint64_t begin, std::uint64_t end, std::size_t scope,
+                           std::size_t parent) {
+  if (begin >= end) return;
+  if (scopes_.size() == scope) scopes_.emplace_back();
+  ranges_.push_back(
+      {begin, end, static_cast<std::uint32_t>(scope), static_cast<std::uint32_t>(parent)});
+}
+
 ScopeIndex::Names ScopeIndex::read_names(const Scope& scope) const {
-  Dwarf_Die die = scope.die;
+  Dwarf_Die die;
+  if (::dwarf_offdie(dwarf_, scope.entry, &die) == nullptr) return {};
   Names names{function_name(&die), "", 0};
   if (!scope.inlined) return names;
   const std::uint64_t file = number_of(&die, DW_AT_call_file);
@@ -113,23 +121,45 @@ const ScopeIndex::Names& ScopeIndex::names_of(const Scope& scope) {
   return names_[own.names];
 }
 
-// Of two scopes side by side the first has what both cover: as elfutils' dwarf_getscopes() has it.
-void ScopeIndex::paint(std::uint64_t begin, std::uint64_t end, std::size_t scope,
-                       std::size_t parent) {
-  split(begin);
-  split(end);
-  for (auto it = starts_.find(begin); it != starts_.end() && it->first < end; ++it)
-    if (it->second == parent) it->second = scope;
-}
-
-void ScopeIndex::split(std::uint64_t address) {
-  const auto above = starts_.upper_bound(address);
-  if (std::prev(above)->first != address)
-    starts_.emplace_hint(above, address, std::prev(above)->second);
+// From the lowest address to the highest, with the ranges that are open there. A scope counts where
+// its parent does; of two side by side the first has what both cover: as elfutils'
+// dwarf_getscopes() has it.
+void ScopeIndex::find_starts() {
+  struct Edge {
+    std::uint64_t address;
+    std::uint32_t range;
+    bool opens;
+  };
+  std::vector<Edge> edges;
+  edges.reserve(2 * ranges_.size());
+  for (std::uint32_t i = 0; i < ranges_.size(); ++i) {
+    edges.push_back({ranges_[i].begin, i, true});
+    edges.push_back({ranges_[i].end, i, false});
+  }
+  std::sort(edges.begin(), edges.end(),
+            [](const Edge& a, const Edge& b) { return a.address < b.address; });
+  std::vector<std::uint32_t> open;  // ranges, in their order
+  for (std::size_t i = 0; i < edges.size(); ++i) {
+    const Edge& edge = edges[i];
+    const auto place = std::lower_bound(open.begin(), open.end(), edge.range);
+    const bool known = place != open.end() && *place == edge.range;
+    if (edge.opens && !known && open.size() < kMaxOpen) open.insert(place, edge.range);
+    if (!edge.opens && known) open.erase(place);
+    if (i + 1 < edges.size() && edges[i + 1].address == edge.address) continue;
+    std::uint32_t scope = 0;
+    for (const std::uint32_t range : open)
+      if (ranges_[range].parent == scope) scope = ranges_[range].scope;
+    if (starts_.empty() || starts_.back().scope != scope) starts_.push_back({edge.address, scope});
+  }
+  ranges_ = {};
 }
 
 const ScopeIndex::Scope* ScopeIndex::find(std::uint64_t address) const {
-  const std::size_t scope = std::prev(starts_.upper_bound(address))->second;
+  const auto above = std::upper_bound(
+      starts_.begin(), starts_.end(), address,
+      [](std::uint64_t wanted, const Start& start) { return wanted < start.address; });
+  if (above == starts_.begin()) return nullptr;
+  const std::size_t scope = std::prev(above)->scope;
   return scope == 0 ? nullptr : &scopes_[scope];
 }
 

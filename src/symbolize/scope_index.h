@@ -5,10 +5,10 @@
 #include <elfutils/libdw.h>
 
 #include <cstdint>
-#include <map>
-#include <memory_resource>
 #include <string>
 #include <vector>
+
+#include "symbolize/unit_walk.h"
 
 namespace memspy::symbolize {
 
@@ -23,7 +23,7 @@ class ScopeIndex {
   // Scopes are as many as there are functions, and few are ever asked for: names come with a
   // question.
   struct Scope {
-    Dwarf_Die die{};
+    Dwarf_Off entry = 0;       // in the debug information
     std::uint32_t parent = 0;  // 0: none
     std::uint32_t names = 0;   // 0: not asked for yet
     bool inlined = false;
@@ -42,22 +42,31 @@ class ScopeIndex {
   const Names& names_of(const Scope& scope);
 
  private:
-  void walk(Dwarf_Die* parent, std::size_t scope, std::size_t depth);
-  std::size_t add(Dwarf_Die* die, std::size_t parent);
-  Names read_names(const Scope& scope) const;
-  void paint(std::uint64_t begin, std::uint64_t end, std::size_t scope, std::size_t parent);
-  void split(std::uint64_t address);
+  // Code of a scope; in the order of the debug information, from the outside in.
+  struct Range {
+    std::uint64_t begin = 0, end = 0;
+    std::uint32_t scope = 0, parent = 0;
+  };
+  struct Start {
+    std::uint64_t address = 0;
+    std::uint32_t scope = 0;  // from there to the next one; 0: none
+  };
 
+  void walk(Dwarf_Die* unit);
+  std::size_t add(const UnitWalk::Entry& entry, std::size_t parent);
+  void add_ranges(Dwarf_Off entry, std::size_t scope, std::size_t parent);
+  void add_range(std::uint64_t begin, std::uint64_t end, std::size_t scope, std::size_t parent);
+  void find_starts();
+  Names read_names(const Scope& scope) const;
+
+  Dwarf* dwarf_ = nullptr;
   const char* folder_ = nullptr;  // that names of files are relative to
   Dwarf_Files* files_ = nullptr;
   std::size_t file_count_ = 0;
-  std::size_t visited_ = 0;
   std::vector<Scope> scopes_{1};
   std::vector<Names> names_{1};
-  // Where another scope begins: from here up to the next key. Scopes are painted from the outside
-  // in, so that the innermost stays.
-  std::pmr::monotonic_buffer_resource memory_;
-  std::pmr::map<std::uint64_t, std::size_t> starts_{{{0, 0}}, &memory_};
+  std::vector<Range> ranges_;  // until all are known
+  std::vector<Start> starts_;  // by address
 };
 
 }  // namespace memspy::symbolize
