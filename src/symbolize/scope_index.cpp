@@ -26,6 +26,14 @@ std::string function_name(Dwarf_Die* die) {
 
 bool is_scope(int tag) { return tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine; }
 
+// Is this the skeleton of a unit whose entries are in a .dwo file, and has libdw found that one?
+bool is_split(Dwarf_Die* unit, Dwarf_Die& split) {
+  std::uint8_t type = 0;
+  return ::dwarf_cu_info(unit->cu, nullptr, &type, nullptr, &split, nullptr, nullptr, nullptr) ==
+             0 &&
+         type == DW_UT_skeleton && split.cu != nullptr;
+}
+
 std::uint64_t number_of(Dwarf_Die* die, unsigned int name) {
   Dwarf_Attribute attribute;
   Dwarf_Word value = 0;
@@ -42,8 +50,10 @@ std::string whole_path(const char* name, const char* folder) {
   return std::string(folder) + "/" + name;
 }
 
-ScopeIndex::ScopeIndex(Dwarf_Die* unit)
-    : dwarf_(::dwarf_cu_getdwarf(unit->cu)), folder_(string_of(unit, DW_AT_comp_dir)) {
+ScopeIndex::ScopeIndex(Dwarf_Die* unit) : folder_(string_of(unit, DW_AT_comp_dir)) {
+  Dwarf_Die split{};
+  if (is_split(unit, split)) unit = &split;
+  dwarf_ = ::dwarf_cu_getdwarf(unit->cu);
   if (::dwarf_getsrcfiles(unit, &files_, &file_count_) != 0) files_ = nullptr;
   walk(unit);
   find_starts();

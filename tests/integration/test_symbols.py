@@ -272,17 +272,18 @@ class Cplusplus(harness.Case):
         self.assertFalse([name for name in names if name.startswith(("_Z", "_R"))])
 
     def test_split(self):
-        """Lines stand in the library itself; of what is in .dwo and .dwp files (inlined functions) nothing is read."""
+        """Lines stand in the library itself, functions in .dwo files; without those it is told by symbols, as elfutils 0.188
+        does in any case."""
         whole = self.ours(self.build("whole", "-g"))
-        path = self.build("split", "-g", "-gsplit-dwarf")
-        parts = list(self.folder.glob("*.dwo"))
-        self.assertTrue(parts)
-        found = self.ours(path)
-        self.assertEqual([frames[0][1] for frames in found], [frames[0][1] for frames in whole])
-        self.assertEqual(found, self.theirs(path))
-        for part in parts:
-            part.unlink()
-        self.assertEqual(self.ours(path), found)
+        for version in (4, 5):
+            with self.subTest(version=version):
+                path = self.build(f"split_{version}", "-g", f"-gdwarf-{version}", "-gsplit-dwarf")
+                parts = list(self.folder.glob(f"split_{version}*.dwo"))
+                self.assertTrue(parts)
+                self.assertEqual(self.ours(path), whole)
+                for part in parts:
+                    part.unlink()
+                self.assertEqual(self.ours(path), self.theirs(path))
 
 
 if __name__ == "__main__":
