@@ -246,15 +246,13 @@ void Evidence::look(Bundle& bundle) const {
   }
 }
 
-// By engine faults, which would see a signal that is not the target's own: design/0004, Limits.
 // Pages tell who touched them first: often somebody who works beside the one who keeps.
 void Evidence::watch_heap(Bundle& bundle) const {
   const TargetStatus& target = bundle.order.event.target;
   const auto time = time_to_watch(target, room_of(target.facts->identity.pid));
   made(bundle,
-       {"record", "-p", std::to_string(target.facts->identity.pid.value), "--mode", "live",
-        "--engine", "faults", "-d", fmt::format("{}s", time.count()), "-o",
-        bundle.path("live.memspy")},
+       {"record", "-p", std::to_string(target.facts->identity.pid.value), "--mode", "live", "-d",
+        fmt::format("{}s", time.count()), "-o", bundle.path("live.memspy")},
        "live.memspy", time + kLiveTime, Made::kRecorded);
 }
 
