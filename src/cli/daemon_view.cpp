@@ -63,6 +63,9 @@ std::string daemon_status_text(const Json& status) {
                       time_of(status, "interval_seconds"), text_of(status, "discovery"));
   text += fmt::format("{:<11} {} running, {} crashed\n", "tracers", number_of(status, "tracers"),
                       number_of(status, "tracer_crashes"));
+  text += fmt::format("{:<11} {} firing; {} on their way, {} told nobody\n", "alerts",
+                      number_of(status, "alerts_firing"), number_of(status, "deliveries_waiting"),
+                      number_of(status, "deliveries_given_up"));
   text +=
       fmt::format("{:<11} {} CPU and {} of its own, {} and {} of its tracers\n", "cost",
                   time_of(status, "own_cpu_seconds"), bytes_of(status, "own_memory_bytes"),

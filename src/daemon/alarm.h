@@ -35,6 +35,7 @@ class Alarm {
   void note_gone(const std::vector<GoneTarget>& gone, const DaemonStatus& last,
                  std::chrono::nanoseconds wall);
   const AlertBook& book() const { return book_; }
+  Outbox::Figures deliveries() const { return outbox_->figures(); }
   // Any thread.
   const AlertHistory& history() const { return history_; }
 

@@ -310,6 +310,9 @@ void RunningDaemon::publish(SteadyTime now) {
   status->thrift = budget_.thrift();
   status->discovery = finder_.how();
   status->alerts_firing = alarm_->book().firing();
+  const Outbox::Figures deliveries = alarm_->deliveries();
+  status->deliveries_waiting = deliveries.waiting;
+  status->deliveries_given_up = deliveries.given_up;
   if (!config_.push.url.empty()) status->push = pusher_->figures();
   status->own_cpu_seconds = own_cpu_seconds();
   status->own_memory_bytes = own_memory_;

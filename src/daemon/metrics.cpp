@@ -147,6 +147,10 @@ void write_own(std::string& out, const DaemonStatus& status) {
       status.tracer_crashes);
   one(out, "memspy_alerts_firing", "gauge", "Alerts that fire.",
       static_cast<double>(status.alerts_firing));
+  one(out, "memspy_alert_deliveries_waiting", "gauge", "Hooks and POSTs that are still to be done.",
+      static_cast<double>(status.deliveries_waiting));
+  one(out, "memspy_alert_deliveries_given_up_total", "counter",
+      "Hooks and POSTs that failed for good.", static_cast<double>(status.deliveries_given_up));
   two(out, "memspy_cpu_seconds_total", "counter", "CPU time that watching costs.",
       status.own_cpu_seconds, status.tracers_cpu_seconds);
   two(out, "memspy_memory_bytes", "gauge", "Memory that watching costs (PSS).",

@@ -74,7 +74,7 @@ Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& folder, Deliver 
 Outbox::Outbox(std::string folder, Deliver deliver, Log log)
     : folder_(std::move(folder)), deliver_(std::move(deliver)), log_(std::move(log)) {
   load();
-  thread_ = std::thread([this] { run(); });
+  threads_ = {std::thread([this] { run(Kind::kHook); }), std::thread([this] { run(Kind::kPost); })};
 }
 
 Outbox::~Outbox() {
@@ -83,7 +83,7 @@ Outbox::~Outbox() {
     ending_ = true;
   }
   news_.notify_all();
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
 void Outbox::load() {
@@ -105,6 +105,7 @@ void Outbox::add(Delivery delivery) {
       log_("too many alerts wait to be told: the oldest is dropped");
       ::unlink(path_of(entries_.front().delivery).c_str());
       entries_.pop_front();
+      ++given_up_;
     }
     // A full disk is no reason not to try at once.
     if (const auto kept = write_whole_file(path_of(delivery), file_text(delivery));
@@ -115,9 +116,9 @@ void Outbox::add(Delivery delivery) {
   news_.notify_all();
 }
 
-std::size_t Outbox::waiting() const {
+Outbox::Figures Outbox::figures() const {
   const std::lock_guard lock(mutex_);
-  return entries_.size();
+  return {entries_.size(), given_up_};
 }
 
 // `entry` is out of the queue, and its file there.
@@ -131,18 +132,20 @@ void Outbox::settle(Entry entry, Delivered result) {
     entries_.push_back(std::move(entry));
     return;
   }
-  if (result != Delivered::kDone)
+  if (result != Delivered::kDone) {
+    ++given_up_;
     log_(fmt::format("an alert could not be told in {} attempts, and is dropped",
                      delivery.attempts));
+  }
   ::unlink(path_of(delivery).c_str());
 }
 
-void Outbox::run() {
+void Outbox::run(Kind kind) {
   std::unique_lock lock(mutex_);
   while (!ending_) {
-    const auto next =
-        std::min_element(entries_.begin(), entries_.end(),
-                         [](const Entry& a, const Entry& b) { return a.next < b.next; });
+    auto next = entries_.end();
+    for (auto it = entries_.begin(); it != entries_.end(); ++it)
+      if (is_of(*it, kind) && (next == entries_.end() || it->next < next->next)) next = it;
     if (next == entries_.end()) {
       news_.wait(lock);
       continue;

@@ -1,9 +1,11 @@
 // Alerts on their way out: hooks and POSTs that are still to be done, as files, so that a restart
 // loses none. What fails is tried again, ever later, for a day.
 //
-// Any thread adds; one of its own delivers, one at a time.
+// Any thread adds; two of its own deliver, one at a time each: a hook may take a minute, and a POST
+// does not wait for it.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -47,7 +49,11 @@ class Outbox {
   Outbox& operator=(const Outbox&) = delete;
 
   void add(Delivery delivery);
-  std::size_t waiting() const;
+  struct Figures {
+    std::size_t waiting = 0;
+    std::uint64_t given_up = 0;  // for good, since it was opened
+  };
+  Figures figures() const;
 
  private:
   struct Entry {
@@ -56,7 +62,11 @@ class Outbox {
   };
   Outbox(std::string folder, Deliver deliver, Log log);
   void load();
-  void run();
+  enum class Kind { kHook, kPost };
+  static bool is_of(const Entry& entry, Kind kind) {
+    return entry.delivery.hook.empty() == (kind == Kind::kPost);
+  }
+  void run(Kind kind);
   void settle(Entry entry, Delivered result);
   std::string path_of(const Delivery& delivery) const {
     return folder_ + "/" + delivery.id + ".json";
@@ -70,7 +80,8 @@ class Outbox {
   std::deque<Entry> entries_;
   std::atomic<bool> ending_{false};
   unsigned next_id_ = 0;
-  std::thread thread_;
+  std::uint64_t given_up_ = 0;
+  std::array<std::thread, 2> threads_;
 };
 
 // Runs the hook, or posts; a hook has a minute, a POST ten seconds.

@@ -70,6 +70,8 @@ Json status_json(const DaemonStatus& status) {
   json["tracers"] = status.tracers;
   json["tracer_crashes"] = status.tracer_crashes;
   json["alerts_firing"] = status.alerts_firing;
+  json["deliveries_waiting"] = status.deliveries_waiting;
+  json["deliveries_given_up"] = status.deliveries_given_up;
   json["own_cpu_seconds"] = status.own_cpu_seconds;
   json["own_memory_bytes"] = status.own_memory_bytes;
   json["tracers_cpu_seconds"] = status.tracers_cpu_seconds;

@@ -73,7 +73,9 @@ struct DaemonStatus {
   std::string recorder_trouble;  // "" none
   unsigned tracer_crashes = 0;
   std::size_t alerts_firing = 0;
-  std::optional<PushFigures> push;  // absent: nothing is to be pushed
+  std::size_t deliveries_waiting = 0;     // of alerts: hooks and POSTs
+  std::uint64_t deliveries_given_up = 0;  // …that nobody was told by, since the daemon started
+  std::optional<PushFigures> push;        // absent: nothing is to be pushed
 };
 
 Json status_json(const DaemonStatus& status);                       // memspy.daemon/1

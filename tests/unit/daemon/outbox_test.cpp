@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <mutex>
 
 #include "base/file.h"
@@ -121,8 +122,31 @@ TEST_F(Letters, what_is_refused_is_dropped) {
     const auto outbox = open();
     outbox->add(letter("one"));
     receiver_.bodies(1);
+    while (outbox->figures().waiting + (outbox->figures().given_up == 0 ? 1 : 0) > 0)
+      ::usleep(1000);
+    EXPECT_EQ(outbox->figures().given_up, 1U);
   }
   EXPECT_EQ(files(), 0U);
+}
+
+TEST_F(Letters, a_post_does_not_wait_for_a_hook) {
+  std::promise<void> posted;
+  auto outbox = Outbox::open(
+      folder_.file("outbox"),
+      [&](const Delivery& delivery, const std::atomic<bool>&) {
+        if (delivery.hook.empty())
+          posted.set_value();
+        else
+          EXPECT_EQ(posted.get_future().wait_for(20s), std::future_status::ready);
+        return Delivered::kDone;
+      },
+      [](const std::string&) {});
+  ASSERT_THAT(outbox, IsOk());
+  Delivery hook = letter("");
+  hook.post.clear();
+  hook.hook = {"slow"};
+  (*outbox)->add(hook);
+  (*outbox)->add(letter("one"));
 }
 
 TEST(Pause, is_ever_longer_and_bounded) {
