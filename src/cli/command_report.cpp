@@ -233,9 +233,11 @@ Verb add_report(CLI::App& root) {
                "Look for names and lines of native frames again, on this machine");
   app.add_option("--debug-dir", options->symbols.debug_dirs,
                  "Debug information is here too, as in /usr/lib/debug")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--sysroot", options->symbols.sysroot, "The target's files are below this folder")
       ->type_name("DIR")
+      ->check(CLI::ExistingDirectory)
       ->take_last();
   app.add_flag("--debuginfod", options->debuginfod,
                "What is not here is fetched from the servers of DEBUGINFOD_URLS");

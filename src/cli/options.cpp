@@ -142,7 +142,7 @@ void add_percent(CLI::App& app, const std::string& names, double& target,
   add_text(app, names, "PCT", description, [&target, names](const std::string& text) {
     const bool sign = !text.empty() && text.back() == '%';
     const auto value = parse_number(sign ? text.substr(0, text.size() - 1) : text);
-    if (!value || *value < 0 || *value > 100)
+    if (!value || !(*value >= 0 && *value <= 100))  // NaN is neither
       refuse(names, "\"" + text + "\" is not a percentage from 0 to 100");
     target = *value;
   });

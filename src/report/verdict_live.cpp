@@ -100,6 +100,22 @@ std::string first_touches(const Profile& profile, const LiveParts& parts,
       format_bytes(parts.touched_bytes));
 }
 
+// Of a part of the run: which blocks were watched is known of the whole alone.
+std::string of_window(const Profile& profile, const recording::StackShape& shape) {
+  const RunFigures f = run_figures(profile);
+  const auto found = culprits_of(profile, profile.growth, shape);
+  const std::string time = format_duration(f.duration);
+  if (found.empty())
+    return fmt::format("mostly unattributed: {} that the heap grew by in these {} has no stack",
+                       format_bytes(f.growth_bytes), time);
+  std::string text = fmt::format(
+      "{} made or first touched {} of {} that was there in the end of what came in these {}",
+      found[0].text,
+      percent(static_cast<double>(found[0].amount), static_cast<double>(f.growth_bytes)),
+      format_bytes(f.growth_bytes), time);
+  return text + next_culprits(found, f.growth_bytes);
+}
+
 }  // namespace
 
 std::string live_verdict(const Profile& profile, const recording::StackShape& shape) {
@@ -109,6 +125,7 @@ std::string live_verdict(const Profile& profile, const recording::StackShape& sh
     return fmt::format("steady: the heap grew by {} in {}, and {} of what was there was given back",
                        format_bytes(f.growth_bytes), time, format_bytes(f.shrink_bytes));
   }
+  if (!profile.window.whole()) return of_window(profile, shape);
   const LiveParts parts = parts_of(profile);
   const auto found = culprits_of(profile, parts.watched, shape);
   const std::string touches = first_touches(profile, parts, shape);

@@ -192,6 +192,40 @@ class LiveLonger(LiveCase):
             self.assertGreater(ours["remember"], least * kept, f"{ours} of {kept}\n{run}")
             self.assertLess(ours["remember"], 1.1 * kept, f"{ours} of {kept}\n{run}")
 
+    def shifting(self, what, *options):
+        """What shifting.py has kept by function, ours of it, and the run."""
+        target = self.script(self.python, "shifting.py", what)
+        out = self.folder / "out.memspy"
+        memspy = self.memspy("record", "-p", target.pid, "-o", out, "--json", "--mode", "live", *BUDGET, *options)
+        memspy.until_attached(target.pid)
+        kept = target.ask("go", "done", deadline=90)["kept"]
+        run = memspy.stop()
+        self.assertEqual(run.code, 0, str(run))
+        self.run_memspy("report", out, "-o", self.folder / "out.folded")
+        names = ["keep", "churn", "drop", "build", "trickle", "burst", "early", "late"]
+        return kept, profiles.Folded(self.folder / "out.folded").by_function("shifting.py", names), run
+
+    def test_who_takes_from_a_free_list_has_it(self):
+        """And not who made it first, or dropped it."""
+        kept, ours, run = self.shifting("free lists")
+        with harness.figures():
+            others = sum(ours.get(name, 0) for name in ("churn", "drop", "build"))
+            self.assertGreater(ours.get("keep", 0), 0.85 * kept["keep"], f"{ours} {kept}\n{run}")
+            self.assertLess(others, 0.1 * kept["keep"], f"{ours} {kept}\n{run}")
+
+    def test_a_burst_is_nobody_elses(self):
+        kept, ours, run = self.shifting("burst")
+        with harness.figures():
+            self.assertLess(ours["trickle"], 1.5 * kept["trickle"], f"{ours} {kept}\n{run}")
+            self.assertGreater(ours["trickle"], 0.6 * kept["trickle"], f"{ours} {kept}\n{run}")
+            self.assertGreater(ours.get("burst", 0) + ours["[unattributed]"], 0.8 * kept["burst"], f"{ours} {kept}\n{run}")
+
+    def test_what_is_too_young_keeps_its_part(self):
+        kept, ours, run = self.shifting("ages", "--min-age", "4s")
+        with harness.figures():
+            self.assertLess(abs(ours["early"] - kept["early"]), 0.35 * kept["early"], f"{ours} {kept}\n{run}")
+            self.assertGreater(ours["[unattributed]"], 0.6 * kept["late"], f"{ours} {kept}\n{run}")
+
     def test_a_leak_of_one_per_cent_of_the_traffic_comes_first(self):
         truth, folded, run, _ = self.record("--leak", 99, "--rate", 1000)
         ours = self.by_function(truth, folded)

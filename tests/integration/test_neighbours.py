@@ -79,7 +79,7 @@ class Watchpoints(harness.PythonCase):
             with self.subTest(engine=engine):
                 target = self.script(self.python, "watched.py")
                 self.occupy(target.pid, remains.SLOTS)
-                run = self.record(target, engine, code=5)
+                run = self.record(target, engine, code=1)
                 self.assertIn("cannot open a watchpoint event", run.err)
                 self.assertIn("--mode growth does not need them", run.err)
                 self.assertEqual(list(self.folder.glob(f"*{engine}*")), [])

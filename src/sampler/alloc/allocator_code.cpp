@@ -55,10 +55,10 @@ constexpr std::array<std::string_view, 20> kLibraryFunctions = {"malloc",
                                                                 "_ZnamSt11align_val_t",
                                                                 "_ZnwmRKSt9nothrow_t",
                                                                 "_ZnamRKSt9nothrow_t"};
-// What those of above may end in, or call, and is not allocation.
-constexpr std::array<std::string_view, 9> kOthers = {"free",          "cfree",      "_ZdlPv",
-                                                     "PyObject_Free", "PyMem_Free", "PyMem_RawFree",
-                                                     "memset",        "memcpy",     "memmove"};
+constexpr std::array<std::string_view, 8> kFreeing = {
+    "free", "cfree", "_ZdlPv", "_ZdaPv", "munmap", "PyObject_Free", "PyMem_Free", "PyMem_RawFree"};
+// What those of above may end in, or call, and is not allocation: these, and those that free.
+constexpr std::array<std::string_view, 3> kOthers = {"memset", "memcpy", "memmove"};
 constexpr std::size_t kDomainCode = 128;  // bytes of a domain's function that lead to its table
 constexpr std::uint64_t kMostText = 256 << 20;
 constexpr std::size_t kMostJudged = 64;  // frames
@@ -79,16 +79,14 @@ class Finder {
     if (is_extension(module.path())) return;
     const auto serves = [&](std::string_view name) { return module.find_symbol(name).has_value(); };
     if (std::none_of(kServers.begin(), kServers.end(), serves)) return;
-    for (const std::string_view name : kOthers)
-      if (const auto at = module.find_symbol(name)) others_.insert(at->value);
+    add_others(module);
     for (const std::string_view name : kLibraryFunctions)
       if (const auto at = module.find_symbol(name)) add_function(*at, CodeKind::kLibrary);
   }
 
   void add_python(const ModuleImage& module) {
     if (!module.find_symbol(kDomains.front())) return;
-    for (const std::string_view name : kOthers)
-      if (const auto at = module.find_symbol(name)) others_.insert(at->value);
+    add_others(module);
     for (const std::string_view name : kDomains) {
       if (const auto at = module.find_symbol(name)) add_domain(*at);
     }
@@ -98,6 +96,7 @@ class Finder {
   }
 
   std::vector<CodeRange> take_ranges() { return std::move(ranges_); }
+  std::vector<CodeRange> take_freeing() { return std::move(freeing_); }
   std::vector<DomainTable> take_tables() { return std::move(tables_); }
 
  private:
@@ -120,18 +119,37 @@ class Finder {
     return Function{place.module, *range, address - place.address};
   }
 
-  void add_function(RemoteAddr address, CodeKind kind, Reach reach = Reach::kJumps) {
+  // With what it is continued in. Nothing of an evaluation loop is anybody's part.
+  std::vector<CodeRange> whole_function(RemoteAddr address, CodeKind kind, Reach reach) {
     const auto function = function_at(address.value);
-    if (!function || function->module->in_loop(function->range.begin)) return;
-    const auto add = [&](const FunctionRange& range) {
-      if (!function->module->in_loop(range.begin) &&
-          !others_.contains(range.begin + function->bias))
-        ranges_.push_back({range.begin + function->bias, range.end + function->bias, kind});
-    };
-    add(function->range);
+    if (!function || function->module->in_loop(function->range.begin)) return {};
     const auto& module = *function->module;
-    for (const auto& part : parts_of(*module.rows, bounds_of(module), function->range, reach))
-      add(part);
+    auto parts = parts_of(*module.rows, bounds_of(module), function->range, reach);
+    parts.insert(parts.begin(), function->range);
+    std::vector<CodeRange> whole;
+    for (const FunctionRange& part : parts) {
+      if (!module.in_loop(part.begin))
+        whole.push_back({part.begin + function->bias, part.end + function->bias, kind});
+    }
+    return whole;
+  }
+
+  void add_function(RemoteAddr address, CodeKind kind, Reach reach = Reach::kJumps) {
+    for (const CodeRange& part : whole_function(address, kind, reach))
+      if (!others_.contains(part.begin)) ranges_.push_back(part);
+  }
+
+  void add_freeing(RemoteAddr address) {
+    others_.insert(address.value);
+    for (const CodeRange& part : whole_function(address, CodeKind::kLibrary, Reach::kJumps))
+      freeing_.push_back(part);
+  }
+
+  void add_others(const ModuleImage& module) {
+    for (const std::string_view name : kOthers)
+      if (const auto at = module.find_symbol(name)) others_.insert(at->value);
+    for (const std::string_view name : kFreeing)
+      if (const auto at = module.find_symbol(name)) add_freeing(*at);
   }
 
   void add_domain(RemoteAddr address) {
@@ -146,7 +164,7 @@ class Finder {
         cpython::find_domain_table(memory_, std::span(code).first(size), address, is_function);
     if (!table) return;
     tables_.push_back(*table);
-    others_.insert(table->free.value);
+    add_freeing(table->free);
     for (const RemoteAddr at : {table->malloc, table->calloc, table->realloc})
       add_function(at, CodeKind::kPython);
   }
@@ -181,7 +199,7 @@ class Finder {
   unwind::ModuleStore store_;
   unwind::CodeMap code_;
   std::map<const unwind::CodeModule*, std::unique_ptr<FunctionBounds>> bounds_;
-  std::vector<CodeRange> ranges_;
+  std::vector<CodeRange> ranges_, freeing_;
   std::vector<DomainTable> tables_;
   std::set<std::uint64_t> others_;  // functions that do not count
 };
@@ -207,7 +225,20 @@ std::vector<CodeRange> in_order(std::vector<CodeRange> ranges) {
   return sorted;
 }
 
-AllocatorCode::AllocatorCode(std::vector<CodeRange> ranges) : ranges_(in_order(std::move(ranges))) {
+namespace {
+
+std::optional<CodeKind> find_in(const std::vector<CodeRange>& ranges, std::uint64_t address) {
+  const auto next =
+      std::upper_bound(ranges.begin(), ranges.end(), address,
+                       [](std::uint64_t at, const CodeRange& range) { return at < range.begin; });
+  if (next == ranges.begin() || address >= std::prev(next)->end) return std::nullopt;
+  return std::prev(next)->kind;
+}
+
+}  // namespace
+
+AllocatorCode::AllocatorCode(std::vector<CodeRange> ranges, std::vector<CodeRange> frees)
+    : ranges_(in_order(std::move(ranges))), frees_(in_order(std::move(frees))) {
   least_ = ~0ULL;
   for (const CodeRange& range : ranges_) {
     if (range.kind == CodeKind::kInlined) continue;
@@ -225,7 +256,7 @@ Result<std::unique_ptr<AllocatorCode>> AllocatorCode::search(const procfs::ProcD
     finder.add_library(*module);
     finder.add_python(*module);
   }
-  auto code = std::make_unique<AllocatorCode>(finder.take_ranges());
+  auto code = std::make_unique<AllocatorCode>(finder.take_ranges(), finder.take_freeing());
   code->tables_ = finder.take_tables();
   if (code->ranges_.empty())
     return make_error(Errc::kUnsupported, "no function that allocates is known in this process");
@@ -235,11 +266,11 @@ Result<std::unique_ptr<AllocatorCode>> AllocatorCode::search(const procfs::ProcD
 }
 
 std::optional<CodeKind> AllocatorCode::find(std::uint64_t address) const {
-  const auto next =
-      std::upper_bound(ranges_.begin(), ranges_.end(), address,
-                       [](std::uint64_t at, const CodeRange& range) { return at < range.begin; });
-  if (next == ranges_.begin() || address >= std::prev(next)->end) return std::nullopt;
-  return std::prev(next)->kind;
+  return find_in(ranges_, address);
+}
+
+bool AllocatorCode::frees(std::uint64_t address) const {
+  return find_in(frees_, address).has_value();
 }
 
 std::optional<CodeKind> AllocatorCode::find_caller(std::uint64_t address) const {
@@ -271,13 +302,17 @@ std::size_t AllocatorCode::inlined_places() const {
 }
 
 AllocationJudgement judge(const AllocatorCode& code, const unwind::NativeStack& stack) {
+  std::optional<CodeKind> found;
   for (std::size_t i = 0; i < std::min(stack.frames.size(), kMostJudged); ++i) {
     const unwind::NativeFrame& frame = stack.frames[i];
-    if (const auto kind = i == 0 ? code.find(frame.code) : code.find_caller(frame.code))
-      return {AllocationSign::kAllocating, *kind};
-    if (frame.place.module != nullptr && frame.place.module->in_loop(frame.place.address))
-      return {AllocationSign::kElsewhere, CodeKind::kPython};
+    const bool in_loop =
+        frame.place.module != nullptr && frame.place.module->in_loop(frame.place.address);
+    if (in_loop || (found && code.frees(frame.code)))
+      return {found && in_loop ? AllocationSign::kAllocating : AllocationSign::kElsewhere,
+              found.value_or(CodeKind::kPython)};
+    if (!found) found = i == 0 ? code.find(frame.code) : code.find_caller(frame.code);
   }
+  if (found) return {AllocationSign::kAllocating, *found};
   using unwind::UnwindEnd;
   const bool lost = stack.frames.empty() ||
                     ((stack.end == UnwindEnd::kNoCaller || stack.end == UnwindEnd::kBroken) &&

@@ -39,12 +39,16 @@ class AllocatorCode {
  public:
   // kUnsupported: nothing in the process is known to allocate. Any thread.
   static Result<std::unique_ptr<AllocatorCode>> search(const procfs::ProcDir& proc, Pid pid);
-  explicit AllocatorCode(std::vector<CodeRange> ranges);
+  // `frees`: whole functions that give memory back.
+  explicit AllocatorCode(std::vector<CodeRange> ranges, std::vector<CodeRange> frees = {});
 
   // Of the instruction at `address`.
   std::optional<CodeKind> find(std::uint64_t address) const;
   // Is it in a whole function that allocates: may a return address there be of an allocation?
   std::optional<CodeKind> find_caller(std::uint64_t address) const;
+  // Is it in a function that gives memory back? What that calls is no allocation: free() ends in
+  // brk() where the heap's end is free.
+  bool frees(std::uint64_t address) const;
   // Could a stack of these words (any of which may be left over) be that of a callee of such a
   // function?
   bool may_call(std::span<const std::byte> stack) const;
@@ -57,7 +61,7 @@ class AllocatorCode {
   std::size_t functions() const { return ranges_.size() - inlined_places(); }
 
  private:
-  std::vector<CodeRange> ranges_;
+  std::vector<CodeRange> ranges_, frees_;
   std::uint64_t least_ = 0, most_ = 0;  // of the whole functions
   std::vector<cpython::DomainTable> tables_;
 };
@@ -74,7 +78,8 @@ struct AllocationJudgement {
 };
 
 // An allocator's function innermost, or among the callers as far as the innermost evaluation loop
-// (beyond it is what called Python code) or the end of the copied stack.
+// (beyond it is what called Python code) or the end of the copied stack; and none around it that
+// gives memory back.
 AllocationJudgement judge(const AllocatorCode& code, const unwind::NativeStack& stack);
 
 }  // namespace memspy::sampler

@@ -260,13 +260,18 @@ AllocationJudgement AllocEngine::judge_pending(Thread& thread, const AllocatorCo
   if (pending_.unread) return {AllocationSign::kUnknown, CodeKind::kPython};
   if (code == nullptr || !pending_.perhaps) return {AllocationSign::kElsewhere, CodeKind::kPython};
   NativeStacks& natives = natives_.of(*thread.target);
+  // Those of the libraries are called by what frees, too.
+  const bool certain = pending_.leaf && *pending_.leaf != CodeKind::kLibrary;
   if (context_.options.native) {
     natives_.merge(*thread.target, pending_.readable ? &stack_ : nullptr);
-  } else if (!pending_.leaf) {
+  } else if (!certain) {
     natives.unwind();
   }
-  if (pending_.leaf) return {AllocationSign::kAllocating, *pending_.leaf};
-  return judge(*code, natives.stack());
+  if (certain) return {AllocationSign::kAllocating, *pending_.leaf};
+  const AllocationJudgement found = judge(*code, natives.stack());
+  if (pending_.leaf && found.sign == AllocationSign::kUnknown)
+    return {AllocationSign::kAllocating, *pending_.leaf};
+  return found;
 }
 
 void AllocEngine::settle(Thread& thread, const AllocatorCode* code) {

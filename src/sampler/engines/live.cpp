@@ -38,6 +38,8 @@ Result<Unit> LiveEngine::probe(const procfs::ProcDir& proc, Pid pid) {
 }
 
 Error no_watchpoints(Error error) {
+  // Python is not at fault.
+  if (error.code == Errc::kUnsupported) error.code = Errc::kInternal;
   error.why = "--mode live watches memory with hardware watchpoints, as perf events" +
               (error.why.empty() ? "" : ": " + error.why);
   error.hint =

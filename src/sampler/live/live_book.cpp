@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <span>
 #include <utility>
 
 #include "base/duration.h"
@@ -10,38 +10,65 @@
 namespace memspy::sampler {
 namespace {
 
+// Whose block, and whether it is old enough to count. Those that are not have their part of the
+// growth, too.
+struct Group {
+  std::optional<LiveOwner> owner;
+  bool counts = true;
+  auto operator<=>(const Group&) const = default;
+};
+
+struct Taken {
+  Group group;
+  SteadyTime time{};
+  Life life;          // so far, and its weight
+  double chance = 1;  // to stay
+  std::chrono::nanoseconds age{};
+  std::uint64_t collections = 0;
+};
+
+// Of one size class.
+struct ClassBlocks {
+  std::vector<Taken> taken;
+  std::map<StackId, std::vector<Life>> followed;
+  double block_bytes = 1;
+};
+
 struct Sum {
   double weight = 0, squares = 0;
-  std::uint32_t blocks = 0;
-  std::chrono::nanoseconds youngest = std::chrono::nanoseconds::max();
-  std::uint64_t collections = std::numeric_limits<std::uint64_t>::max();
-  std::vector<Life> lives;
-  std::vector<double> chances;  // of each to stay; empty: all do
 };
-using Sums = std::map<std::optional<LiveOwner>, Sum>;
 
 // The variance of a ratio of weights: what each block adds to the share of its owner, less what it
 // adds to the whole.
-double variance(const Sum& owner, double weight, double squares, double growth) {
-  const double share = owner.weight / weight;
-  const double sum = owner.squares * (1 - 2 * share) + share * share * squares;
-  return growth * growth * std::max(sum, 0.0) / (weight * weight);
+double variance(const Sum& owner, const Sum& all, double growth) {
+  const double share = owner.weight / all.weight;
+  const double sum = owner.squares * (1 - 2 * share) + share * share * all.squares;
+  return growth * growth * std::max(sum, 0.0) / (all.weight * all.weight);
 }
 
-void share_out(const Sums& sums, double growth, std::map<LiveOwner, LiveShare>& out) {
-  double weight = 0, squares = 0;
-  for (const auto& [owner, sum] : sums) weight += sum.weight, squares += sum.squares;
-  if (weight <= 0) return;
-  for (const auto& [owner, sum] : sums) {
-    if (!owner) continue;
-    LiveShare& share = out.try_emplace(*owner).first->second;
-    const bool first = share.blocks == 0;
-    share.owner = *owner;
-    share.bytes += static_cast<std::uint64_t>(std::floor(growth * sum.weight / weight));
-    share.variance += variance(sum, weight, squares, growth);
-    share.blocks += sum.blocks;
-    share.youngest = first ? sum.youngest : std::min(share.youngest, sum.youngest);
-    share.collections = first ? sum.collections : std::min(share.collections, sum.collections);
+void add_block(LiveShare& share, const Taken& block) {
+  const bool first = share.blocks++ == 0;
+  share.owner = *block.group.owner;
+  share.youngest = first ? block.age : std::min(share.youngest, block.age);
+  share.collections = first ? block.collections : std::min(share.collections, block.collections);
+}
+
+void share_out(std::span<const Taken> blocks, double growth, std::map<LiveOwner, LiveShare>& out) {
+  std::map<Group, Sum> groups;
+  Sum all;
+  for (const Taken& block : blocks) {
+    for (Sum* sum : {&groups[block.group], &all}) {
+      sum->weight += block.life.weight;
+      sum->squares += block.life.weight * block.life.weight;
+    }
+    if (block.group.owner && block.group.counts) add_block(out[*block.group.owner], block);
+  }
+  if (all.weight <= 0) return;
+  for (const auto& [group, sum] : groups) {
+    if (!group.owner || !group.counts) continue;
+    LiveShare& share = out[*group.owner];
+    share.bytes += static_cast<std::uint64_t>(std::floor(growth * sum.weight / all.weight));
+    share.variance += variance(sum, all, growth);
   }
 }
 
@@ -62,44 +89,46 @@ double part_to_take_out(double goes, double stays, double squares, double growth
 }
 
 // Each block counts by its chance to stay.
-void take_out_what_goes(Sums& sums, double growth, double start) {
+void take_out_what_goes(std::vector<Taken>& blocks, double growth, double start) {
   double goes = 0, stays = 0, squares = 0;
-  for (const auto& [owner, sum] : sums) {
-    for (std::size_t i = 0; i < sum.lives.size(); ++i) {
-      const double weight = sum.lives[i].weight, chance = sum.chances.empty() ? 1 : sum.chances[i];
-      goes += weight * (1 - chance);
-      stays += weight * chance;
-      squares += weight * chance * weight * chance;
-    }
+  for (const Taken& block : blocks) {
+    const double staying = block.life.weight * block.chance;
+    goes += block.life.weight - staying;
+    stays += staying;
+    squares += staying * staying;
   }
   const double part = part_to_take_out(goes, stays, squares, growth, start);
-  for (auto& [owner, sum] : sums) {
-    if (sum.chances.empty()) continue;
-    sum.weight = sum.squares = 0;
-    for (std::size_t i = 0; i < sum.lives.size(); ++i) {
-      const double left = sum.lives[i].weight * (1 - part * (1 - sum.chances[i]));
-      sum.weight += left;
-      sum.squares += left * left;
-    }
-  }
+  for (Taken& block : blocks) block.life.weight *= 1 - part * (1 - block.chance);
 }
 
 // By the stacks of which blocks have gone.
-void find_chances(Sums& sums, const std::map<StackId, std::vector<Life>>& followed,
-                  const LiveLifetimes& lifetimes, std::uint32_t size_class) {
+void find_chances(ClassBlocks& blocks, const LiveLifetimes& lifetimes, std::uint32_t size_class) {
   std::map<StackId, StayCurve> curves;
-  for (auto& [owner, sum] : sums) {
-    if (!owner) continue;
-    const std::vector<Life>& gone = lifetimes.of(size_class, owner->stack);
+  for (Taken& block : blocks.taken) {
+    if (!block.group.owner) continue;
+    const StackId stack = block.group.owner->stack;
+    const std::vector<Life>& gone = lifetimes.of(size_class, stack);
     if (gone.empty()) continue;
-    const auto there = followed.find(owner->stack);
+    const auto known = curves.find(stack);
     const StayCurve& curve =
-        curves
-            .try_emplace(owner->stack,
-                         there == followed.end() ? std::vector<Life>() : there->second, gone)
-            .first->second;
-    for (const Life& life : sum.lives) sum.chances.push_back(curve.at(life.seconds));
+        known != curves.end()
+            ? known->second
+            : curves.try_emplace(stack, blocks.followed[stack], gone).first->second;
+    block.chance = curve.at(block.life.seconds);
   }
+}
+
+// What grew at some time is shared out by the blocks that were taken then.
+void share_out_by_time(ClassBlocks& blocks, std::uint32_t size_class, double growth,
+                       const LivePasses& passes, std::map<LiveOwner, LiveShare>& out) {
+  std::sort(blocks.taken.begin(), blocks.taken.end(),
+            [](const Taken& a, const Taken& b) { return a.time < b.time; });
+  std::vector<StandIn> stand_ins;
+  for (const Taken& block : blocks.taken)
+    stand_ins.push_back({block.time, block.life.weight * blocks.block_bytes});
+  const std::span<const Taken> all(blocks.taken);
+  for (const Stratum& stratum : passes.strata(size_class, growth, stand_ins))
+    share_out(all.subspan(stratum.begin, stratum.end - stratum.begin), stratum.growth, out);
 }
 
 }  // namespace
@@ -146,35 +175,32 @@ bool LiveBook::is_old_enough(const LiveBlock& block, SteadyTime now) const {
 }
 
 LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
-  std::array<Sums, cpython::kSizeClasses> classes;
-  std::array<double, cpython::kSizeClasses> block_bytes;
-  block_bytes.fill(1);
-  std::array<std::map<StackId, std::vector<Life>>, cpython::kSizeClasses> followed;
+  std::array<ClassBlocks, cpython::kSizeClasses> classes;
   for (const LiveBlock& block : blocks_) {
-    if (!is_old_enough(block, now)) continue;
-    Sum& sum = classes[block.block.size_class][block.owner];
-    sum.weight += block.weight;
-    sum.squares += block.weight * block.weight;
-    sum.youngest = std::min<std::chrono::nanoseconds>(sum.youngest, now - block.taken);
-    sum.collections = std::min(sum.collections, survived(block));
-    sum.lives.push_back({to_seconds(now - block.taken), block.weight});
-    block_bytes[block.block.size_class] = std::max(block.block.block_bytes, 1U);
-    if (block.followed && block.owner)
-      followed[block.block.size_class][block.owner->stack].push_back(sum.lives.back());
-    ++sum.blocks;
+    ClassBlocks& blocks = classes[block.block.size_class];
+    blocks.block_bytes = std::max(block.block.block_bytes, 1U);
+    const Life life{to_seconds(now - block.taken), block.weight};
+    if (block.followed && block.owner) blocks.followed[block.owner->stack].push_back(life);
+    blocks.taken.push_back({{block.owner, is_old_enough(block, now)},
+                            block.taken,
+                            life,
+                            1,
+                            now - block.taken,
+                            survived(block)});
   }
   LiveProfile profile;
   std::map<LiveOwner, LiveShare> shares;
   std::uint64_t grown = 0;
   for (std::uint32_t c = 0; c < classes.size(); ++c) {
-    const std::int64_t growth = change.growth[c];
-    if (growth < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-growth);
-    if (growth <= 0) continue;
-    grown += static_cast<std::uint64_t>(growth);
-    find_chances(classes[c], followed[c], lifetimes_, c);
-    take_out_what_goes(classes[c], static_cast<double>(growth) / block_bytes[c],
-                       static_cast<double>(change.start[c]) / block_bytes[c]);
-    share_out(classes[c], static_cast<double>(growth), shares);
+    if (change.growth[c] < 0) profile.shrunk_bytes += static_cast<std::uint64_t>(-change.growth[c]);
+    if (change.growth[c] <= 0) continue;
+    grown += static_cast<std::uint64_t>(change.growth[c]);
+    const auto growth = static_cast<double>(change.growth[c]);
+    ClassBlocks& blocks = classes[c];
+    find_chances(blocks, lifetimes_, c);
+    take_out_what_goes(blocks.taken, growth / blocks.block_bytes,
+                       static_cast<double>(change.start[c]) / blocks.block_bytes);
+    share_out_by_time(blocks, c, growth, passes_, shares);
   }
   for (const auto& [owner, share] : shares) profile.shares.push_back(share);
   profile.unattributed_bytes = grown - std::min(grown, profile.attributed_bytes());

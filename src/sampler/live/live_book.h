@@ -17,6 +17,7 @@
 #include "cpython/pools/frontier.h"
 #include "sampler/live/live_age.h"
 #include "sampler/live/live_lifetimes.h"
+#include "sampler/live/live_passes.h"
 #include "sampler/live/live_temporaries.h"
 
 namespace memspy::sampler {
@@ -86,16 +87,18 @@ class LiveBook {
 
   // Only blocks of this age count; of collections those that have been counted. Set at the begin.
   void set_least_age(const LiveAge& least) { least_ = least; }
+  // What the heap has grown by, at the end of a pass over it.
+  void note_pass(SteadyTime time, const cpython::ClassBytes& growth) { passes_.note(time, growth); }
   LiveProfile profile(const LiveChange& change, SteadyTime now) const;
 
  private:
   std::uint64_t survived(const LiveBlock& block) const;
 
   bool is_old_enough(const LiveBlock& block, SteadyTime now) const;
-
   LiveAge least_;
   std::vector<LiveBlock> blocks_;
   LiveLifetimes lifetimes_;
+  LivePasses passes_;
   std::uint64_t collections_ = 0;
   std::mt19937_64 random_{42};
 };

@@ -22,7 +22,10 @@ constexpr std::chrono::nanoseconds kGlancePause = 200ms;
 // To go over a list of pools is most of what it costs to draw a block. Blocks that are given back
 // into pools inside it meanwhile make a block come a little later than it was drawn for.
 constexpr std::chrono::nanoseconds kListsAge = 1s;
-constexpr double kNewest = 0.4;    // weight of the last interval in the moving average
+constexpr double kNewest = 0.4;  // weight of the last interval in the moving average
+// A burst is what a class has grown by beyond twice its pace. It is reckoned with for some ten
+// passes.
+constexpr double kSteady = 2, kLeastBurst = 64, kBurstForget = 0.93;
 constexpr double kPausing = 0.25;  // of its mean growth, that a class is never thought below
 
 }  // namespace
@@ -77,12 +80,19 @@ void LiveHeap::end_pass(SteadyTime now) {
     grown[c] = static_cast<std::int64_t>(counts.used[c]) - static_cast<std::int64_t>(last_.used[c]);
     const double rate = static_cast<double>(grown[c]) / seconds;
     double& mean = blocks_per_second_[c];
+    note_burst(c, static_cast<double>(grown[c]) - kSteady * std::max(mean, 0.0) * seconds);
     mean = passes_ == 1 ? rate : (1 - kNewest) * mean + kNewest * rate;
   }
   if (passes_ > 0) pulse_.note_pass(grown);
   last_ = counts;
   last_time_ = now;
   ++passes_;
+}
+
+// May have come at any moment between two passes, all at once.
+void LiveHeap::note_burst(std::uint32_t c, double blocks) {
+  burst_[c] *= kBurstForget;
+  if (passes_ > 1 && blocks > kLeastBurst) burst_[c] = std::max(burst_[c], blocks);
 }
 
 bool LiveHeap::advance(SteadyTime now, double share) {
@@ -132,6 +142,7 @@ void LiveHeap::tell(LiveOdds& odds, std::chrono::nanoseconds round) const {
   for (std::uint32_t c = 0; c < kSizeClasses; ++c) {
     const double blocks = blocks_per_second(c) * to_seconds(round);
     odds.set_growth(c, blocks, blocks * last_.block_bytes[c]);
+    odds.expect_burst(c, burst_[c]);
   }
 }
 

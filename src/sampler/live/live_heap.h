@@ -53,6 +53,7 @@ class LiveHeap {
   void begin_pass();
   void slice(std::size_t headers);
   void end_pass(SteadyTime now);
+  void note_burst(std::uint32_t size_class, double blocks);
   double blocks_per_second(std::uint32_t size_class) const;
 
   const procfs::ProcDir& proc_;
@@ -68,6 +69,7 @@ class LiveHeap {
   SteadyTime start_time_{}, last_time_{}, next_pass_{}, last_glance_{}, lists_since_{};
   std::chrono::nanoseconds price_{};                               // of the pass under way, so far
   std::array<double, cpython::kSizeClasses> blocks_per_second_{};  // moving average
+  std::array<double, cpython::kSizeClasses> burst_{};              // blocks, of the last ones
   int passes_ = 0;
 };
 

@@ -18,8 +18,7 @@ constexpr double kEven = 0.1;         // of the draws is spread over all classes
 void LiveOdds::set_growth(std::uint32_t size_class, double blocks, double bytes) {
   growth_[size_class] = std::max(bytes, 0.0);
   mean_[size_class] = std::clamp(std::ceil(blocks), kLeastMean, kMostReach);
-  reach_[size_class] =
-      std::clamp(std::max(reach_[size_class], 2 * blocks), kLeastReach, kMostReach);
+  reach_to(size_class, 2 * blocks);
   total_ = 0;
   growing_ = 0;
   for (const double growth : growth_) {
@@ -70,10 +69,12 @@ LiveOdds::Draw LiveOdds::draw() {
   return draw;
 }
 
+void LiveOdds::reach_to(std::uint32_t size_class, double blocks) {
+  reach_[size_class] = std::clamp(std::max(reach_[size_class], blocks), kLeastReach, kMostReach);
+}
+
 void LiveOdds::note_taken(std::uint32_t size_class, std::uint64_t nth) {
-  reach_[size_class] =
-      std::clamp(std::max(reach_[size_class], kReachMargin * static_cast<double>(nth + 1)),
-                 kLeastReach, kMostReach);
+  reach_to(size_class, kReachMargin * static_cast<double>(nth + 1));
 }
 
 void LiveOdds::next_round() {

@@ -27,6 +27,8 @@ class LiveOdds {
 
   // By how many blocks and bytes a class grows in a round; 0 where it does not.
   void set_growth(std::uint32_t size_class, double blocks, double bytes);
+  // So many blocks may be taken at once.
+  void expect_burst(std::uint32_t size_class, double blocks) { reach_to(size_class, blocks); }
   // False: no class grows, and there is nothing to watch.
   bool grows() const { return total_ > 0; }
   Draw draw();
@@ -39,6 +41,7 @@ class LiveOdds {
   double class_chance(std::uint32_t size_class) const;
 
  private:
+  void reach_to(std::uint32_t size_class, double blocks);
   std::uint64_t draw_nth(std::uint32_t size_class);
   std::mt19937_64 random_;
   std::array<double, cpython::kSizeClasses> growth_{};  // bytes a round

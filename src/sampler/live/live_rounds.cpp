@@ -263,8 +263,10 @@ void LiveRounds::begin_round(Heap& heap, double budget) {
 void LiveRounds::publish(Heap& heap) {
   LiveProfiled event;
   event.process = heap.target.index();
-  LiveProfile profile = heap.book.profile({heap.heap->growth(), heap.heap->start()},
-                                          std::chrono::steady_clock::now());
+  const auto now = std::chrono::steady_clock::now();
+  const LiveChange change{heap.heap->growth(), heap.heap->start()};
+  heap.book.note_pass(now, change.growth);
+  LiveProfile profile = heap.book.profile(change, now);
   profile.counts = heap.watcher.counts();
   profile.temporaries = heap.watcher.temporaries().counts();
   event.profile = std::make_shared<const LiveProfile>(std::move(profile));

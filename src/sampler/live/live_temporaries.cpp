@@ -14,7 +14,7 @@ bool BlockObjects::begins(cpython::BlockContent::Write write) {
       return before != Life::kTracked && before != Life::kCleared;
     case Write::kLink:
       life_ = Life::kTracked;
-      return before == Life::kUnknown;
+      return before == Life::kUnknown || before == Life::kUntracked;
     case Write::kOther:
       if (before == Life::kUnknown) life_ = Life::kBegun;
       return before == Life::kUnknown;

@@ -20,14 +20,17 @@ using ObjectCounts = std::map<std::optional<LiveOwner>, std::uint64_t>;
 
 // The objects of one block within a round. Which writes begin one: a type, or the zeros before it;
 // of an object that the collector sees, the first zeros, for there may be two, and not those at its
-// end, which come behind a link. Up to 3.7 such an object's begin and end write nothing there, and
-// only the first one of a round is told.
+// end, which come behind a link. A link behind that end is an object again: of a free list of the
+// interpreter, which keeps what has ended whole. Up to 3.7 such an object's begin and end write
+// nothing there, and only the first one of a round is told.
 class BlockObjects {
  public:
   // Somebody had taken it before it was watched.
   void set_occupied() { life_ = Life::kTracked; }
   // True: it is the begin of an object.
   bool begins(cpython::BlockContent::Write write);
+  // The last one has ended, as far as was written, or the collector has lost sight of it.
+  bool ended() const { return life_ == Life::kUntracked; }
   void note(const std::optional<LiveOwner>& owner);
   // The last one is no temporary: it is still there.
   void forget_last();

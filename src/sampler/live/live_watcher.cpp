@@ -130,7 +130,9 @@ void LiveWatcher::note_write(Slot& slot, Write write, const std::optional<LiveOw
   if (first && slot.late && !begins) return;  // by whom it was taken unwatched
   if (first) odds_.note_taken(slot.block.size_class, slot.nth);
   if (begins && now <= round_end_) slot.objects.note(owner);
-  if (!first && write == Write::kLink) return;  // of the one that is there
+  // Of the one that is there, or its end: who ends an object does not take its block.
+  const bool of_old = write == Write::kLink || (write == Write::kZero && slot.objects.ended());
+  if (!first && !begins && of_old) return;
   slot.state = State::kTaken;
   slot.owner = owner;
   slot.taken = now;

@@ -17,7 +17,8 @@ AllocatorCode some_code() {
   return AllocatorCode({{0x5000, 0x5060, kInlined},
                         {0x1000, 0x1100, kPython},
                         {0x1080, 0x10e0, kInlined},  // inside of the function above
-                        {0x9000, 0x9040, kLibrary}});
+                        {0x9000, 0x9040, kLibrary}},
+                       {{0xa000, 0xa100, kLibrary}});
 }
 
 TEST(AllocatorCode, FindsWhatAnAddressIsPartOf) {
@@ -92,6 +93,17 @@ TEST_F(Judge, AnAllocatorInnermostOrAmongTheCallersAllocates) {
   add(0x7000, 0x310);
   EXPECT_EQ(judged().sign, AllocationSign::kAllocating);
   EXPECT_EQ(judged().kind, kLibrary);
+}
+
+// free() gives the heap's end back by brk().
+TEST_F(Judge, WhatIsCalledByWhatFreesIsNoAllocation) {
+  add(0x9010, 0x10);
+  add(0x2000, 0x18);
+  add(0xa080, 0x20);
+  add(0x7000, 0x310);
+  EXPECT_EQ(judged().sign, AllocationSign::kElsewhere);
+  stack_.frames[2] = stack_.frames[1];
+  EXPECT_EQ(judged().sign, AllocationSign::kAllocating);
 }
 
 TEST_F(Judge, WhatCalledPythonCodeDoesNotCount) {

@@ -226,6 +226,20 @@ TEST_F(Rounds, TheCollectorsLinksMakeNobodyAnOwner) {
   EXPECT_EQ(share(profile(), 7), 0);
 }
 
+// What has ended goes into a free list of the interpreter, and comes from there to somebody else.
+TEST_F(Rounds, WhatComesFromAFreeListIsWhoseItIsNow) {
+  using enum BlockContent::Write;
+  pass(0ms);
+  for (int step = 0; step < 400; ++step) {
+    const RemoteAddr at = heap_.take(kClass);
+    for (const auto& [stack, what] : {std::pair{9U, kZero}, {9U, kLink}, {8U, kZero}, {1U, kLink}})
+      write(at, stack, what);
+    pass(2ms);
+  }
+  pass(60ms);
+  EXPECT_GT(share(profile(), 1), 0.99);
+}
+
 TEST_F(Rounds, AWatchThatNeverRestsIsGivenUp) {
   pass(0ms);
   for (int step = 0; step < 200; ++step) {

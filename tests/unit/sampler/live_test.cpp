@@ -66,6 +66,14 @@ TEST(LiveOdds, ReachesAsFarAsBlocksWereTaken) {
   EXPECT_EQ(odds.chance(5, 5000), 0);
 }
 
+TEST(LiveOdds, ReachesAsFarAsABurst) {
+  LiveOdds odds(1);
+  odds.set_growth(5, 10, 1000);
+  EXPECT_EQ(odds.chance(5, 2000), 0);
+  odds.expect_burst(5, 3000);
+  EXPECT_GT(odds.chance(5, 2000), 1e-4);
+}
+
 TEST(LiveBook, SharesTheGrowthOfEachClassOutByWeight) {
   LiveBook book;
   book.add(block(3, owner(1), 30));
@@ -103,7 +111,10 @@ TEST(LiveBook, CountsOnlyWhatIsOldEnough) {
   cpython::ClassBytes growth{};
   growth[3] = 1000;
   book.set_least_age({500ms});
-  EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.size(), 1U);
+  const LiveProfile old = book.profile({growth, {}}, kStart + 1s);
+  ASSERT_EQ(old.shares.size(), 1U);
+  EXPECT_EQ(old.shares[0].bytes, 100U);  // what is younger keeps its part
+  EXPECT_EQ(old.unattributed_bytes, 900U);
   book.set_least_age({50ms});
   EXPECT_EQ(book.profile({growth, {}}, kStart + 1s).shares.size(), 2U);
 }
@@ -127,6 +138,61 @@ TEST(LiveBook, CountsOnlyWhatTheCollectorHasLeftAlone) {
   ASSERT_EQ(both.size(), 2U);
   EXPECT_EQ(both[0].collections, 42U);
   EXPECT_EQ(both[1].collections, 2U);
+}
+
+// Of a trickle that has a kilobyte a pass, ten blocks of which are watched each time, and a burst.
+class Burst : public ::testing::Test {
+ protected:
+  static constexpr int kPasses = 20, kBurstAt = 7;
+  LiveBook book_;
+  cpython::ClassBytes growth_{};
+
+  void pass_over(double burst, bool watched) {
+    book_.note_pass(kStart, growth_);
+    for (int i = 0; i < kPasses; ++i) {
+      for (int at = 0; at < 10; ++at) book_.add(taken(1, after(i + 0.05 + 0.08 * at), 1));
+      growth_[3] += 1000;
+      if (i == kBurstAt) {
+        growth_[3] += static_cast<std::int64_t>(burst);
+        if (watched) book_.add(taken(2, after(i + 0.5), 70));  // for far too many blocks
+      }
+      book_.note_pass(kStart + (i + 1) * 1s, growth_);
+    }
+  }
+  static LiveBlock taken(std::uint32_t stack, SteadyTime at, double weight) {
+    LiveBlock one = block(3, owner(stack), weight);
+    one.taken = at;
+    return one;
+  }
+  static SteadyTime after(double seconds) {
+    return kStart + std::chrono::nanoseconds(std::llround(seconds * 1e9));
+  }
+  LiveProfile profile() { return book_.profile({growth_, {}}, kStart + kPasses * 1s); }
+};
+
+TEST_F(Burst, OfWhichNoBlockWasWatchedIsNobodys) {
+  pass_over(50'000, false);
+  const LiveProfile found = profile();
+  ASSERT_EQ(found.shares.size(), 1U);
+  EXPECT_NEAR(static_cast<double>(found.shares[0].bytes), 20'000, 100);
+  EXPECT_NEAR(static_cast<double>(found.unattributed_bytes), 50'000, 100);
+}
+
+TEST_F(Burst, IsToldByItsBlocksAndBoundedByWhatCameThen) {
+  pass_over(7'000, true);
+  const LiveProfile found = profile();
+  ASSERT_EQ(found.shares.size(), 2U);
+  EXPECT_NEAR(static_cast<double>(found.shares[0].bytes), 20'000, 100);
+  EXPECT_NEAR(static_cast<double>(found.shares[1].bytes), 7'000, 100);
+}
+
+TEST_F(Burst, ThatIsGivenBackLeavesTheOthersAlone) {
+  pass_over(50'000, false);
+  growth_[3] -= 50'000;
+  book_.note_pass(kStart + (kPasses + 1) * 1s, growth_);
+  const LiveProfile found = profile();
+  EXPECT_EQ(found.shares.at(0).bytes + found.unattributed_bytes, 20'000U);
+  EXPECT_LT(found.unattributed_bytes, 20U);
 }
 
 TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
@@ -320,6 +386,7 @@ TEST(BlockObjects, EachIsCountedOnce) {
   EXPECT_EQ(begun({kType, kType, kType}), 3U);
   EXPECT_EQ(begun({kZero, kType, kZero, kType}), 2U);  // cleared memory, and then an object
   EXPECT_EQ(begun({kZero, kZero, kLink, kLink, kZero, kZero, kLink, kZero, kType}), 3U);
+  EXPECT_EQ(begun({kZero, kLink, kZero, kLink, kLink, kZero, kLink}), 3U);  // by a free list
   EXPECT_EQ(begun({kOther, kOther, kOther}), 1U);
   EXPECT_EQ(begun({kLink, kLink, kLink}), 1U);  // up to 3.7
 }
