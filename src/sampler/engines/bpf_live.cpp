@@ -11,9 +11,9 @@ using cpython::BlockContent;
 // A write costs what the program takes for a stack; births cost nothing, they inherit.
 constexpr LivePrices kPrices{.write = 4e-6,
                              .birth = 100e-6,
-                             .writes_share = 0.2,
-                             .sweeps_share = 0.2,
-                             .rounds_share = 0.35,
+                             .writes_share = 0.4,
+                             .sweeps_share = 0.15,
+                             .rounds_share = 0.3,
                              .births_share = 0};
 static_assert(BpfLive::kFaultShare + kPrices.writes_share + kPrices.sweeps_share +
                   kPrices.rounds_share <=

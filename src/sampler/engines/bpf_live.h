@@ -19,7 +19,7 @@ class BpfLive final : private WatchSource {
           attach::BpfFaults& faults, std::function<void()> take_records);
 
   // Of the budget, for page faults.
-  static constexpr double kFaultShare = 0.25;
+  static constexpr double kFaultShare = 0.15;
 
   // `newborn`: it has begun within this run.
   void start_thread(Target& target, Tid tid, bool newborn);
