@@ -141,7 +141,8 @@ class BpfEngineTest : public ::testing::Test {
   explicit BpfEngineTest(bool live = false) : live_(live) {}
   void SetUp() override {
     ASSERT_TRUE(python_.ready());
-    engine_ = std::make_unique<BpfEngine>(context_, std::make_unique<PlayedFaults>(kernel_), live_);
+    engine_ = std::make_unique<BpfEngine>(context_, std::make_unique<PlayedFaults>(kernel_),
+                                          BpfEngine::Extras{live_, /*guarded=*/false});
     ASSERT_THAT(engine_->attach(python_.pid(), AttachKind::kTarget), IsOk());
     const auto first = await<ProcessRecord>([](const ProcessRecord&) { return true; });
     ASSERT_TRUE(first);
@@ -243,6 +244,14 @@ class BpfEngineTest : public ::testing::Test {
   std::size_t next_ = 0;
   std::uint32_t process_ = 0;
 };
+
+TEST(LostException, IsOneThatNoWatchpointIsKnownFor) {
+  EXPECT_TRUE(is_lost_exception({SIGTRAP, TRAP_BRKPT}));   // without a reason
+  EXPECT_TRUE(is_lost_exception({SIGTRAP, TRAP_HWBKPT}));  // with that of one that is gone
+  EXPECT_FALSE(is_lost_exception({SIGTRAP, SI_KERNEL}));   // an int3 of the program
+  EXPECT_FALSE(is_lost_exception({SIGTRAP, SI_USER}));     // kill -TRAP
+  EXPECT_FALSE(is_lost_exception({SIGSEGV, TRAP_BRKPT}));
+}
 
 TEST_F(BpfEngineTest, ARecordedStackIsASampleOfAllItsFaults) {
   kernel_.record(copied_stack());
