@@ -16,6 +16,9 @@ namespace {
 using recording::Profile;
 
 constexpr double kLossLimit = 0.01;
+// Of what RSS moved by: less lies between two looks.
+constexpr std::int64_t kWorthSaying = 1 << 20;
+constexpr std::int64_t kSmallPart = 20;  // a twentieth
 
 struct RssRange {
   double start = 0, end = 0, peak = 0;
@@ -54,6 +57,41 @@ void add_rss_of_points(const Profile& profile, RunFigures& figures) {
   const std::uint64_t before = figures.rss_start_bytes + figures.growth_bytes;
   if (reconciled && !ranges.empty() && before > figures.rss_end_bytes) {
     figures.shrink_bytes = std::max(figures.shrink_bytes, before - figures.rss_end_bytes);
+  }
+}
+
+// What is known of a process by its points.
+struct Watched {
+  double first = 0, last = 0;  // RSS
+  bool untraced = false;       // one of them is no tracer's
+};
+
+std::map<ProcessIndex, Watched> watched_processes(const Profile& profile) {
+  std::map<ProcessIndex, Watched> found;
+  for (const auto& point : profile.points) {
+    const auto& rss = point[SeriesColumn::kRssBytes];
+    if (!rss || !(*rss >= 0) || *rss > 1e18) continue;
+    Watched& one = found.try_emplace(point.process, Watched{*rss, *rss}).first->second;
+    one.last = *rss;
+    one.untraced = one.untraced || !point[SeriesColumn::kAttributedBytes];
+  }
+  return found;
+}
+
+// The daemon's tracers come once something grows, and never where too many do.
+void add_untraced(const Profile& profile, RunFigures& figures) {
+  std::map<ProcessIndex, std::int64_t> traced = profile.unattributed;
+  for (const auto& [key, value] : profile.growth) traced[key.process] += value.net_bytes();
+  for (const auto& [process, watched] : watched_processes(profile)) {
+    if (!watched.untraced) continue;
+    const auto moved = static_cast<std::int64_t>(watched.last - watched.first);
+    const auto known = traced.find(process);
+    // Of one that was traced the first point may have what its records tell again.
+    const std::int64_t rest =
+        known == traced.end() ? moved : std::max<std::int64_t>(moved - known->second, 0);
+    if (std::abs(rest) < kWorthSaying || kSmallPart * std::abs(rest) < std::abs(moved)) continue;
+    (rest > 0 ? figures.untraced_growth_bytes : figures.untraced_shrink_bytes) +=
+        static_cast<std::uint64_t>(std::abs(rest));
   }
 }
 
@@ -160,6 +198,17 @@ RunFigures run_figures(const Profile& profile) {
       out.stopped = std::chrono::nanoseconds(static_cast<std::int64_t>(stopped * 1e9));
     }
   }
+  // A segment's summary has no RSS. Of several processes one without a point at the end may be
+  // calm.
+  if (out.rss_peak_bytes == 0 && profile.processes.size() == 1) {
+    RunFigures rss;
+    add_rss_of_points(profile, rss);
+    out.rss_start_bytes = rss.rss_start_bytes;
+    out.rss_end_bytes = rss.rss_end_bytes;
+    out.rss_peak_bytes = rss.rss_peak_bytes;
+  }
+  if (out.measure == recording::Measure::kBytes && profile.header.mode != "live")
+    add_untraced(profile, out);
   // A run without an end has records, and no counters.
   if (profile.measure() == recording::Measure::kMicroseconds && out.ticks == 0)
     add_clock(profile, out);
@@ -186,7 +235,9 @@ std::string evidence_line(const RunFigures& f) {
     return text + fmt::format(", {} of {} of CPU time in user mode spent allocating",
                               percent(to_seconds(f.allocating), to_seconds(f.user_cpu)),
                               format_duration(f.user_cpu));
-  if (f.growth_bytes == 0) return text + ", no growth";
+  if (f.untraced_growth_bytes > 0)
+    text += fmt::format(", {} grew untraced", format_bytes(f.untraced_growth_bytes));
+  if (f.growth_bytes == 0) return text + (f.untraced_growth_bytes > 0 ? "" : ", no growth");
   return text + fmt::format(", {} of {} growth attributed",
                             percent(static_cast<double>(f.attributed_bytes),
                                     static_cast<double>(f.growth_bytes)),

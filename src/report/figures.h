@@ -12,6 +12,9 @@ struct RunFigures {
   std::chrono::nanoseconds duration{};
   std::uint64_t growth_bytes = 0, attributed_bytes = 0, unattributed_bytes = 0, shrink_bytes = 0;
   std::uint64_t rss_start_bytes = 0, rss_end_bytes = 0, rss_peak_bytes = 0;  // 0: not known
+  // What RSS, which is always looked at, moved by while no tracer was at work: up and down of each
+  // process, summed up.
+  std::uint64_t untraced_growth_bytes = 0, untraced_shrink_bytes = 0;
   std::uint64_t samples = 0, rejected = 0;
   std::uint64_t lost_samples = 0;                                // rejected, and those of the gaps
   std::chrono::nanoseconds gap_time{};                           // with no data
@@ -25,7 +28,8 @@ struct RunFigures {
   std::optional<std::uint64_t> unclassified;  // of those; not known of a window
 
   std::int64_t rss_change() const {
-    return static_cast<std::int64_t>(growth_bytes) - static_cast<std::int64_t>(shrink_bytes);
+    return static_cast<std::int64_t>(growth_bytes + untraced_growth_bytes) -
+           static_cast<std::int64_t>(shrink_bytes + untraced_shrink_bytes);
   }
   double minutes() const { return std::chrono::duration<double>(duration).count() / 60; }
 };

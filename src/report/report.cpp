@@ -92,6 +92,7 @@ void add_growth(ordered_json& document, const RunFigures& f) {
   document["attributed_bytes"] = f.attributed_bytes;
   document["unattributed_bytes"] = f.unattributed_bytes;
   document["shrink_bytes"] = f.shrink_bytes;
+  document["untraced_bytes"] = f.untraced_growth_bytes;
 }
 
 void add_clock(ordered_json& document, const RunFigures& f) {
@@ -108,6 +109,12 @@ void add_clock(ordered_json& document, const RunFigures& f) {
 const char* mode_text(const std::string& mode) {
   if (mode == "live") return "mode live (the Python heap), ";
   return mode == "alloc" ? "mode alloc (time spent allocating), " : "";
+}
+
+std::string no_rows(const Profile& profile, recording::Measure measure) {
+  if (run_figures(profile).untraced_growth_bytes > 0) return "what grew was not traced\n";
+  return recording::word_of(measure, "nothing grew\n", "nothing was allocated\n",
+                            "nothing was seen\n");
 }
 
 const char* amount_heading(const Groups& groups, Amount amount) {
@@ -172,9 +179,7 @@ std::string report_table(const Profile& profile, const ReportOptions& options) {
                escape_text(row.name)});
   }
   std::string text = report_head(profile, options);
-  text += table.empty() ? recording::word_of(groups.measure, "nothing grew\n",
-                                             "nothing was allocated\n", "nothing was seen\n")
-                        : table.render(options.style);
+  text += table.empty() ? no_rows(profile, groups.measure) : table.render(options.style);
   if (shown < groups.rows.size()) {
     text += dim(options.style, fmt::format("and {} more with {}", groups.rows.size() - shown,
                                            recording::format_amount(groups.measure, hidden))) +

@@ -102,6 +102,17 @@ std::string since(const Profile& profile) {
                      format_bytes(static_cast<std::uint64_t>(start->bytes_per_minute)));
 }
 
+// Of the run, whoever saw it.
+double steady_limit(const RunFigures& f) {
+  return std::max<double>(kSteadyRssBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));
+}
+
+// A large process that moves little in a short window may still be on its way.
+bool is_growth(double bytes, const RunFigures& f) {
+  return bytes >= kSteadyRssBytes &&
+         std::max(bytes, bytes / std::max(f.minutes(), 1e-6)) >= steady_limit(f);
+}
+
 // Freed memory that is filled again does not show in RSS.
 std::string steady(const RunFigures& f) {
   std::string text = fmt::format("steady: RSS moved by {} in {}",
@@ -129,13 +140,40 @@ std::string other_parts(const RunFigures& f, std::uint64_t inherited) {
 }
 
 // The daemon's tracers come once something grows: RSS, which is always looked at, has the rest.
-std::string untraced(const Profile& profile, const RunFigures& f) {
-  if (profile.processes.size() != 1 || f.rss_end_bytes <= f.rss_start_bytes) return "";
-  const auto rise = static_cast<std::int64_t>(f.rss_end_bytes - f.rss_start_bytes);
-  const std::int64_t rest = rise - f.rss_change();
-  if (rest < static_cast<std::int64_t>(kSteadyRssBytes) || 20 * rest < rise) return "";
+std::string untraced(const RunFigures& f) {
+  if (f.untraced_growth_bytes == 0) return "";
   return fmt::format("; {} more grew while it was not traced",
-                     format_bytes(static_cast<std::uint64_t>(rest)));
+                     format_bytes(f.untraced_growth_bytes));
+}
+
+// Of growth that is mostly known by RSS alone.
+std::string untraced_verdict(const Profile& profile, const RunFigures& f) {
+  const std::uint64_t total = f.growth_bytes + f.untraced_growth_bytes;
+  std::string text = fmt::format("RSS grew by {}{}, and ", format_bytes(total), pace(f, total));
+  if (f.growth_bytes < kSteadyRssBytes) {
+    text += "was not traced: no stack tells why";
+  } else {
+    text += fmt::format(
+        "{} of that was not traced: no stack tells why",
+        percent(static_cast<double>(f.untraced_growth_bytes), static_cast<double>(total)));
+  }
+  const auto grower = recording::main_grower(profile.points);
+  const auto* process = grower ? profile.find_process(*grower) : nullptr;
+  if (profile.processes.size() > 1 && process != nullptr)
+    text += fmt::format("; pid {} ({}) grew most", process->identity.pid.value,
+                        recording::escape_text(process->name));
+  return text + since(profile);
+}
+
+std::string shrank(const RunFigures& f) {
+  const bool traced = f.shrink_bytes >= f.untraced_shrink_bytes;
+  const std::string fall = fmt::format(
+      "shrank: RSS fell by {} in {}",
+      format_bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(-f.rss_change(), 0))),
+      format_duration(f.duration));
+  if (!traced) return fall + "; it was not traced";
+  return fmt::format("{}; {} grew and {} was given back", fall, format_bytes(f.growth_bytes),
+                     format_bytes(f.shrink_bytes));
 }
 
 }  // namespace
@@ -146,17 +184,12 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
   if (profile.header.mode == "live") return live_verdict(profile, shape);
   if (profile.measure() == recording::Measure::kMicroseconds) return alloc_verdict(profile, shape);
   const RunFigures f = run_figures(profile);
-  const double limit =
-      std::max<double>(kSteadyRssBytes, kSteadyShare * static_cast<double>(f.rss_start_bytes));
+  if (f.untraced_growth_bytes > f.growth_bytes &&
+      is_growth(static_cast<double>(f.untraced_growth_bytes), f))
+    return untraced_verdict(profile, f);
   const auto moved = static_cast<double>(f.rss_change());
-  if (-moved >= limit) {
-    return fmt::format("shrank: RSS fell by {} in {}; {} grew and {} was given back",
-                       format_bytes(f.shrink_bytes - f.growth_bytes), format_duration(f.duration),
-                       format_bytes(f.growth_bytes), format_bytes(f.shrink_bytes));
-  }
-  // A large process that moves little in a short window may still be on its way.
-  const bool slow = moved < kSteadyRssBytes || moved / std::max(f.minutes(), 1e-6) < limit;
-  if (moved < limit && slow) return steady(f);
+  if (-moved >= steady_limit(f)) return shrank(f);
+  if (!is_growth(moved, f)) return steady(f);
   const auto [found, inherited_bytes] = charges(recording::shape_stacks(profile, by_lines(shape)));
   const std::uint64_t inherited = std::min(inherited_bytes, f.growth_bytes);
   const std::uint64_t grown = f.growth_bytes - inherited;
@@ -177,12 +210,12 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
                     share(f.unattributed_bytes), format_bytes(grown), pace(f, grown));
     if (!found.empty())
       text += fmt::format("; {} {} {}", found[0].text, did, share(found[0].amount));
-    return text + other_parts(f, inherited) + untraced(profile, f) + since(profile);
+    return text + other_parts(f, inherited) + untraced(f) + since(profile);
   }
   std::string text = fmt::format("{} {} {} of {} growth{}", found[0].text, did,
                                  share(found[0].amount), format_bytes(grown), pace(f, grown));
   text += next_culprits(found, grown, kNextGrowers);
-  return text + other_parts(f, inherited) + untraced(profile, f) + since(profile);
+  return text + other_parts(f, inherited) + untraced(f) + since(profile);
 }
 
 }  // namespace memspy::report

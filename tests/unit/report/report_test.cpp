@@ -149,6 +149,54 @@ TEST(Verdict, SaysSinceWhenItGrowsWhereTheRunShowsIt) {
   EXPECT_THAT(report_json(profile, {}), HasSubstr("\"growth_start\": {\"time\":\"2023-11-13T2"));
 }
 
+SeriesPoint rss_point(std::uint32_t process, int second, std::uint64_t mebibytes) {
+  SeriesPoint point;
+  point.process = ProcessIndex{process};
+  point.time = std::chrono::seconds(second);
+  point[SeriesColumn::kRssBytes] = static_cast<double>(mebibytes * kMiB);
+  return point;
+}
+
+// The daemon's targets are looked at always, and traced when their turn comes.
+TEST(Verdict, GrowthThatNothingTracedIsNotSteady) {
+  Profile never = run_of({});
+  never.points = {rss_point(1, 0, 100), rss_point(1, 30, 250), rss_point(1, 60, 391)};
+  EXPECT_EQ(verdict(never),
+            "RSS grew by 291 MiB (291 MiB/min), and was not traced: no stack tells why");
+  EXPECT_THAT(report_table(never, {}), HasSubstr("\nwhat grew was not traced\n"));
+  EXPECT_THAT(report_table(never, {}), HasSubstr("RSS 100 MiB → 391 MiB, peak 391 MiB"));
+  EXPECT_THAT(report_table(never, {}), HasSubstr(", 291 MiB grew untraced"));
+  EXPECT_THAT(report_json(never, {}), HasSubstr("\"untraced_bytes\": 305135616"));
+
+  Profile hardly = run_of({{{py("f", 1)}, 10 * kMiB}});
+  hardly.points = {rss_point(1, 0, 100), rss_point(1, 60, 150)};
+  EXPECT_THAT(verdict(hardly),
+              StartsWith("RSS grew by 50.0 MiB (50.0 MiB/min), and 80 % of that was not traced"));
+  Profile mostly = run_of({{{py("f", 1)}, 40 * kMiB}});
+  mostly.points = {rss_point(1, 0, 100), rss_point(1, 60, 150)};
+  EXPECT_THAT(verdict(mostly), StartsWith("f (app.py:1) first touched 100 % of 40.0 MiB growth"));
+  EXPECT_THAT(verdict(mostly), HasSubstr("; 10.0 MiB more grew while it was not traced"));
+
+  Profile shrank = run_of({});
+  shrank.unattributed.clear();
+  shrank.points = {rss_point(1, 0, 300), rss_point(1, 60, 250)};
+  EXPECT_EQ(verdict(shrank), "shrank: RSS fell by 50.0 MiB in 1 min 0 s; it was not traced");
+}
+
+TEST(Verdict, OfManyWatchedProcessesTheOneThatGrewIsNamed) {
+  Profile all = run_of({});
+  ProcessRecord other;
+  other.index.value = 2;
+  other.identity.pid.value = 20;
+  other.name = "worker";
+  EXPECT_THAT(all.on_process(other), IsOk());
+  all.points = {rss_point(1, 0, 100), rss_point(2, 1, 50), rss_point(2, 59, 90),
+                rss_point(1, 60, 60)};
+  EXPECT_EQ(verdict(all),
+            "RSS grew by 40.0 MiB (40.0 MiB/min), and was not traced: no stack tells why; pid 20 "
+            "(worker) grew most");
+}
+
 TEST(Verdict, SaysWhatCameWithForksAndWhatWasGivenBack) {
   const Frame inherited{"[inherited by fork]", "", 0, FrameKind::kMarker};
   Profile profile = run_of({{{py("f", 1)}, 30 * kMiB}, {{inherited}, 800 * kMiB}});
