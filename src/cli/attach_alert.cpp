@@ -73,6 +73,7 @@ std::string AttachAlert::update(std::chrono::nanoseconds time, const TopModel& m
   };
   figures.heap_growth_per_minute = rate(heap_, figures.heap_used);
   figures.objects_growth_per_minute = rate(objects_, figures.heap_objects);
+  figures.usage_growth_per_minute = rate(group_, figures.usage);
   value_ = daemon::measure(*options_.alert, figures);
   switch (state_->update(SteadyTime(time), daemon::holds(*options_.alert, figures))) {
     case daemon::AlertState::Event::kFire:

@@ -45,7 +45,7 @@ class AttachAlert {
  private:
   AttachAlertOptions options_;
   std::optional<daemon::AlertState> state_;
-  daemon::RateWindow heap_, objects_;
+  daemon::RateWindow heap_, objects_, group_;
   std::chrono::nanoseconds next_report_{};
   std::optional<double> value_;
   double last_bytes_ = 0, peak_bytes_ = 0, sum_bytes_ = 0;

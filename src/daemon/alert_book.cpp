@@ -32,8 +32,9 @@ AlertFigures alert_figures(const TargetStatus& target) {
   figures.threads = target.figures[C::kThreads];
   figures.open_files = target.figures[C::kOpenFiles];
   figures.limit = target.figures[C::kCgroupLimitBytes];
-  figures.usage = target.figures[C::kCgroupUsageBytes];
+  figures.usage = target.group_bytes;
   figures.growth_per_minute = target.growth_per_minute;
+  figures.usage_growth_per_minute = target.group_growth_per_minute;
   if (target.tracer == "tracing") {
     figures.heap_used = target.traced.heap_used_bytes;
     figures.heap_objects = target.traced.heap_blocks;

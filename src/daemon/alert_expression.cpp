@@ -25,6 +25,8 @@ constexpr std::array kMetrics{
     Named{"pss", Metric::kPss, &AlertFigures::pss, nullptr, true},
     Named{"uss", Metric::kUss, &AlertFigures::uss, nullptr, true},
     Named{"swap", Metric::kSwap, &AlertFigures::swap, nullptr, true},
+    Named{"cgroup", Metric::kCgroup, &AlertFigures::usage, &AlertFigures::usage_growth_per_minute,
+          true},
     Named{"heap.used", Metric::kHeapUsed, &AlertFigures::heap_used,
           &AlertFigures::heap_growth_per_minute, true},
     Named{"heap.objects", Metric::kHeapObjects, &AlertFigures::heap_objects,
@@ -122,13 +124,13 @@ class Parser {
     const Named* found = find_metric(word);
     if (found == nullptr)
       return bad(
-          "rss, pss, uss, swap, heap.used, heap.objects, threads, open_files, growth or \"limit "
-          "in\"");
+          "rss, pss, uss, swap, cgroup, heap.used, heap.objects, threads, open_files, growth or "
+          "\"limit in\"");
     out_.metric = found->metric;
     ++at_;
     if (peek() != "growth") return Unit{};
     if (found->rate == nullptr)
-      return bad("> or <: only rss, heap.used and heap.objects have a growth");
+      return bad("> or <: only rss, cgroup, heap.used and heap.objects have a growth");
     out_.form = Form::kRate;
     ++at_;
     return Unit{};
@@ -209,17 +211,18 @@ class Parser {
   AlertExpression out_;
 };
 
-// Seconds until the limit, as RSS grows now.
-std::optional<double> seconds_to_limit(const AlertFigures& figures) {
-  if (!figures.limit || !figures.growth_per_minute || *figures.growth_per_minute <= 0)
-    return std::nullopt;
-  const auto& used = figures.usage ? figures.usage : figures.rss;
-  if (!used) return std::nullopt;
-  const double left = *figures.limit - *used;
-  return left <= 0 ? 0 : left / *figures.growth_per_minute * 60;
-}
-
 }  // namespace
+
+// A worker's RSS says little of a group that all workers fill.
+std::optional<double> seconds_to_limit(const AlertFigures& figures) {
+  const auto& used = figures.usage ? figures.usage : figures.rss;
+  const auto& rate = figures.usage && figures.usage_growth_per_minute
+                         ? figures.usage_growth_per_minute
+                         : figures.growth_per_minute;
+  if (!figures.limit || !used || !rate || *rate <= 0) return std::nullopt;
+  const double left = *figures.limit - *used;
+  return left <= 0 ? 0 : left / *rate * 60;
+}
 
 Result<AlertExpression> parse_alert(std::string_view text) { return Parser(text).parse(); }
 

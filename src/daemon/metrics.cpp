@@ -194,6 +194,10 @@ std::string metrics_text(const DaemonStatus& status, std::size_t most_targets) {
                 const auto& rate = target.growth_per_minute;
                 return rate ? std::optional(*rate / 60) : std::nullopt;
               });
+  writer.each(
+      "memspy_target_cgroup_working_set_bytes", "gauge",
+      "What the control group that has the limit holds, without file cache that it would drop.",
+      [](const TargetStatus& target) { return target.group_bytes; });
   for (const TracedMetric& metric : kTraced)
     writer.each(metric.name, metric.type, metric.help,
                 [&](const TargetStatus& target) { return target.traced.*metric.value; });

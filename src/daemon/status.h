@@ -35,6 +35,8 @@ struct TargetStatus {
   Pid master;  // of its tree: itself, or the process of the same service above it
   SeriesPoint figures;
   std::optional<double> growth_per_minute;  // bytes
+  // Of the control group that has the limit, without the file cache that it would drop.
+  std::optional<double> group_bytes, group_growth_per_minute;
   // "idle", "waiting" (for its turn), "starting", "tracing", "ending", "failed"
   std::string tracer;
   std::string engine;  // of the tracer; "" when there is none

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -41,6 +42,14 @@ bool TargetFigures::read_rss() {
   return true;
 }
 
+void TargetFigures::read_group(SteadyTime now) {
+  const auto memory = proc_.cgroup_memory(pid_);
+  if (!memory.has_value() || !memory->usage_bytes) return;
+  const auto droppable = std::min(memory->droppable_bytes.value_or(0), *memory->usage_bytes);
+  group_bytes_ = static_cast<double>(*memory->usage_bytes - droppable);
+  group_rate_.add(now, *group_bytes_);
+}
+
 std::optional<SeriesPoint> TargetFigures::tick(SteadyTime now, ProcessIndex recorded_as,
                                                std::chrono::nanoseconds time) {
   const std::uint64_t before = rss_bytes_;
@@ -52,6 +61,7 @@ std::optional<SeriesPoint> TargetFigures::tick(SteadyTime now, ProcessIndex reco
   const bool dear = now >= next_dear_;
   if (dear) {
     dear_.collect(point, now);
+    read_group(now);
     // Spread over the ten seconds: hundreds of targets found at once do not stay in step.
     next_dear_ = now + (std::exchange(spread_, true) ? kDearPause : (1 + pid_.value % 10) * 1s);
   }

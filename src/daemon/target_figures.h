@@ -32,18 +32,24 @@ class TargetFigures {
 
   std::uint64_t rss_bytes() const { return rss_bytes_; }
   std::optional<double> growth_per_minute() const { return rate_.per_minute(); }
+  // What the control group that has the limit holds, without the file cache that it would drop; how
+  // fast that grows, over the last minute.
+  std::optional<double> group_bytes() const { return group_bytes_; }
+  std::optional<double> group_growth_per_minute() const { return group_rate_.per_minute(); }
   // The last of each column that was read; RSS is of this tick.
   const SeriesPoint& latest() const { return latest_; }
 
  private:
   bool read_rss();
+  void read_group(SteadyTime now);
   const procfs::ProcDir& proc_;
   Pid pid_;
   UniqueFd statm_;
   sampler::SeriesCollector dear_;
   SteadyTime next_dear_, next_point_;
   bool spread_ = false;
-  RateWindow rate_;
+  RateWindow rate_, group_rate_;
+  std::optional<double> group_bytes_;
   std::uint64_t rss_bytes_ = 0;
   SeriesPoint latest_;
 };

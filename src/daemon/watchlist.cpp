@@ -301,6 +301,8 @@ void Watchlist::describe(DaemonStatus& status, const RecorderFigures& recorded) 
     one.master = target.master;
     one.figures = target.figures->latest();
     one.growth_per_minute = target.figures->growth_per_minute();
+    one.group_bytes = target.figures->group_bytes();
+    one.group_growth_per_minute = target.figures->group_growth_per_minute();
     one.asked = target.asked_until.has_value();
     target.slot.describe(one);
     const auto bytes = recorded.bytes_of.find(owner_name(target.facts->identity));

@@ -53,6 +53,26 @@ TEST(AlertExpression, says_what_a_person_means) {
   EXPECT_EQ(now("heap.objects growth > 100000/s for 1m"), false);
 }
 
+// Four workers of 45 MiB each fill the group of 200 MiB, and none of them is large.
+TEST(AlertExpression, a_group_is_filled_by_all_of_its_processes) {
+  AlertFigures worker;
+  worker.rss = 45 * kMiB;
+  worker.limit = 200 * kMiB;
+  worker.usage = 180 * kMiB;
+  worker.growth_per_minute = 30 * kMiB;
+  worker.usage_growth_per_minute = 120 * kMiB;
+  const auto says = [&](const char* text) { return holds(*parse_alert(text), worker); };
+  EXPECT_EQ(says("rss > 80% of limit"), false);
+  EXPECT_EQ(says("cgroup > 80% of limit"), true);
+  EXPECT_EQ(says("cgroup > 181MiB"), false);
+  EXPECT_EQ(says("cgroup growth > 100MiB/min"), true);
+  EXPECT_EQ(measure(*parse_alert("limit in < 1m"), worker), 10);
+  worker.usage_growth_per_minute.reset();  // not known yet
+  EXPECT_EQ(measure(*parse_alert("limit in < 1m"), worker), 40);
+  worker.usage_growth_per_minute = 0;  // what grows takes the place of what others give back
+  EXPECT_EQ(says("limit in < 1d"), std::nullopt);
+}
+
 TEST(AlertExpression, for_is_how_long) {
   EXPECT_EQ(parse_alert("rss > 1MiB for 90s")->hold, 90s);
   EXPECT_EQ(parse_alert("rss > 1MiB")->hold, 0s);
