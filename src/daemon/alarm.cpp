@@ -102,13 +102,8 @@ void Alarm::want_evidence(AlertEvent& event, bool alive) {
 
 // A target can have one tracer: who looks at it for evidence takes its place for a while.
 void Alarm::order_evidence(Watchlist& targets) {
-  for (const ProcessIdentity& identity : evidence_->take_done()) {
-    const auto same = [&](const EvidenceOrder& order) {
-      return order.event.target.facts->identity == identity;
-    };
-    Watched* target = targets.find(identity);
-    if (target != nullptr) target->held = std::any_of(wanted_.begin(), wanted_.end(), same);
-  }
+  for (auto& [pid, target] : targets.all())
+    target.held = target.held && evidence_->wants(target.facts->identity);
   std::erase_if(wanted_, [&](EvidenceOrder& order) {
     Watched* target = targets.find(order.event.target.facts->identity);
     if (target != nullptr && !target->gone) {

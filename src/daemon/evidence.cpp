@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <optional>
-#include <set>
+#include <tuple>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/byte_units.h"
+#include "base/duration.h"
 #include "base/file.h"
 #include "daemon/merged_window.h"
 #include "daemon/run_child.h"
@@ -143,10 +145,29 @@ std::string swap_trouble(const TargetStatus& target, std::optional<double> room)
 
 // Until its limit, as fast as it grows now; half of it is for what is left to do.
 std::chrono::seconds time_to_watch(const TargetStatus& target, std::optional<double> room) {
-  const double rate = target.growth_per_minute.value_or(0);
+  const double rate = target.group_growth_per_minute.value_or(target.growth_per_minute.value_or(0));
   if (!room || rate <= 0) return kLongestWatch;
   const auto half = static_cast<std::int64_t>(std::clamp(*room / rate * 60 / 2, 0.0, 1e6));
   return std::clamp(std::chrono::seconds(half), kShortestWatch, kLongestWatch);
+}
+
+// One that nobody has reaped yet has no memory any more, either.
+bool has_ended(const ProcessIdentity& target) {
+  const procfs::ProcDir proc;
+  const auto there = proc.identity(target.pid);
+  const auto statm = proc.statm(target.pid);
+  return !there.has_value() || *there != target || !statm.has_value() || statm->resident_pages == 0;
+}
+
+// Who comes first: who lives; whose control group is full the soonest, as it grew when the alert
+// fired; whose has the least left.
+std::tuple<bool, double, double> turn_of(const EvidenceOrder& order) {
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  const AlertFigures figures = alert_figures(order.event.target);
+  const auto left = seconds_to_limit(figures);
+  const auto& used = figures.usage ? figures.usage : figures.rss;
+  return {!order.alive, left ? to_seconds(order.event.time) + *left : kNever,
+          figures.limit && used ? *figures.limit - *used : kNever};
 }
 
 }  // namespace
@@ -192,9 +213,12 @@ bool Evidence::add(EvidenceOrder order) {
   return true;
 }
 
-std::vector<ProcessIdentity> Evidence::take_done() {
+bool Evidence::wants(const ProcessIdentity& target) {
   const std::lock_guard lock(mutex_);
-  return std::exchange(done_, {});
+  return looked_at_ == target ||
+         std::any_of(orders_.begin(), orders_.end(), [&](const EvidenceOrder& order) {
+           return order.event.target.facts->identity == target;
+         });
 }
 
 bool Evidence::ran(Bundle& bundle, const std::vector<std::string>& arguments, const char* name,
@@ -223,11 +247,26 @@ bool Evidence::made(Bundle& bundle, std::vector<std::string> arguments, const ch
   return false;
 }
 
+bool Evidence::seen(Bundle& bundle, const char* verb, const std::vector<std::string>& arguments,
+                    const char* name, std::chrono::nanoseconds patience, Made how) const {
+  const ProcessIdentity& target = bundle.order.event.target.facts->identity;
+  const std::size_t said = bundle.missing.size();
+  if (!bundle.ended) {
+    std::vector<std::string> command = {verb, "-p", std::to_string(target.pid.value)};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    if (made(bundle, std::move(command), name, patience, how)) return true;
+    bundle.ended = has_ended(target);
+  }
+  if (!bundle.ended) return false;
+  bundle.missing.resize(said);
+  bundle.missing += fmt::format("{}: the process ended before it could be made\n", name);
+  return false;
+}
+
 // The target is looked at once: what else is said of its heap is made of the snapshot.
 void Evidence::look(Bundle& bundle) const {
   const TargetStatus& target = bundle.order.event.target;
-  const std::string pid = std::to_string(target.facts->identity.pid.value);
-  made(bundle, {"dump", "-p", pid, "--json"}, "dump.json", kDumpTime);
+  seen(bundle, "dump", {"--json"}, "dump.json", kDumpTime);
   const double rss = target.figures[SeriesColumn::kRssBytes].value_or(0);
   const double room = free_bytes(bundle.folder) - kSpareBytes;
   if (const std::string trouble = swap_trouble(target, room_of(target.facts->identity.pid));
@@ -237,12 +276,14 @@ void Evidence::look(Bundle& bundle) const {
     bundle.missing += "heap.json, heap.memsnap: the disk has no room for a copy of the memory\n";
   } else if (room < 2 * rss) {
     bundle.missing += "heap.memsnap: the disk has no room for it beside a copy of the memory\n";
-    made(bundle, {"heap", "-p", pid, "--json", "--spool", bundle.folder}, "heap.json", kHeapTime);
+    seen(bundle, "heap", {"--json", "--spool", bundle.folder}, "heap.json", kHeapTime);
   } else {
     const std::string file = bundle.path("heap.memsnap");
-    if (made(bundle, {"snapshot", "-p", pid, "--spool", bundle.folder, "-o", file}, "heap.memsnap",
-             kHeapTime, Made::kWritten))
+    if (seen(bundle, "snapshot", {"--spool", bundle.folder, "-o", file}, "heap.memsnap", kHeapTime,
+             Made::kWritten))
       made(bundle, {"heap", file, "--json"}, "heap.json", kHeapTime);
+    else
+      bundle.missing += "heap.json: it is made of heap.memsnap\n";
   }
 }
 
@@ -250,9 +291,8 @@ void Evidence::look(Bundle& bundle) const {
 void Evidence::watch_heap(Bundle& bundle) const {
   const TargetStatus& target = bundle.order.event.target;
   const auto time = time_to_watch(target, room_of(target.facts->identity.pid));
-  made(bundle,
-       {"record", "-p", std::to_string(target.facts->identity.pid.value), "--mode", "live", "-d",
-        fmt::format("{}s", time.count()), "-o", bundle.path("live.memspy")},
+  seen(bundle, "record",
+       {"--mode", "live", "-d", fmt::format("{}s", time.count()), "-o", bundle.path("live.memspy")},
        "live.memspy", time + kLiveTime, Made::kRecorded);
 }
 
@@ -352,17 +392,19 @@ std::string Evidence::verdict_of(Bundle& bundle, const std::vector<std::string>&
 }
 
 // Of one that has ended there is no look at its heap any more: an alert before may have had one.
-void Evidence::add_earlier(const Bundle& bundle, std::string& text) const {
+std::vector<EarlierVerdict> Evidence::earlier_of(const Bundle& bundle) const {
+  std::vector<EarlierVerdict> earlier;
+  if (!bundle.ended) return earlier;
   const AlertEvent& event = bundle.order.event;
-  std::set<std::string> seen{event.id};
   for (const PastAlert& past : history_.all_of(event.target.facts->identity)) {
+    if (past.alert.state != "firing" || past.id == event.id) continue;
     const std::string folder = folder_of(past.id);
-    if (past.id.empty() || !seen.insert(past.id).second) continue;
-    const auto said = read_file(folder + "/verdict.txt", kLargestDocument);
+    auto said = read_file(folder + "/verdict.txt", kLargestDocument);
     if (said.has_value())
-      text += fmt::format("\n{}, for the alert {} at {}:\n{}", folder, past.alert.name,
-                          recording::utc_time(past.alert.time), *said);
+      earlier.push_back({folder, past.alert.name, past.alert.time, std::move(*said)});
   }
+  std::reverse(earlier.begin(), earlier.end());
+  return earlier;
 }
 
 void Evidence::write_verdicts(Bundle& bundle) const {
@@ -384,14 +426,15 @@ void Evidence::write_verdicts(Bundle& bundle) const {
       report.insert(report.end(), {"--history", bundle.path("history.memspy")});
     add("growth.memspy", verdict_of(bundle, std::move(report)));
   }
-  add_earlier(bundle, text);
+  text = verdict_text(text, earlier_of(bundle));
   if (!text.empty() && write_whole_file(bundle.path("verdict.txt"), text).has_value()) return;
   if (bundle.missing.find("verdict.txt") == std::string::npos)
     bundle.missing += "verdict.txt: nothing here has one, or it could not be written\n";
 }
 
 void Evidence::gather(const EvidenceOrder& order) {
-  Bundle bundle{order, order.event.evidence + ".part", ""};
+  Bundle bundle{order, order.event.evidence + ".part", "",
+                !order.alive || has_ended(order.event.target.facts->identity)};
   ::mkdir(bundle.folder.c_str(), 0700);
   write_alerts(bundle);
   if (order.alive) {
@@ -401,7 +444,7 @@ void Evidence::gather(const EvidenceOrder& order) {
   {
     // What is left is made of files: the target can have its tracer again.
     const std::lock_guard lock(mutex_);
-    done_.push_back(order.event.target.facts->identity);
+    looked_at_.reset();
   }
   copy_recordings(bundle);
   write_start(bundle);
@@ -428,8 +471,12 @@ void Evidence::run() {
   for (;;) {
     news_.wait(lock, [&] { return ending_ || !orders_.empty(); });
     if (ending_) return;
-    const EvidenceOrder order = std::move(orders_.front());
-    orders_.pop_front();
+    const auto next =
+        std::min_element(orders_.begin(), orders_.end(),
+                         [](const auto& a, const auto& b) { return turn_of(a) < turn_of(b); });
+    const EvidenceOrder order = std::move(*next);
+    orders_.erase(next);
+    looked_at_ = order.event.target.facts->identity;
     lock.unlock();
     gather(order);
     remove_old();

@@ -14,7 +14,8 @@
 //   verdict.txt     the sentence that each of these ends in: where to begin
 //   missing.txt     what is not here, and why
 //
-// Gathered one at a time on a thread of its own, the quickest first: the target may not have long.
+// Gathered one at a time on a thread of its own, the target that has the least time left first, and
+// of each the quickest first.
 // Looks are done by memspy itself as child processes, whose copies of memory go to the folder, not
 // to memory. The folder has the suffix .part until it is whole.
 #pragma once
@@ -26,12 +27,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "daemon/alert_book.h"
 #include "daemon/alert_history.h"
+#include "daemon/evidence_verdict.h"
 #include "daemon/recorded_window.h"
 #include "memspy/result.h"
 
@@ -56,10 +59,11 @@ class Evidence {
 
   // Where the evidence of this event will be.
   std::string folder_of(const std::string& event_id) const { return folder_ + "/" + event_id; }
-  // Nobody traces the target until take_done() has told of it. False: too many wait.
+  // Who has the least time left comes first. Nobody traces the target while this wants() it. False:
+  // too many wait.
   bool add(EvidenceOrder order);
-  // Whose evidence is complete, since the last call.
-  std::vector<ProcessIdentity> take_done();
+  // It is looked at, or will be.
+  bool wants(const ProcessIdentity& target);
 
  private:
   // One that is being gathered.
@@ -67,6 +71,7 @@ class Evidence {
     const EvidenceOrder& order;
     std::string folder;
     std::string missing;  // lines: what is not there, and why
+    bool ended = false;   // the process: there is nothing to look at any more
     std::string path(const char* name) const { return folder + "/" + name; }
   };
   Evidence(std::string state_dir, std::vector<std::string> program, const AlertHistory& history,
@@ -83,6 +88,9 @@ class Evidence {
   enum class Made { kPrinted, kWritten, kRecorded };
   bool made(Bundle& bundle, std::vector<std::string> arguments, const char* name,
             std::chrono::nanoseconds patience, Made how = Made::kPrinted) const;
+  // …of the process itself, which may end at any moment: of `verb` with its PID.
+  bool seen(Bundle& bundle, const char* verb, const std::vector<std::string>& arguments,
+            const char* name, std::chrono::nanoseconds patience, Made how = Made::kPrinted) const;
   void look(Bundle& bundle) const;
   void watch_heap(Bundle& bundle) const;
   void write_alerts(Bundle& bundle) const;
@@ -90,7 +98,7 @@ class Evidence {
   void write_start(Bundle& bundle) const;
   void write_page(Bundle& bundle) const;
   void write_verdicts(Bundle& bundle) const;
-  void add_earlier(const Bundle& bundle, std::string& text) const;
+  std::vector<EarlierVerdict> earlier_of(const Bundle& bundle) const;
   std::string verdict_of(Bundle& bundle, const std::vector<std::string>& report) const;
   void remove_old() const;
 
@@ -101,7 +109,7 @@ class Evidence {
   std::mutex mutex_;
   std::condition_variable news_;
   std::deque<EvidenceOrder> orders_;
-  std::vector<ProcessIdentity> done_;
+  std::optional<ProcessIdentity> looked_at_;  // now
   std::atomic<bool> ending_{false};
   std::thread thread_;
 };
