@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -57,6 +60,10 @@ std::optional<Delivery> read_delivery(const std::string& path) {
   return delivery;
 }
 
+std::string place_of(const Delivery& delivery) {
+  return delivery.hook.empty() ? delivery.post : fmt::format("{}", fmt::join(delivery.hook, " "));
+}
+
 }  // namespace
 
 std::chrono::nanoseconds delivery_pause(unsigned attempts) {
@@ -88,13 +95,19 @@ Outbox::~Outbox() {
 
 void Outbox::load() {
   std::error_code none;
+  std::vector<Delivery> found;
   for (const auto& entry : fs::directory_iterator(folder_, none)) {
     if (entry.path().extension() != ".json") continue;
-    if (auto delivery = read_delivery(entry.path().string()))
-      entries_.push_back({std::move(*delivery), {}});
+    if (auto delivery = read_delivery(entry.path().string())) found.push_back(std::move(*delivery));
   }
-  std::sort(entries_.begin(), entries_.end(),
-            [](const Entry& a, const Entry& b) { return a.delivery.created < b.delivery.created; });
+  std::sort(found.begin(), found.end(),
+            [](const Delivery& a, const Delivery& b) { return a.created < b.created; });
+  for (Delivery& delivery : found) append(std::move(delivery));
+}
+
+void Outbox::append(Delivery delivery) {
+  std::string about = member<std::string>(parse_json(delivery.body), "id").value_or("");
+  entries_.push_back({std::move(delivery), std::move(about), next_number_++, {}});
 }
 
 void Outbox::add(Delivery delivery) {
@@ -102,7 +115,7 @@ void Outbox::add(Delivery delivery) {
     const std::lock_guard lock(mutex_);
     delivery.id = fmt::format("{}-{}-{}", delivery.created.count(), ::getpid(), next_id_++);
     if (entries_.size() >= kMostDeliveries) {
-      log_("too many alerts wait to be told: the oldest is dropped");
+      log_("too many alerts wait to be told: the oldest is dropped: " + entries_.front().about);
       ::unlink(path_of(entries_.front().delivery).c_str());
       entries_.pop_front();
       ++given_up_;
@@ -111,7 +124,7 @@ void Outbox::add(Delivery delivery) {
     if (const auto kept = write_whole_file(path_of(delivery), file_text(delivery));
         !kept.has_value())
       log_(describe(kept.error()));
-    entries_.push_back({std::move(delivery), {}});
+    append(std::move(delivery));
   }
   news_.notify_all();
 }
@@ -129,23 +142,37 @@ void Outbox::settle(Entry entry, Delivered result) {
   if (result == Delivered::kLater && !old) {
     (void)write_whole_file(path_of(delivery), file_text(delivery));
     entry.next = std::chrono::steady_clock::now() + delivery_pause(delivery.attempts);
-    entries_.push_back(std::move(entry));
+    const auto later = std::find_if(entries_.begin(), entries_.end(),
+                                    [&](const Entry& e) { return e.number > entry.number; });
+    entries_.insert(later, std::move(entry));
     return;
   }
   if (result != Delivered::kDone) {
     ++given_up_;
-    log_(fmt::format("an alert could not be told in {} attempts, and is dropped",
-                     delivery.attempts));
+    log_(fmt::format("the alert {} could not be told to {} in {} attempts, and is dropped",
+                     entry.about, place_of(delivery), delivery.attempts));
   }
   ::unlink(path_of(delivery).c_str());
+}
+
+// Whose turn is the soonest; of those that are about one alert at one place, only the first has
+// one.
+Outbox::Entries::iterator Outbox::next_of(Kind kind) {
+  auto next = entries_.end();
+  std::set<std::pair<std::string_view, std::string>> before;
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (!is_of(*it, kind)) continue;
+    const bool first =
+        it->about.empty() || before.emplace(it->about, place_of(it->delivery)).second;
+    if (first && (next == entries_.end() || it->next < next->next)) next = it;
+  }
+  return next;
 }
 
 void Outbox::run(Kind kind) {
   std::unique_lock lock(mutex_);
   while (!ending_) {
-    auto next = entries_.end();
-    for (auto it = entries_.begin(); it != entries_.end(); ++it)
-      if (is_of(*it, kind) && (next == entries_.end() || it->next < next->next)) next = it;
+    const auto next = next_of(kind);
     if (next == entries_.end()) {
       news_.wait(lock);
       continue;

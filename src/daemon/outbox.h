@@ -1,5 +1,6 @@
 // Alerts on their way out: hooks and POSTs that are still to be done, as files, so that a restart
-// loses none. What fails is tried again, ever later, for a day.
+// loses none. What fails is tried again, ever later, for a day; what is told of the same alert to
+// the same place waits for it, as the end of an alert that nobody has heard of makes no sense.
 //
 // Any thread adds; two of its own deliver, one at a time each: a hook may take a minute, and a POST
 // does not wait for it.
@@ -58,14 +59,19 @@ class Outbox {
  private:
   struct Entry {
     Delivery delivery;
+    std::string about;  // the alert's id: what is told of one, is told in order
+    std::uint64_t number = 0;
     SteadyTime next{};
   };
+  using Entries = std::deque<Entry>;
   Outbox(std::string folder, Deliver deliver, Log log);
   void load();
   enum class Kind { kHook, kPost };
   static bool is_of(const Entry& entry, Kind kind) {
     return entry.delivery.hook.empty() == (kind == Kind::kPost);
   }
+  void append(Delivery delivery);
+  Entries::iterator next_of(Kind kind);
   void run(Kind kind);
   void settle(Entry entry, Delivered result);
   std::string path_of(const Delivery& delivery) const {
@@ -77,7 +83,8 @@ class Outbox {
   Log log_;
   mutable std::mutex mutex_;
   std::condition_variable news_;
-  std::deque<Entry> entries_;
+  Entries entries_;  // by number
+  std::uint64_t next_number_ = 0;
   std::atomic<bool> ending_{false};
   unsigned next_id_ = 0;
   std::uint64_t given_up_ = 0;

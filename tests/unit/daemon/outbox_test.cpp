@@ -103,6 +103,32 @@ TEST_F(Letters, what_fails_is_tried_again) {
   EXPECT_THAT(receiver_.bodies(2), ElementsAre("one", "one"));
 }
 
+// The end of an alert does not overtake its beginning; what is about others does not wait.
+TEST_F(Letters, what_is_about_one_alert_is_told_in_order) {
+  const std::string firing = R"({"id":"a","state":"firing"})";
+  const std::string resolved = R"({"id":"a","state":"resolved"})";
+  const std::string other = R"({"id":"b","state":"firing"})";
+  receiver_.will_answer({Delivered::kLater});
+  const auto outbox = open();
+  for (const std::string& body : {firing, resolved, other}) outbox->add(letter(body));
+  EXPECT_THAT(receiver_.bodies(4), ElementsAre(firing, other, firing, resolved));
+}
+
+TEST_F(Letters, the_order_outlives_a_restart) {
+  const std::string firing = R"({"id":"a","state":"firing"})";
+  const std::string resolved = R"({"id":"a","state":"resolved"})";
+  receiver_.will_answer({Delivered::kLater});
+  {
+    const auto outbox = open();
+    outbox->add(letter(firing));
+    receiver_.bodies(1);
+    outbox->add(letter(resolved));
+  }
+  const auto outbox = open();
+  const auto bodies = receiver_.bodies(3);
+  EXPECT_THAT(std::vector(bodies.end() - 2, bodies.end()), ElementsAre(firing, resolved));
+}
+
 TEST_F(Letters, what_was_not_delivered_goes_on_after_a_restart) {
   receiver_.will_answer({Delivered::kLater, Delivered::kLater});
   {
