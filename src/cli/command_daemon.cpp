@@ -37,7 +37,9 @@ Result<std::string> socket_of(const DaemonOptions& options, const std::string& c
 
 Result<ExitCode> speak(const DaemonOptions& options, const CommonOptions& common, Env& env) {
   MEMSPY_TRY(socket, socket_of(options, common.config));
-  MEMSPY_TRY(answer, daemon::ask_daemon(socket, {{"command", options.action}}));
+  MEMSPY_TRY(answer, options.action == "stop"
+                         ? daemon::stop_daemon(socket)
+                         : daemon::ask_daemon(socket, {{"command", options.action}}));
   if (common.json) {
     env.out << daemon::json_text(answer) << '\n';
   } else if (options.action == "status") {
@@ -45,7 +47,7 @@ Result<ExitCode> speak(const DaemonOptions& options, const CommonOptions& common
   } else if (options.action == "targets") {
     env.out << daemon_targets_text(answer, env.out_terminal ? env.columns : 0);
   } else {
-    say(env, options.action == "stop" ? "the daemon stops" : "the configuration was read anew");
+    say(env, options.action == "stop" ? "the daemon has ended" : "the configuration was read anew");
   }
   return ExitCode::kOk;
 }

@@ -198,17 +198,21 @@ Result<Config> read_table(const toml::table& table, const std::string& path) {
   return config;
 }
 
+Error not_toml(const std::string& path, const toml::parse_error& error) {
+  Error bad = make_error(Errc::kUsage, "the configuration " + path + " is not TOML");
+  const auto& place = error.source().begin;
+  bad.why = fmt::format("line {}, column {}: {}", place.line, place.column,
+                        std::string_view(error.description()));
+  return bad;
+}
+
 }  // namespace
 
 Result<Config> parse_config(const std::string& text, const std::string& path) {
   try {
     return read_table(toml::parse(text, path), path);
   } catch (const toml::parse_error& error) {
-    Error bad = make_error(Errc::kUsage, "the configuration " + path + " is not TOML");
-    const auto& place = error.source().begin;
-    bad.why = fmt::format("line {}, column {}: {}", place.line, place.column,
-                          std::string_view(error.description()));
-    return bad;
+    return not_toml(path, error);
   }
 }
 
@@ -236,8 +240,10 @@ Result<std::string> read_socket(const std::string& path) {
   try {
     const toml::table table = toml::parse(text, path);
     return table["socket"].value_or(Config{}.socket);
-  } catch (const toml::parse_error&) {
-    return Config{}.socket;
+  } catch (const toml::parse_error& error) {
+    Error bad = not_toml(path, error);
+    bad.hint = "--socket PATH says which daemon is meant";
+    return bad;
   }
 }
 

@@ -98,8 +98,8 @@ struct Config {
 // kUsage, with the place in the file: not TOML, a key that is not known, a value that makes no
 // sense.
 Result<Config> read_config(const std::string& path);
-// The socket that it names, whatever else may be wrong with it; the default where it names none, or
-// is not TOML. kUsage: it cannot be read.
+// The socket that it names, whatever else may be wrong with it; the default where it names none.
+// kUsage: it cannot be read, or is not TOML, so that nobody knows which daemon is meant.
 Result<std::string> read_socket(const std::string& path);
 Result<Config> parse_config(const std::string& text, const std::string& path);
 

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kLongestRequest = 64U << 10;
 constexpr std::size_t kLongestAnswer = 64U << 20;
 constexpr auto kStrangerTime = 100ms;
+constexpr useconds_t kStopPause = 20'000;
 constexpr auto kServeTime = 2000ms;  // for one client, who is local and has its line ready
 
 // Until a line end, the end of input, the cap or the deadline.
@@ -146,8 +148,9 @@ void ControlServer::serve(int fd) const {
   (void)send_all(fd, json_text(answer) + '\n', std::chrono::steady_clock::now() + kServeTime);
 }
 
-Result<Json> ask_daemon(const std::string& path, const Json& request, milliseconds patience) {
-  MEMSPY_TRY(fd, connect_to(path));
+namespace {
+
+Result<Json> ask(const UniqueFd& fd, const Json& request, milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   if (send_all(fd.get(), json_text(request) + '\n', deadline) != Sent::kAll)
     return make_error(Errc::kTimeout, "the daemon does not take a question");
@@ -161,6 +164,37 @@ Result<Json> ask_daemon(const std::string& path, const Json& request, millisecon
   refused.why = member<std::string>(answer, "why").value_or("");
   refused.hint = member<std::string>(answer, "hint").value_or("");
   return refused;
+}
+
+// Who listens there; invalid: it is of another PID namespace.
+UniqueFd hold_listener(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
+}
+
+}  // namespace
+
+Result<Json> ask_daemon(const std::string& path, const Json& request, milliseconds patience) {
+  MEMSPY_TRY(fd, connect_to(path));
+  return ask(fd, request, patience);
+}
+
+Result<Json> stop_daemon(const std::string& path, milliseconds patience) {
+  MEMSPY_TRY(fd, connect_to(path));
+  const UniqueFd daemon = hold_listener(fd.get());
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  MEMSPY_TRY(answer, ask(fd, {{"command", "stop"}}, patience));
+  bool ended = false;
+  if (daemon.valid()) {
+    ended = wait_for(daemon.get(), POLLIN, deadline);
+  } else {
+    while (!(ended = !connect_to(path).has_value()) && std::chrono::steady_clock::now() < deadline)
+      ::usleep(kStopPause);
+  }
+  if (ended) return answer;
+  return make_error(Errc::kTimeout, "the daemon was told to stop, and has not ended yet");
 }
 
 }  // namespace memspy::daemon

@@ -48,6 +48,10 @@ class ControlServer {
 // kUsage: the daemon refused; kTimeout.
 Result<Json> ask_daemon(const std::string& path, const Json& request,
                         std::chrono::milliseconds patience = std::chrono::seconds(10));
+// Tells it to stop, and waits until it has: its places are free then. Its answer; kTimeout: it
+// still runs.
+Result<Json> stop_daemon(const std::string& path,
+                         std::chrono::milliseconds patience = std::chrono::seconds(30));
 
 Json control_error(const Error& error);
 
