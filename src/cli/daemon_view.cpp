@@ -41,16 +41,26 @@ std::string trouble_line(const char* label, const std::string& text) {
   return text.empty() ? "" : fmt::format("{:<11} {}\n", label, text);
 }
 
+// "near-limit, leak"
+std::string texts_of(const Json& json, const char* key) {
+  std::string text;
+  for (const Json& one : object_of(json, key))
+    if (one.is_string()) text += (text.empty() ? "" : ", ") + printable(one.get<std::string>());
+  return text;
+}
+
 std::string target_line(const Json& target) {
   const Json tracer = object_of(target, "tracer");
   const auto rate = member<double>(target, "growth_bytes_per_minute");
   std::string state = text_of(tracer, "state");
   if (const std::string engine = text_of(tracer, "engine"); !engine.empty()) state += " " + engine;
-  return fmt::format("{:>8} {:>8} {:<16.16} {:>9} {:>11} {:<14.14} {}", number_of(target, "pid"),
-                     number_of(target, "master_pid"), text_of(target, "service"),
+  const std::string alerts = texts_of(target, "alerts_firing");
+  return fmt::format("{:>8} {:>8} {:<16.16} {:>9} {:>11} {:<14.14} {:<16.16} {}",
+                     number_of(target, "pid"), number_of(target, "master_pid"),
+                     text_of(target, "service"),
                      bytes_of(object_of(target, "figures"), "rss_bytes"),
                      rate ? format_signed_bytes(std::llround(*rate)) : "-", state,
-                     text_of(target, "command_line"));
+                     alerts.empty() ? "-" : alerts, text_of(target, "command_line"));
 }
 
 }  // namespace
@@ -83,12 +93,15 @@ std::string daemon_status_text(const Json& status) {
   text += trouble_line("thrift", text_of(status, "thrift"));
   text += trouble_line("disk", text_of(status, "recorder_trouble"));
   text += trouble_line("refused", text_of(status, "config_error"));
+  if (const std::string keys = texts_of(status, "restart_needed"); !keys.empty())
+    text += fmt::format("{:<11} needed for what changed: {}\n", "restart", keys);
   return text;
 }
 
 std::string daemon_targets_text(const Json& targets, std::size_t width) {
-  std::string text = fmt::format("{:>8} {:>8} {:<16} {:>9} {:>11} {:<14} {}\n", "PID", "MASTER",
-                                 "SERVICE", "RSS", "GROWTH/MIN", "TRACER", "COMMAND");
+  std::string text =
+      fmt::format("{:>8} {:>8} {:<16} {:>9} {:>11} {:<14} {:<16} {}\n", "PID", "MASTER", "SERVICE",
+                  "RSS", "GROWTH/MIN", "TRACER", "ALERTS", "COMMAND");
   const Json list = object_of(targets, "targets");
   if (!list.is_array()) return text;
   for (const Json& target : list) {

@@ -7,8 +7,12 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "procfs/proc_dir.h"
+
 namespace memspy::daemon {
 namespace {
+
+constexpr auto kTimeToFind = std::chrono::seconds(10);  // targets, after a start
 
 // One write: lines of several writers do not mix.
 void append_line(const std::string& path, const std::string& line, const Alarm::Log& log) {
@@ -30,10 +34,22 @@ std::string oom_note(const GoneTarget& target) {
       times);
 }
 
-const TargetStatus* find_status(const DaemonStatus& status, const ProcessIdentity& identity) {
-  for (const TargetStatus& target : status.targets)
-    if (target.facts->identity == identity) return &target;
-  return nullptr;
+// As it was last; of one that is not known, who it is.
+TargetStatus status_of(const DaemonStatus& last, const std::shared_ptr<const TargetFacts>& facts) {
+  for (const TargetStatus& target : last.targets)
+    if (target.facts->identity == facts->identity) return target;
+  TargetStatus status;
+  status.facts = facts;
+  status.master = facts->identity.pid;
+  return status;
+}
+
+std::shared_ptr<const TargetFacts> facts_of_past(const PastAlert& past) {
+  auto facts = std::make_shared<TargetFacts>();
+  facts->identity = past.target;
+  facts->service = past.service;
+  facts->process = past.process;
+  return facts;
 }
 
 }  // namespace
@@ -44,7 +60,7 @@ Result<std::unique_ptr<Alarm>> Alarm::open(const Config& config, std::vector<std
   const AlertHistory* history = &alarm->history_;
   alarm->book_.remember_by(
       [history](const auto& target, const auto& name) { return history->last(target, name); });
-  MEMSPY_CHECK(alarm->set_config(config));
+  MEMSPY_CHECK(alarm->set_config(config, {}, {}));
   MEMSPY_TRY(outbox, Outbox::open(
                          config.state_dir + "/outbox",
                          [log](const Delivery& delivery, const std::atomic<bool>& ending) {
@@ -58,10 +74,17 @@ Result<std::unique_ptr<Alarm>> Alarm::open(const Config& config, std::vector<std
   return alarm;
 }
 
-Result<Unit> Alarm::set_config(const Config& config) {
-  MEMSPY_CHECK(book_.set_alerts(config.alerts));
+Result<Unit> Alarm::set_config(const Config& config, const DaemonStatus& last,
+                               std::chrono::nanoseconds wall) {
+  MEMSPY_TRY(dropped, book_.set_alerts(config.alerts));
   config_ = config;
   if (config_.alert_log.empty()) config_.alert_log = config_.state_dir + "/alerts.jsonl";
+  for (const Dropped& one : dropped) {
+    auto facts = std::make_shared<TargetFacts>();
+    facts->identity = one.target;
+    tell({one.id, "resolved", one.alert, status_of(last, facts), std::nullopt, wall,
+          "the alert was changed or removed", ""});
+  }
   return Unit{};
 }
 
@@ -73,7 +96,9 @@ void Alarm::tell(const AlertEvent& event) {
                    event.target.facts->service, event.note.empty() ? "" : ": " + event.note));
   history_.add({event.target.facts->identity,
                 {event.time, event.alert.name, event.alert.when, event.state},
-                event.id});
+                event.id,
+                event.target.facts->service,
+                event.target.facts->process});
   send_on(event);
 }
 
@@ -130,18 +155,52 @@ void Alarm::update(Watchlist& targets, const DaemonStatus& status, SteadyTime no
     Watched* watched = targets.find(identity);
     if (watched != nullptr) watched->alerted = book_.concerned(identity, now);
   }
+  look_back(now, wall);
   order_evidence(targets);
+}
+
+// Once those that live on were found again: of what the daemon before this one told, what nobody
+// will tell the end of.
+void Alarm::look_back(SteadyTime now, std::chrono::nanoseconds wall) {
+  if (!look_back_at_) look_back_at_ = now + kTimeToFind;
+  if (looked_back_ || now < *look_back_at_) return;
+  looked_back_ = true;
+  for (const PastAlert& past : history_.open()) {
+    const std::vector<std::string> firing = book_.firing(past.target);
+    if (std::find(firing.begin(), firing.end(), past.alert.name) != firing.end()) continue;
+    const auto there = procfs::ProcDir().identity(past.target.pid);
+    const bool lives = there.has_value() && *there == past.target;
+    AlertEvent event;
+    event.id = past.id;
+    event.state = "resolved";
+    event.target = status_of({}, facts_of_past(past));
+    event.time = wall;
+    event.note = lives ? "no alert or no rule is about it any more"
+                       : "the process ended while no daemon was there to see it";
+    give_listeners(event.alert, past.service);
+    const auto known = std::find_if(config_.alerts.begin(), config_.alerts.end(),
+                                    [&](const auto& a) { return a.name == past.alert.name; });
+    if (known != config_.alerts.end()) event.alert = *known;
+    event.alert.name = past.alert.name;
+    event.alert.when = past.alert.when;
+    tell(event);
+  }
+}
+
+void Alarm::note_let_go(const std::vector<std::shared_ptr<const TargetFacts>>& released,
+                        const DaemonStatus& last, std::chrono::nanoseconds wall) {
+  for (const auto& facts : released)
+    for (const AlertEvent& event :
+         book_.end(status_of(last, facts), wall, "no rule is about it any more"))
+      tell(event);
 }
 
 void Alarm::note_gone(const std::vector<GoneTarget>& gone, const DaemonStatus& last,
                       std::chrono::nanoseconds wall) {
   for (const GoneTarget& target : gone) {
-    TargetStatus status;
-    status.facts = target.facts;
-    status.master = target.facts->identity.pid;
-    if (const TargetStatus* known = find_status(last, target.facts->identity)) status = *known;
+    const TargetStatus status = status_of(last, target.facts);
     if (target.oom_kills > 0) tell_oom_kill(target, status, wall);
-    for (const AlertEvent& event : book_.end(status, wall)) tell(event);
+    for (const AlertEvent& event : book_.end(status, wall, "the process has ended")) tell(event);
   }
 }
 
@@ -156,19 +215,21 @@ void Alarm::tell_oom_kill(const GoneTarget& target, const TargetStatus& status,
   event.time = wall;
   event.note = oom_note(target);
   event.alert.name = "oom-killed";
-  // Whoever wanted to know about this service wants to know this, by the same labels.
-  const auto wanted =
-      std::find_if(config_.alerts.begin(), config_.alerts.end(), [&](const AlertConfig& alert) {
-        return is_about(alert, target.facts->service) &&
-               !(alert.hook.empty() && alert.post.empty());
-      });
-  if (wanted != config_.alerts.end()) {
-    event.alert.labels = wanted->labels;
-    event.alert.hook = wanted->hook;
-    event.alert.post = wanted->post;
-  }
+  give_listeners(event.alert, target.facts->service);
   want_evidence(event, /*alive=*/false);
   tell(event);
+}
+
+// Whoever wanted to know about this service wants to know this, by the same labels.
+void Alarm::give_listeners(AlertConfig& alert, const std::string& service) const {
+  const auto wanted =
+      std::find_if(config_.alerts.begin(), config_.alerts.end(), [&](const AlertConfig& one) {
+        return is_about(one, service) && !(one.hook.empty() && one.post.empty());
+      });
+  if (wanted == config_.alerts.end()) return;
+  alert.labels = wanted->labels;
+  alert.hook = wanted->hook;
+  alert.post = wanted->post;
 }
 
 }  // namespace memspy::daemon

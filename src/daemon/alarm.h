@@ -27,13 +27,17 @@ class Alarm {
                                              Log log);
 
   // kUsage: an alert makes no sense; the old ones stay.
-  Result<Unit> set_config(const Config& config);
+  Result<Unit> set_config(const Config& config, const DaemonStatus& last,
+                          std::chrono::nanoseconds wall);
   // After the figures of a tick, before its tracers.
   void update(Watchlist& targets, const DaemonStatus& status, SteadyTime now,
               std::chrono::nanoseconds wall);
   // Of targets that have ended: whether the OOM killer was at work.
   void note_gone(const std::vector<GoneTarget>& gone, const DaemonStatus& last,
                  std::chrono::nanoseconds wall);
+  // Of targets that no rule is about any more.
+  void note_let_go(const std::vector<std::shared_ptr<const TargetFacts>>& released,
+                   const DaemonStatus& last, std::chrono::nanoseconds wall);
   const AlertBook& book() const { return book_; }
   Outbox::Figures deliveries() const { return outbox_->figures(); }
   // Any thread.
@@ -44,6 +48,8 @@ class Alarm {
   void tell(const AlertEvent& event);
   void tell_oom_kill(const GoneTarget& target, const TargetStatus& status,
                      std::chrono::nanoseconds wall);
+  void look_back(SteadyTime now, std::chrono::nanoseconds wall);
+  void give_listeners(AlertConfig& alert, const std::string& service) const;
   void send_on(const AlertEvent& event);
   void want_evidence(AlertEvent& event, bool alive);
   void order_evidence(Watchlist& targets);
@@ -55,6 +61,8 @@ class Alarm {
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<Evidence> evidence_;
   std::vector<EvidenceOrder> wanted_;  // until the tracer of the target has ended
+  std::optional<SteadyTime> look_back_at_;
+  bool looked_back_ = false;
 };
 
 }  // namespace memspy::daemon

@@ -13,8 +13,8 @@ namespace {
 
 using C = SeriesColumn;
 
-bool same(const AlertConfig& a, const AlertConfig& b) {
-  return a.name == b.name && a.when == b.when && a.cool_down == b.cool_down;
+bool asks_the_same(const AlertConfig& a, const AlertConfig& b) {
+  return a.name == b.name && a.when == b.when;
 }
 
 }  // namespace
@@ -61,27 +61,38 @@ Json alert_json(const AlertEvent& event) {
   json["master_pid"] = event.target.master.value;
   json["name"] = facts.process;
   json["container"] = facts.container;
-  json["rss_bytes"] = json_or_null(event.target.figures[C::kRssBytes]);
-  json["limit_bytes"] = json_or_null(event.target.figures[C::kCgroupLimitBytes]);
-  json["growth_bytes_per_minute"] = json_or_null(event.target.growth_per_minute);
+  json["rss_bytes"] = whole_or_null(event.target.figures[C::kRssBytes]);
+  json["limit_bytes"] = whole_or_null(event.target.figures[C::kCgroupLimitBytes]);
+  json["growth_bytes_per_minute"] = whole_or_null(event.target.growth_per_minute);
   json["evidence"] = event.evidence;
   return json;
 }
 
-Result<Unit> AlertBook::set_alerts(const std::vector<AlertConfig>& alerts) {
+Result<std::vector<Dropped>> AlertBook::set_alerts(const std::vector<AlertConfig>& alerts) {
   std::vector<Alert> parsed;
   for (const AlertConfig& config : alerts) {
     MEMSPY_TRY(expression, parse_alert(config.when));
     parsed.push_back({config, std::move(expression)});
   }
+  std::vector<Dropped> dropped;
   for (const Alert& old : alerts_) {
-    const bool stays = std::any_of(alerts.begin(), alerts.end(),
-                                   [&](const AlertConfig& now) { return same(now, old.config); });
-    if (stays) continue;
-    for (auto& [identity, target] : targets_) target.standings.erase(old.config.name);
+    for (auto& [identity, target] : targets_) {
+      const auto standing = target.standings.find(old.config.name);
+      if (standing == target.standings.end()) continue;
+      const auto now = std::find_if(alerts.begin(), alerts.end(), [&](const AlertConfig& alert) {
+        return asks_the_same(alert, old.config) && is_about(alert, target.service);
+      });
+      if (now != alerts.end()) {
+        standing->second.state.set_cool_down(now->cool_down);
+        continue;
+      }
+      if (standing->second.state.firing())
+        dropped.push_back({standing->second.id, old.config, identity});
+      target.standings.erase(standing);
+    }
   }
   alerts_ = std::move(parsed);
-  return Unit{};
+  return dropped;
 }
 
 AlertBook::Standing AlertBook::standing_of(const Alert& alert, const ProcessIdentity& target,
@@ -101,6 +112,7 @@ std::vector<AlertEvent> AlertBook::update(const TargetStatus& target, SteadyTime
   std::vector<AlertEvent> events;
   if (alerts_.empty()) return events;
   OfTarget& known = targets_[target.facts->identity];
+  known.service = target.facts->service;
   AlertFigures figures = alert_figures(target);
   const auto rate = [now](RateWindow& window, const std::optional<double>& figure) {
     if (figure) window.add(now, *figure);
@@ -136,15 +148,16 @@ bool AlertBook::concerned(const ProcessIdentity& target, SteadyTime now) const {
                      [&](const auto& entry) { return entry.second.state.concerned(now); });
 }
 
-std::vector<AlertEvent> AlertBook::end(const TargetStatus& target, std::chrono::nanoseconds wall) {
+std::vector<AlertEvent> AlertBook::end(const TargetStatus& target, std::chrono::nanoseconds wall,
+                                       const std::string& note) {
   std::vector<AlertEvent> events;
   const auto known = targets_.find(target.facts->identity);
   if (known == targets_.end()) return events;
   for (const Alert& alert : alerts_) {
     const auto standing = known->second.standings.find(alert.config.name);
     if (standing == known->second.standings.end() || !standing->second.state.firing()) continue;
-    events.push_back({standing->second.id, "resolved", alert.config, target, std::nullopt, wall,
-                      "the process has ended", ""});
+    events.push_back(
+        {standing->second.id, "resolved", alert.config, target, std::nullopt, wall, note, ""});
   }
   targets_.erase(known);
   return events;

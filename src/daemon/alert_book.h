@@ -36,10 +36,18 @@ Json alert_json(const AlertEvent& event);
 
 AlertFigures alert_figures(const TargetStatus& target);
 
+// What fires, and is looked at no more.
+struct Dropped {
+  std::string id;
+  AlertConfig alert;  // as it was
+  ProcessIdentity target;
+};
+
 class AlertBook {
  public:
-  // kUsage: an expression makes no sense. Alerts that are as they were keep their states.
-  Result<Unit> set_alerts(const std::vector<AlertConfig>& alerts);
+  // kUsage: an expression makes no sense. Alerts that are as they were keep their states; of the
+  // others, what fired.
+  Result<std::vector<Dropped>> set_alerts(const std::vector<AlertConfig>& alerts);
   // What was told last of a target's alert: asked once for each, so that what fires goes on firing
   // under a daemon that was started anew, and cools down.
   using LastTold =
@@ -50,8 +58,9 @@ class AlertBook {
                                  std::chrono::nanoseconds wall);
   // One of its alerts fires, or is about to.
   bool concerned(const ProcessIdentity& target, SteadyTime now) const;
-  // It has ended: what fires of its alerts is resolved.
-  std::vector<AlertEvent> end(const TargetStatus& target, std::chrono::nanoseconds wall);
+  // It has ended, or is watched no more: what fires of its alerts is resolved, with that note.
+  std::vector<AlertEvent> end(const TargetStatus& target, std::chrono::nanoseconds wall,
+                              const std::string& note);
   std::size_t firing() const;
   std::vector<std::string> firing(const ProcessIdentity& target) const;  // names
 
@@ -66,6 +75,7 @@ class AlertBook {
   };
   struct OfTarget {
     std::map<std::string, Standing> standings;  // by the alert's name
+    std::string service;
     RateWindow heap, objects;
   };
   Standing standing_of(const Alert& alert, const ProcessIdentity& target, SteadyTime now,

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <map>
 
 #include "base/unique_fd.h"
 #include "daemon/json.h"
@@ -42,8 +43,11 @@ std::optional<PastAlert> parse_past_alert(const std::string& line) {
   if (!pid || !time) return std::nullopt;
   const auto text = [&](const char* key) { return member<std::string>(json, key).value_or(""); };
   const auto start = member<std::uint64_t>(json, "start_ticks").value_or(0);
-  return PastAlert{
-      {Pid{*pid}, start}, {*time, text("alert"), text("when"), text("state")}, text("id")};
+  return PastAlert{{Pid{*pid}, start},
+                   {*time, text("alert"), text("when"), text("state")},
+                   text("id"),
+                   text("service"),
+                   text("name")};
 }
 
 Result<std::vector<PastAlert>> read_past_alerts(const std::string& path, std::size_t most) {
@@ -81,6 +85,20 @@ void AlertHistory::add(PastAlert alert) {
   const std::lock_guard lock(mutex_);
   if (alerts_.size() >= kMostAlertsKept) alerts_.pop_front();
   alerts_.push_back(std::move(alert));
+}
+
+std::vector<PastAlert> AlertHistory::open() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, PastAlert> firing;  // by id
+  for (const PastAlert& past : alerts_) {
+    if (past.alert.state == "firing")
+      firing.insert_or_assign(past.id, past);
+    else
+      firing.erase(past.id);
+  }
+  std::vector<PastAlert> found;
+  for (auto& [id, past] : firing) found.push_back(std::move(past));
+  return found;
 }
 
 std::vector<PastAlert> AlertHistory::all_of(const ProcessIdentity& target) const {

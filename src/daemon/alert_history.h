@@ -21,7 +21,8 @@ namespace memspy::daemon {
 struct PastAlert {
   ProcessIdentity target;
   sinks::PageAlert alert;
-  std::string id = {};  // of the firing; what it tells is told of this one
+  std::string id = {};                     // of the firing; what it tells is told of this one
+  std::string service = {}, process = {};  // of the target
 };
 
 // A line of an alert log (memspy.alert/1); nullopt: it is none.
@@ -41,6 +42,8 @@ class AlertHistory {
     std::chrono::nanoseconds fired{};  // since the epoch
   };
   std::optional<Last> last(const ProcessIdentity& target, std::string_view name) const;
+  // What was told to fire, and not to be resolved.
+  std::vector<PastAlert> open() const;
   // All that was told of a target, ascending.
   std::vector<PastAlert> all_of(const ProcessIdentity& target) const;
   // Those of a target in the window, and what fired before it and was not resolved by then.

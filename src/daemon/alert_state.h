@@ -26,6 +26,7 @@ class AlertState {
     firing_ = firing;
     fired_ = fired;
   }
+  void set_cool_down(std::chrono::nanoseconds cool_down) { cool_down_ = cool_down; }
   bool firing() const { return firing_; }
   // Worth a closer look: it holds and may fire, or has fired a while ago at most. What stays over
   // its bound for days is known by then.

@@ -24,6 +24,7 @@
 #include "daemon/own_process.h"
 #include "daemon/push.h"
 #include "daemon/recorder.h"
+#include "daemon/state_lock.h"
 #include "daemon/status.h"
 #include "daemon/watchlist.h"
 
@@ -52,6 +53,17 @@ RunHeader header_of(const Config& config, const std::string& version) {
   header.interval = config.interval;
   header.subprocesses = true;
   return header;
+}
+
+// What is bound to a place, and stays as it was until a restart.
+std::vector<std::string> bound_changes(const Config& old, const Config& now) {
+  std::vector<std::string> keys;
+  if (now.state_dir != old.state_dir) keys.emplace_back("state_dir");
+  if (now.socket != old.socket) keys.emplace_back("socket");
+  if (now.events != old.events) keys.emplace_back("events");
+  if (now.http.listen != old.http.listen) keys.emplace_back("http.listen");
+  if (now.http.token_file != old.http.token_file) keys.emplace_back("http.token_file");
+  return keys;
 }
 
 std::vector<std::string> with_verb(std::vector<std::string> program,
@@ -98,6 +110,7 @@ class RunningDaemon final : public Daemon {
   EventLoop loop_;
   UniqueFd signals_;
   SteadyTime start_;
+  UniqueFd state_lock_;
   Shelf shelf_;
   Finder finder_;
   Watchlist targets_;
@@ -109,6 +122,7 @@ class RunningDaemon final : public Daemon {
   std::unique_ptr<Pusher> pusher_;
   std::optional<AskedTargets> asked_;
   std::string config_error_;
+  std::vector<std::string> restart_needed_;  // keys
   std::uint64_t own_memory_ = 0;
   SteadyTime next_memory_{};
   bool stopping_ = false;
@@ -130,6 +144,9 @@ Result<Unit> check_kernel() {
 
 Result<Unit> RunningDaemon::open() {
   MEMSPY_CHECK(check_kernel());
+  MEMSPY_CHECK(shelf_.prepare());
+  MEMSPY_TRY(lock, lock_state(config_.state_dir));
+  state_lock_ = std::move(lock);
   MEMSPY_TRY(recorder, Recorder::start(config_.state_dir, config_.recorder,
                                        header_of(config_, ports_.version)));
   recorder_ = std::move(recorder);
@@ -183,11 +200,13 @@ void RunningDaemon::take_signal() {
   }
 }
 
-// What is bound to a place (state_dir, socket, HTTP) stays as it was until a restart.
 Result<Unit> RunningDaemon::reload() {
   ports_.manager.tell("RELOADING=1");
   auto config = read_config(config_.path);
   if (config.has_value()) {
+    restart_needed_ = bound_changes(config_, *config);
+    if (!restart_needed_.empty())
+      ports_.log(fmt::format("{} changed: that takes a restart", fmt::join(restart_needed_, ", ")));
     config->state_dir = config_.state_dir;
     config->socket = config_.socket;
     config->http = config_.http;
@@ -207,12 +226,16 @@ Result<Unit> RunningDaemon::reload() {
 }
 
 void RunningDaemon::apply() {
-  for (const Pid pid : targets_.set_config(config_)) finder_.forget(pid);
+  const auto last = board_.latest();
+  const auto wall = wall_clock_now();
+  const auto released = targets_.set_config(config_);
+  for (const auto& facts : released) finder_.forget(facts->identity.pid);
+  alarm_->note_let_go(released, *last, wall);
   finder_.set_rules(config_.rules, std::chrono::steady_clock::now());
   budget_.set_config(config_.budget);
   recorder_->set_limits(config_.recorder);
   pusher_->set_config(config_.push, config_.recorder.keep);
-  (void)alarm_->set_config(config_);  // its expressions were checked when it was read
+  (void)alarm_->set_config(config_, *last, wall);  // its expressions were checked when it was read
 }
 
 // On the control server's thread.
@@ -305,6 +328,7 @@ void RunningDaemon::publish(SteadyTime now) {
   status->version = ports_.version;
   status->config_path = config_.path;
   status->config_error = config_error_;
+  status->restart_needed = restart_needed_;
   status->uptime = now - start_;
   status->interval = interval();
   status->thrift = budget_.thrift();

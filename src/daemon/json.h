@@ -1,6 +1,7 @@
 // JSON as the daemon says it: keys in the order they were put, bytes that are no UTF-8 replaced.
 #pragma once
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -16,6 +17,11 @@ inline std::string json_text(const Json& json) {
 template <typename T>
 Json json_or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
+}
+
+// Bytes and counts, which are figures with a fraction only where they were computed.
+inline Json whole_or_null(const std::optional<double>& value) {
+  return value ? Json(std::llround(*value)) : Json(nullptr);
 }
 
 // null: no JSON. Never throws; nesting is bounded by the length of a line.

@@ -1,7 +1,5 @@
 #include "daemon/status.h"
 
-#include <cmath>
-
 #include "base/duration.h"
 
 namespace memspy::daemon {
@@ -24,8 +22,8 @@ Json tracer_json(const TargetStatus& target) {
   json["asked"] = target.asked;
   json["engine"] = target.engine;
   json["reason"] = target.reason;
-  json["samples"] = json_or_null(target.traced.samples);
-  json["rejected"] = json_or_null(target.traced.rejected);
+  json["samples"] = whole_or_null(target.traced.samples);
+  json["rejected"] = whole_or_null(target.traced.rejected);
   json["stopped_seconds"] = json_or_null(target.traced.stopped_seconds);
   json["cpu_seconds"] = target.tracer_cpu_seconds;
   json["trouble"] = target.traced.trouble;
@@ -44,8 +42,7 @@ Json target_json(const TargetStatus& target, bool with_command) {
   json["container"] = facts.container;
   json["python_version"] = facts.version;
   if (with_command) json["command_line"] = facts.command;
-  json["growth_bytes_per_minute"] =
-      target.growth_per_minute ? Json(std::llround(*target.growth_per_minute)) : Json(nullptr);
+  json["growth_bytes_per_minute"] = whole_or_null(target.growth_per_minute);
   json["recorded_bytes"] = target.recorded_bytes;
   json["alerts_firing"] = target.alerts_firing;
   json["figures"] = figures_json(target.figures);
@@ -62,6 +59,7 @@ Json status_json(const DaemonStatus& status) {
   json["version"] = status.version;
   json["config"] = status.config_path;
   json["config_error"] = status.config_error;
+  json["restart_needed"] = status.restart_needed;
   json["uptime_seconds"] = to_seconds(status.uptime);
   json["interval_seconds"] = to_seconds(status.interval);
   json["thrift"] = status.thrift;

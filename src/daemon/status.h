@@ -61,7 +61,8 @@ struct DaemonStatus {
   Pid pid;
   std::string version;
   std::string config_path;
-  std::string config_error;  // of the last reload; "" when it went well
+  std::string config_error;                 // of the last reload; "" when it went well
+  std::vector<std::string> restart_needed;  // keys that have changed, and wait for one
   std::chrono::nanoseconds uptime{};
   std::chrono::nanoseconds interval{};  // as it is now
   std::string thrift;                   // what the budget has lowered, and why; "" nothing

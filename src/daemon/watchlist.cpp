@@ -56,9 +56,9 @@ Watchlist::~Watchlist() {
     if (!target.gone) loop_.remove(target.pidfd.get());
 }
 
-std::vector<Pid> Watchlist::set_config(const Config& config) {
+std::vector<std::shared_ptr<const TargetFacts>> Watchlist::set_config(const Config& config) {
   config_ = config;
-  std::vector<Pid> released;
+  std::vector<std::shared_ptr<const TargetFacts>> released;
   for (auto& [pid, target] : targets_) {
     target.gate.set_config(config.tracing);
     const auto rule = find_rule(config.rules, target.candidate);
@@ -66,7 +66,7 @@ std::vector<Pid> Watchlist::set_config(const Config& config) {
       target.rule = config.rules[*rule];
     } else if (!target.gone && !target.asked_until) {
       let_go(target);
-      released.push_back(pid);
+      released.push_back(target.facts);
       log_(fmt::format("{} ({}) is let go: the rules have changed", pid.value,
                        target.facts->process));
     }

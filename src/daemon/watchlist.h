@@ -73,8 +73,8 @@ class Watchlist {
   Watchlist(const Watchlist&) = delete;
   Watchlist& operator=(const Watchlist&) = delete;
 
-  // Lets go of those that no rule is about any more, or one of another service: their pids.
-  std::vector<Pid> set_config(const Config& config);
+  // Lets go of those that no rule is about any more, or one of another service: who they are.
+  std::vector<std::shared_ptr<const TargetFacts>> set_config(const Config& config);
   // Watches it; nullptr when it has ended meanwhile. The same process twice is the same target.
   Watched* add(const Finder::Found& found, SteadyTime now);
   Watched* find(Pid pid);

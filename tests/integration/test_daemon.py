@@ -233,6 +233,10 @@ class Daemon(DaemonCase):
         memspy.signal(signal.SIGHUP)
         harness.eventually(lambda: self.targets().get(other.pid, {}).get("service") == "again",
                            "and found again")
+        self.write_config(more='[[target]]\nname = "again"\ncommand = "*other-*"\n[http]\nlisten = "127.0.0.1:0"\n')
+        memspy.signal(signal.SIGHUP)
+        harness.eventually(lambda: self.ask("status")["restart_needed"] == ["http.listen"], "it is not silent")
+        self.assertIn("http.listen changed: that takes a restart", memspy.err)
         self.config.write_text("[[target]]\nname = 5\n")
         memspy.signal(signal.SIGHUP)
         harness.eventually(lambda: "line 2" in self.ask("status")["config_error"], "it is refused")
@@ -466,6 +470,34 @@ post = "http://127.0.0.1:{port}/alerts"
         harness.eventually(lambda: heard, "the next daemon tells it")
         self.assertEqual(heard[0]["pid"], target.pid)
 
+    def states(self):
+        return [(line["id"], line["state"]) for line in self.lines("state/alerts.jsonl")]
+
+    def test_what_fires_is_resolved_whatever_becomes_of_it(self):
+        big = '[[alert]]\nname = "{}"\nwhen = "rss > 1MiB"\nevidence = false\n'
+        self.write_config(more=big.format("stays") + big.format("goes"))
+        memspy = self.daemon()
+        target = self.family()
+        harness.eventually(lambda: len(self.states()) == 2, "both fire")
+        stays, goes = (next(i for i, _ in self.states() if name in i) for name in ("stays", "goes"))
+        self.write_config(more=big.format("stays"))
+        memspy.signal(signal.SIGHUP)
+        harness.eventually(lambda: (goes, "resolved") in self.states(), "the alert that was removed is over")
+        self.assertIn("stays", self.run_memspy("daemon", "targets", "--socket", self.folder / "socket").out)
+        memspy.process.send_signal(signal.SIGKILL)
+        memspy.process.wait(harness.DEADLINE)
+        target.end()
+        again = self.daemon()
+        harness.eventually(lambda: (stays, "resolved") in self.states(), "what ended meanwhile is over")
+        self.assertIn("while no daemon was there", self.lines("state/alerts.jsonl")[-1]["note"])
+        other = self.family()
+        harness.eventually(lambda: self.ask("status")["alerts_firing"] == 1, "it fires for another")
+        self.config.write_text(self.config.read_text().replace(self.mark, "nobody"))
+        again.signal(signal.SIGHUP)
+        harness.eventually(lambda: self.ask("status")["alerts_firing"] == 0, "who is let go has no alert")
+        self.assertEqual([state for _, state in self.states()].count("resolved"), 3)
+        other.end()
+
     def group_of(self, limit):
         """The start of a command that runs in a control group with a limit from birth, as a container's processes do."""
         harness.need_root()
@@ -574,6 +606,24 @@ class Refusals(DaemonCase):
         second = harness.run_memspy("daemon", "--config", self.config)
         self.assertEqual(second.code, 2, str(second))
         self.assertIn("another daemon", second.err)
+
+    def test_a_folder_has_one_daemon(self):
+        first = self.daemon()
+        second = harness.run_memspy("daemon", "--config", self.config, "--socket", self.folder / "other")
+        self.assertEqual(second.code, 2, str(second))
+        self.assertIn(f"another daemon, PID {first.pid}, keeps its recordings", second.err)
+
+    def test_after_its_stop_the_next_can_start(self):
+        self.daemon()
+        for _ in range(3):
+            self.run_memspy("daemon", "stop", "--socket", self.folder / "socket")
+            self.daemon()
+
+    def test_what_is_no_configuration_names_no_daemon(self):
+        self.config.write_text("this is no TOML")
+        run = harness.run_memspy("daemon", "stop", "--config", self.config)
+        self.assertEqual(run.code, 2, str(run))
+        self.assertIn("is not TOML", run.err)
 
     def test_other_users_are_not_heard(self):
         harness.need_root()

@@ -218,8 +218,46 @@ TEST(AlertBook, a_reload_keeps_what_is_as_it_was) {
   EXPECT_THAT(told(book.update(target(kMiB * 2), SteadyTime(1s), 0s)), ElementsAre("b firing"));
   EXPECT_THAT(book.set_alerts({alert("c", "nonsense")}), HasErrc(Errc::kUsage));
   EXPECT_EQ(book.firing(), 2U);
-  book.end(target(kMiB * 2), 0s);
+  EXPECT_EQ(book.end(target(kMiB * 2), 0s, "it is let go")[0].note, "it is let go");
   EXPECT_EQ(book.firing(), 0U);
+}
+
+std::vector<std::string> ids(const Result<std::vector<Dropped>>& dropped) {
+  EXPECT_THAT(dropped, IsOk());
+  std::vector<std::string> out;
+  for (const Dropped& one : *dropped) out.push_back(one.id);
+  return out;
+}
+
+TEST(AlertBook, what_a_reload_takes_away_is_told_to_be_over) {
+  AlertBook book;
+  AlertConfig narrow = alert("narrow", "rss > 1MiB");
+  ASSERT_THAT(book.set_alerts({alert("gone", "rss > 1MiB"), alert("other", "rss > 1MiB"), narrow,
+                               alert("calm", "rss > 1GiB")}),
+              IsOk());
+  book.update(target(kMiB * 2), SteadyTime(0s), 1s);
+  AlertConfig cool = alert("other", "rss > 1MiB");
+  cool.cool_down = 1h;
+  narrow.service = "db*";
+  EXPECT_THAT(ids(book.set_alerts({cool, narrow})), ElementsAre("1000-gone-7", "1000-narrow-7"));
+  EXPECT_EQ(book.firing(), 1U);
+  EXPECT_THAT(told(book.update(target(kMiB * 2), SteadyTime(1s), 2s)), IsEmpty());
+  EXPECT_THAT(ids(book.set_alerts({alert("other", "rss > 1.5MiB")})), ElementsAre("1000-other-7"));
+  EXPECT_EQ(book.firing(), 0U);
+}
+
+TEST(AlertHistory, knows_what_was_never_resolved) {
+  AlertHistory history;
+  const auto add = [&](const std::string& id, const std::string& state) {
+    history.add({{Pid{7}, 70}, {1s, "big", "rss > 1MiB", state}, id, "web", "python3"});
+  };
+  add("a", "firing");
+  add("b", "oom-killed");
+  add("a", "resolved");
+  add("c", "firing");
+  ASSERT_EQ(history.open().size(), 1U);
+  EXPECT_EQ(history.open()[0].id, "c");
+  EXPECT_EQ(history.open()[0].service, "web");
 }
 
 TEST(AlertBook, what_fired_under_the_daemon_before_is_not_told_again) {
@@ -280,6 +318,7 @@ TEST(AlertJson, has_what_a_hook_needs) {
   EXPECT_EQ(json["time"], "2023-11-14T22:13:20.000Z");
   EXPECT_EQ(json["evidence"], "/e");
   EXPECT_TRUE(json["growth_bytes_per_minute"].is_null());
+  EXPECT_EQ(json["rss_bytes"].dump(), "2097152");
 }
 
 }  // namespace
