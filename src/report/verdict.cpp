@@ -146,8 +146,14 @@ std::string untraced(const RunFigures& f) {
                      format_bytes(f.untraced_growth_bytes));
 }
 
+// Which of the two has touched a page is not known of a poll.
+const char* deed(const Profile& profile) {
+  return profile.header.engine == "poll" ? "was running for" : "first touched";
+}
+
 // Of growth that is mostly known by RSS alone.
-std::string untraced_verdict(const Profile& profile, const RunFigures& f) {
+std::string untraced_verdict(const Profile& profile, const recording::StackShape& shape,
+                             const RunFigures& f) {
   const std::uint64_t total = f.growth_bytes + f.untraced_growth_bytes;
   std::string text = fmt::format("RSS grew by {}{}, and ", format_bytes(total), pace(f, total));
   if (f.growth_bytes < kSteadyRssBytes) {
@@ -156,6 +162,11 @@ std::string untraced_verdict(const Profile& profile, const RunFigures& f) {
     text += fmt::format(
         "{} of that was not traced: no stack tells why",
         percent(static_cast<double>(f.untraced_growth_bytes), static_cast<double>(total)));
+    const auto found = charges(recording::shape_stacks(profile, by_lines(shape))).culprits;
+    if (!found.empty())
+      text += fmt::format(
+          "; {} {} {} of the rest", found[0].text, deed(profile),
+          percent(static_cast<double>(found[0].amount), static_cast<double>(f.growth_bytes)));
   }
   const auto grower = recording::main_grower(profile.points);
   const auto* process = grower ? profile.find_process(*grower) : nullptr;
@@ -186,7 +197,7 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
   const RunFigures f = run_figures(profile);
   if (f.untraced_growth_bytes > f.growth_bytes &&
       is_growth(static_cast<double>(f.untraced_growth_bytes), f))
-    return untraced_verdict(profile, f);
+    return untraced_verdict(profile, shape, f);
   const auto moved = static_cast<double>(f.rss_change());
   if (-moved >= steady_limit(f)) return shrank(f);
   if (!is_growth(moved, f)) return steady(f);
@@ -199,8 +210,7 @@ std::string verdict(const Profile& profile, const recording::StackShape& shape,
         "their parent until one of them writes to it",
         format_bytes(inherited));
   }
-  // Which of the two has touched a page is not known of a poll.
-  const char* did = profile.header.engine == "poll" ? "was running for" : "first touched";
+  const char* did = deed(profile);
   const auto share = [&](std::uint64_t bytes) {
     return percent(static_cast<double>(bytes), static_cast<double>(grown));
   };
