@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -27,6 +28,10 @@ using std::chrono::milliseconds;
 constexpr std::size_t kLongestRequest = 64U << 10;
 constexpr std::size_t kLongestAnswer = 64U << 20;
 constexpr auto kStrangerTime = 100ms;
+// Of refusals that a program tells apart by memspy's exit; all others are the daemon's own.
+constexpr std::array kCodes{std::pair{Errc::kNoSuchProcess, "no-such-process"},
+                            std::pair{Errc::kUnsupported, "not-python"},
+                            std::pair{Errc::kTargetGone, "target-gone"}};
 constexpr useconds_t kStopPause = 20'000;
 constexpr auto kServeTime = 2000ms;  // for one client, who is local and has its line ready
 
@@ -81,6 +86,8 @@ Json control_error(const Error& error) {
   Json json;
   json["schema"] = "memspy.control/1";
   json["error"] = describe(error);
+  for (const auto& [code, name] : kCodes)
+    if (error.code == code) json["code"] = name;
   json["why"] = error.why;
   json["hint"] = error.hint;
   return json;
@@ -161,6 +168,8 @@ Result<Json> ask(const UniqueFd& fd, const Json& request, milliseconds patience)
   const auto error = member<std::string>(answer, "error");
   if (!error) return answer;
   Error refused = make_error(Errc::kUsage, *error);
+  for (const auto& [code, name] : kCodes)
+    if (member<std::string>(answer, "code") == name) refused.code = code;
   refused.why = member<std::string>(answer, "why").value_or("");
   refused.hint = member<std::string>(answer, "hint").value_or("");
   return refused;

@@ -157,9 +157,11 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const HttpAddress& address
       ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&place.storage), place.size) != 0 ||
       ::listen(fd.get(), 16) != 0) {
     const int error = errno;
-    return make_error(Errc::kOutput,
-                      fmt::format("cannot listen at {} port {}", address.host, address.port),
-                      error);
+    Error failed =
+        make_error(Errc::kOutput,
+                   fmt::format("cannot listen at {} port {}", address.host, address.port), error);
+    failed.hint = "listen of [http] has the address: another port, or what uses this one ends";
+    return failed;
   }
   const unsigned short port = port_of(fd.get());
   return std::unique_ptr<HttpServer>(

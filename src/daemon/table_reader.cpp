@@ -6,6 +6,11 @@
 #include "base/duration.h"
 
 namespace memspy::daemon {
+namespace {
+
+constexpr const char* kEveryKey = "docs/memspy.toml has every key, with its default";
+
+}  // namespace
 
 TableReader::TableReader(const toml::table& table, std::string path, std::string section)
     : table_(table), path_(std::move(path)), section_(std::move(section)) {}
@@ -18,6 +23,7 @@ const toml::node* TableReader::find(const char* key) {
 void TableReader::refuse(const toml::node& at, const std::string& key, const std::string& why) {
   if (error_) return;
   Error error = make_error(Errc::kUsage, "the configuration " + path_ + " has a bad value");
+  error.hint = kEveryKey;
   const auto& place = at.source().begin;
   error.why = fmt::format("line {}, column {}: {}{}{} {}", place.line, place.column, section_,
                           section_.empty() ? "" : ".", key, why);
@@ -154,6 +160,7 @@ Result<Unit> TableReader::done() {
         make_error(Errc::kUsage, "the configuration " + path_ + " has a key memspy does not know");
     error.why = fmt::format("line {}, column {}: {}{}{}", key.source().begin.line,
                             key.source().begin.column, section_, section_.empty() ? "" : ".", name);
+    error.hint = kEveryKey;
     return error;
   }
   return Unit{};

@@ -69,6 +69,9 @@ std::optional<SeriesPoint> TargetFigures::tick(SteadyTime now, ProcessIndex reco
     point[SeriesColumn::kRssBytes] = static_cast<double>(rss_bytes_);
   for (std::size_t i = 0; i < kSeriesColumnCount; ++i)
     if (point.values[i]) latest_.values[i] = point.values[i];
+  // The kernel's own mark is read now and then.
+  if (auto& peak = latest_[SeriesColumn::kPeakRssBytes])
+    peak = std::max(*peak, static_cast<double>(rss_bytes_));
   if (!dear && rss_bytes_ == before && now < next_point_) return std::nullopt;
   next_point_ = now + kQuietPause;
   return point;

@@ -29,6 +29,8 @@ class Control : public ::testing::Test {
     auto server = ControlServer::start(path_, [](const Json& request) -> Json {
       if (member<std::string>(request, "command") == "fail")
         return control_error(make_error(Errc::kUsage, "no such thing"));
+      if (member<std::string>(request, "command") == "miss")
+        return control_error(make_error(Errc::kNoSuchProcess, "no such process"));
       return {{"schema", "x"}, {"asked", request}};
     });
     ASSERT_THAT(server, IsOk());
@@ -57,6 +59,7 @@ TEST_F(Control, a_refusal_is_an_error_with_its_words) {
   const auto answer = ask_daemon(path_, {{"command", "fail"}});
   ASSERT_THAT(answer, HasErrc(Errc::kUsage));
   EXPECT_THAT(answer.error().message, HasSubstr("no such thing"));
+  EXPECT_THAT(ask_daemon(path_, {{"command", "miss"}}), HasErrc(Errc::kNoSuchProcess));
 }
 
 TEST_F(Control, the_socket_is_for_its_owner_only) {
