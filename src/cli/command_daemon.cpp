@@ -3,7 +3,6 @@
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <mutex>
 
 #include "cli/build_info.h"
@@ -12,7 +11,7 @@
 #include "cli/hints.h"
 #include "cli/process_facts.h"
 #include "cli/report_options.h"
-#include "daemon/alert_book.h"
+#include "daemon/config_doubts.h"
 #include "daemon/control_socket.h"
 #include "daemon/daemon.h"
 #include "daemon/tracer.h"
@@ -53,15 +52,9 @@ Result<ExitCode> speak(const DaemonOptions& options, const CommonOptions& common
 }
 
 // What is allowed, and hardly meant.
-std::vector<std::string> doubts_of(const daemon::Config& config) {
-  std::vector<std::string> doubts;
+std::vector<std::string> all_doubts_of(const daemon::Config& config) {
+  std::vector<std::string> doubts = daemon::doubts_of(config);
   for (const daemon::AlertConfig& alert : config.alerts) {
-    const bool about_any =
-        std::any_of(config.rules.begin(), config.rules.end(),
-                    [&](const daemon::Rule& rule) { return daemon::is_about(alert, rule.name); });
-    if (!about_any)
-      doubts.push_back(fmt::format("alert {}: no rule has a name that fits \"{}\"",
-                                   printable(alert.name), printable(alert.service)));
     if (!alert.hook.empty() && !is_program(alert.hook.front()))
       doubts.push_back(fmt::format("alert {}: there is no program {} for its hook",
                                    printable(alert.name), printable(alert.hook.front())));
@@ -70,7 +63,8 @@ std::vector<std::string> doubts_of(const daemon::Config& config) {
 }
 
 Result<ExitCode> check_config(const daemon::Config& config, bool json, Env& env) {
-  const std::vector<std::string> doubts = doubts_of(config);
+  MEMSPY_CHECK(daemon::check_files(config));
+  const std::vector<std::string> doubts = all_doubts_of(config);
   if (json) {
     env.out << daemon::json_text({{"schema", "memspy.control/1"},
                                   {"done", "check-config"},

@@ -80,8 +80,9 @@ std::string daemon_status_text(const Json& status) {
       fmt::format("{:<11} {} CPU and {} of its own, {} and {} of its tracers\n", "cost",
                   time_of(status, "own_cpu_seconds"), bytes_of(status, "own_memory_bytes"),
                   time_of(status, "tracers_cpu_seconds"), bytes_of(status, "tracers_memory_bytes"));
-  text += fmt::format("{:<11} {}, {} old segments removed, {} ticks lost\n", "recorded",
-                      bytes_of(status, "recorded_bytes"), number_of(status, "removed_files"),
+  text += fmt::format("{:<11} {}, and {} of evidence; {} old segments removed, {} ticks lost\n",
+                      "recorded", bytes_of(status, "recorded_bytes"),
+                      bytes_of(status, "evidence_bytes"), number_of(status, "removed_files"),
                       number_of(status, "lost_ticks"));
   if (const Json push = object_of(status, "push"); !push.empty()) {
     const std::string trouble = text_of(push, "trouble");

@@ -71,6 +71,7 @@ Result<std::unique_ptr<Alarm>> Alarm::open(const Config& config, std::vector<std
   alarm->history_.load(alarm->config_.alert_log);
   MEMSPY_TRY(evidence, Evidence::open(config.state_dir, std::move(program), alarm->history_, log));
   alarm->evidence_ = std::move(evidence);
+  alarm->evidence_->set_most_bytes(config.recorder.evidence_bytes);
   return alarm;
 }
 
@@ -78,6 +79,7 @@ Result<Unit> Alarm::set_config(const Config& config, const DaemonStatus& last,
                                std::chrono::nanoseconds wall) {
   MEMSPY_TRY(dropped, book_.set_alerts(config.alerts));
   config_ = config;
+  if (evidence_) evidence_->set_most_bytes(config.recorder.evidence_bytes);
   if (config_.alert_log.empty()) config_.alert_log = config_.state_dir + "/alerts.jsonl";
   for (const Dropped& one : dropped) {
     auto facts = std::make_shared<TargetFacts>();

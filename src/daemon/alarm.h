@@ -39,6 +39,7 @@ class Alarm {
   void note_let_go(const std::vector<std::shared_ptr<const TargetFacts>>& released,
                    const DaemonStatus& last, std::chrono::nanoseconds wall);
   const AlertBook& book() const { return book_; }
+  std::uint64_t evidence_bytes() const { return evidence_->bytes(); }
   Outbox::Figures deliveries() const { return outbox_->figures(); }
   // Any thread.
   const AlertHistory& history() const { return history_; }

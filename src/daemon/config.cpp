@@ -84,6 +84,7 @@ Result<Unit> read_recorder(const toml::table& table, const std::string& path,
     reader.refuse("history_interval", "is more than a twelfth of history");
   reader.bytes("per_target", recorder.per_target_bytes, 1U << 20);
   reader.bytes("total", recorder.total_bytes, 4U << 20);
+  reader.bytes("evidence", recorder.evidence_bytes, 16U << 20);
   reader.bytes("reserve", recorder.reserve_bytes, 0);
   if (recorder.segment * 2 > recorder.keep) reader.refuse("segment", "is more than half of keep");
   return reader.done();

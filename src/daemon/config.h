@@ -36,6 +36,7 @@ struct RecorderConfig {
   std::chrono::nanoseconds history_interval = std::chrono::minutes(1);
   std::uint64_t per_target_bytes = 64U << 20;
   std::uint64_t total_bytes = 1U << 30;
+  std::uint64_t evidence_bytes = 1U << 30;  // of bundles, besides
   std::uint64_t reserve_bytes = 64U << 20;  // of the disk, which stay free
 };
 

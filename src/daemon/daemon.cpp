@@ -342,6 +342,7 @@ void RunningDaemon::publish(SteadyTime now) {
   status->own_memory_bytes = own_memory_;
   const RecorderFigures recorded = recorder_->figures();
   status->recorded_bytes = recorded.bytes;
+  status->evidence_bytes = alarm_->evidence_bytes();
   status->lost_ticks = recorded.lost_ticks;
   status->removed_files = recorded.removed_files;
   status->recorder_trouble = recorded.trouble;

@@ -16,6 +16,7 @@
 #include "base/byte_units.h"
 #include "base/duration.h"
 #include "base/file.h"
+#include "daemon/evidence_shelf.h"
 #include "daemon/merged_window.h"
 #include "daemon/run_child.h"
 #include "daemon/shelf.h"
@@ -32,7 +33,6 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr std::size_t kMostOrders = 16;
-constexpr std::size_t kMostFoldersKept = 32;
 constexpr auto kDumpTime = 15s;
 constexpr auto kHeapTime = 3min;
 constexpr auto kPageTime = 2min;
@@ -455,18 +455,18 @@ void Evidence::gather(const EvidenceOrder& order) {
     log_("evidence is in " + order.event.evidence);
 }
 
-// The names begin with the time, so that the oldest come first.
-void Evidence::remove_old() const {
-  std::vector<std::string> folders;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder_, none))
-    folders.push_back(entry.path().string());
-  std::sort(folders.begin(), folders.end());
-  for (std::size_t i = 0; i + kMostFoldersKept < folders.size(); ++i)
-    fs::remove_all(folders[i], none);
+void Evidence::remove_old() {
+  std::vector<KeptBundle> bundles = kept_bundles(folder_);
+  for (const std::string& path : bundles_to_remove(bundles, most_bytes_, wall_clock_now())) {
+    std::error_code none;
+    fs::remove_all(path, none);
+    std::erase_if(bundles, [&](const KeptBundle& bundle) { return bundle.path == path; });
+  }
+  bytes_ = total_bytes(bundles);
 }
 
 void Evidence::run() {
+  remove_old();
   std::unique_lock lock(mutex_);
   for (;;) {
     news_.wait(lock, [&] { return ending_ || !orders_.empty(); });

@@ -57,6 +57,9 @@ class Evidence {
   Evidence(const Evidence&) = delete;
   Evidence& operator=(const Evidence&) = delete;
 
+  // What all bundles may have together, and have.
+  void set_most_bytes(std::uint64_t bytes) { most_bytes_ = bytes; }
+  std::uint64_t bytes() const { return bytes_; }
   // Where the evidence of this event will be.
   std::string folder_of(const std::string& event_id) const { return folder_ + "/" + event_id; }
   // Who has the least time left comes first. Nobody traces the target while this wants() it. False:
@@ -100,7 +103,7 @@ class Evidence {
   void write_verdicts(Bundle& bundle) const;
   std::vector<EarlierVerdict> earlier_of(const Bundle& bundle) const;
   std::string verdict_of(Bundle& bundle, const std::vector<std::string>& report) const;
-  void remove_old() const;
+  void remove_old();
 
   std::string state_dir_, folder_;
   std::vector<std::string> program_;
@@ -111,6 +114,7 @@ class Evidence {
   std::deque<EvidenceOrder> orders_;
   std::optional<ProcessIdentity> looked_at_;  // now
   std::atomic<bool> ending_{false};
+  std::atomic<std::uint64_t> most_bytes_{RecorderConfig{}.evidence_bytes}, bytes_{0};
   std::thread thread_;
 };
 

@@ -162,6 +162,8 @@ void write_own(std::string& out, const DaemonStatus& status) {
       status.thrift.empty() ? 0 : 1);
   one(out, "memspy_recorded_bytes", "gauge", "Recordings on disk.",
       static_cast<double>(status.recorded_bytes));
+  one(out, "memspy_evidence_bytes", "gauge", "Bundles of evidence on disk.",
+      static_cast<double>(status.evidence_bytes));
   one(out, "memspy_removed_segments_total", "counter", "Old segments that were removed.",
       static_cast<double>(status.removed_files));
   one(out, "memspy_lost_ticks_total", "counter", "Ticks that the disk did not take in time.",

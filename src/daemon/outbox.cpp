@@ -177,8 +177,9 @@ void Outbox::run(Kind kind) {
       news_.wait(lock);
       continue;
     }
-    if (next->next > std::chrono::steady_clock::now()) {
-      news_.wait_until(lock, next->next);
+    const SteadyTime turn = next->next;  // it may be moved, or gone, once this waits
+    if (turn > std::chrono::steady_clock::now()) {
+      news_.wait_until(lock, turn);
       continue;
     }
     Entry entry = std::move(*next);

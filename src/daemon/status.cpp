@@ -75,6 +75,7 @@ Json status_json(const DaemonStatus& status) {
   json["tracers_cpu_seconds"] = status.tracers_cpu_seconds;
   json["tracers_memory_bytes"] = status.tracers_memory_bytes;
   json["recorded_bytes"] = status.recorded_bytes;
+  json["evidence_bytes"] = status.evidence_bytes;
   json["removed_files"] = status.removed_files;
   json["lost_ticks"] = status.lost_ticks;
   json["recorder_trouble"] = status.recorder_trouble;

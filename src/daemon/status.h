@@ -73,7 +73,8 @@ struct DaemonStatus {
   double tracers_cpu_seconds = 0;                                // all tracers so far
   std::uint64_t own_memory_bytes = 0, tracers_memory_bytes = 0;  // PSS
   std::uint64_t recorded_bytes = 0, lost_ticks = 0, removed_files = 0;
-  std::string recorder_trouble;  // "" none
+  std::uint64_t evidence_bytes = 0;  // besides
+  std::string recorder_trouble;      // "" none
   unsigned tracer_crashes = 0;
   std::size_t alerts_firing = 0;
   std::size_t deliveries_waiting = 0;     // of alerts: hooks and POSTs

@@ -258,6 +258,27 @@ class Daemon(DaemonCase):
         run = self.run_memspy("daemon", "--check-config", "--config", self.config)
         self.assertIn('no rule has a name that fits "shpo"', run.err)
         self.assertIn("there is no program /no/such", run.err)
+        self.write_config(more="""
+[[target]]
+name = "all"
+[[target]]
+name = "late"
+user = "nosuchuser"
+[[alert]]
+name = "bare"
+when = "rss > 80"
+""")
+        run = self.run_memspy("daemon", "--check-config", "--config", self.config)
+        for doubt in ("target all: it fits every Python process", "target late: never reached, as all",
+                      "there is no user nosuchuser", '"rss > 80" is about 80 B'):
+            self.assertIn(doubt, run.err)
+        secret = self.folder / "token"
+        secret.write_text("secret\n")
+        secret.chmod(0o644)
+        self.write_config(more=f'[http]\nlisten = "127.0.0.1:0"\ntoken_file = "{secret}"\n')
+        self.assertEqual(harness.run_memspy("daemon", "--check-config", "--config", self.config).code, 2)
+        secret.chmod(0o600)
+        self.run_memspy("daemon", "--check-config", "--config", self.config)
 
     def test_a_full_disk_costs_what_comes_meanwhile_and_nothing_else(self):
         harness.need_root()
@@ -603,6 +624,8 @@ class Refusals(DaemonCase):
             self.assertEqual(run.code, code, str(run))
             self.assertIn(said, run.err)
         self.daemon()
+        nobody = harness.run_memspy("attach", "--daemon", "-p", 4194304, "--socket", self.folder / "socket")
+        self.assertEqual(nobody.code, 3, str(nobody))
         second = harness.run_memspy("daemon", "--config", self.config)
         self.assertEqual(second.code, 2, str(second))
         self.assertIn("another daemon", second.err)

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "daemon/evidence_shelf.h"
 #include "procfs/proc_dir.h"
 #include "support/result_matchers.h"
 #include "support/temp_dir.h"
@@ -51,6 +52,29 @@ TEST(VerdictText, does_not_grow_with_each_alert_before) {
   std::vector<EarlierVerdict> many;
   for (int i = 0; i < 100; ++i) many.push_back(said(std::to_string(i), "heap.json: x\n"));
   EXPECT_LT(verdict_text("growth.memspy: y\n", many).size(), 500U);
+}
+
+KeptBundle kept(int hour, const std::string& service, const std::string& alert,
+                std::uint64_t bytes = 100) {
+  return {service + std::to_string(hour), alert, service, alert == "oom-killed",
+          std::chrono::hours(hour),       bytes};
+}
+
+TEST(KeptBundles, one_that_comes_and_goes_takes_no_room_from_others) {
+  std::vector<KeptBundle> bundles = {kept(1, "db", "leak")};
+  for (int hour = 2; hour <= 6; ++hour) bundles.push_back(kept(hour, "web", "flaps"));
+  EXPECT_THAT(bundles_to_remove(bundles, 600, 7h), ElementsAre());
+  EXPECT_THAT(bundles_to_remove(bundles, 400, 7h), ElementsAre("web2", "web3"));
+  for (int hour = 7; hour <= 34; ++hour) bundles.push_back(kept(hour, "web", "flaps"));
+  EXPECT_THAT(bundles_to_remove(bundles, 1 << 20, 35h), ElementsAre("web2", "web3"));
+}
+
+TEST(KeptBundles, who_was_killed_a_while_ago_goes_last_and_the_newest_never) {
+  const std::vector<KeptBundle> bundles = {kept(1, "web", "oom-killed"), kept(2, "web", "leak"),
+                                           kept(3, "db", "leak"), kept(4, "db", "huge", 9000)};
+  EXPECT_THAT(bundles_to_remove(bundles, 9200, 5h), ElementsAre("web2"));
+  EXPECT_THAT(bundles_to_remove(bundles, 1000, 5h), ElementsAre("web2", "db3", "web1"));
+  EXPECT_THAT(bundles_to_remove(bundles, 9200, 30h), ElementsAre("web1"));
 }
 
 // memspy as a script, which tells what it was asked for.
