@@ -304,7 +304,10 @@ void RunningDaemon::go_on_with_asked() {
 }
 
 void RunningDaemon::look_for_targets(SteadyTime now) {
-  for (const auto& found : finder_.look(now)) {
+  const auto rule_of_family = [this](const Candidate& candidate) {
+    return targets_.rule_for(candidate);
+  };
+  for (const auto& found : finder_.look(now, rule_of_family)) {
     if (targets_.add(found, now) != nullptr) finder_.settle(found.candidate.identity.pid);
   }
 }

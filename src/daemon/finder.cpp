@@ -54,7 +54,7 @@ void Finder::set_rules(const std::vector<Rule>& rules, SteadyTime now) {
   next_scan_ = now;
 }
 
-std::vector<Finder::Found> Finder::look(SteadyTime now) {
+std::vector<Finder::Found> Finder::look(SteadyTime now, const RuleOfFamily& rule_of_family) {
   if (now >= next_scan_) {
     schedule_.scan(proc_.processes(), now);
     next_scan_ = now + (events_ ? std::chrono::nanoseconds(kScanBesideEvents) : kScanPause);
@@ -68,6 +68,8 @@ std::vector<Finder::Found> Finder::look(SteadyTime now) {
     if (!candidate) continue;
     if (const auto rule = find_rule(rules_, *candidate))
       found.push_back({*candidate, rules_[*rule]});
+    else if (auto inherited = rule_of_family(*candidate))
+      found.push_back({*candidate, std::move(*inherited)});
   }
   return found;
 }

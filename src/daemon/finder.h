@@ -4,6 +4,7 @@
 // One thread, that of the event loop.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,8 +34,10 @@ class Finder {
     Candidate candidate;
     Rule rule;
   };
+  // Of a process that no rule is about: the one of its family.
+  using RuleOfFamily = std::function<std::optional<Rule>(const Candidate&)>;
   // Looks at what is due.
-  std::vector<Found> look(SteadyTime now);
+  std::vector<Found> look(SteadyTime now, const RuleOfFamily& rule_of_family);
   void settle(Pid pid) { schedule_.settle(pid); }
   void forget(Pid pid) { schedule_.forget(pid); }
   // When look() has something to do again.

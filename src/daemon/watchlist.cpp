@@ -15,6 +15,7 @@
 namespace memspy::daemon {
 namespace {
 
+constexpr int kMostGenerations = 8;  // a PID that was given anew may close a circle
 constexpr auto kOomPause = std::chrono::seconds(30);
 // A segment of a tracer is an eighth of what its target may have at most.
 constexpr std::uint64_t kSegmentsPerTarget = 8;
@@ -61,9 +62,9 @@ std::vector<std::shared_ptr<const TargetFacts>> Watchlist::set_config(const Conf
   std::vector<std::shared_ptr<const TargetFacts>> released;
   for (auto& [pid, target] : targets_) {
     target.gate.set_config(config.tracing);
-    const auto rule = find_rule(config.rules, target.candidate);
-    if (rule && config.rules[*rule].name == target.facts->service) {
-      target.rule = config.rules[*rule];
+    const auto rule = rule_for(target.candidate);
+    if (rule && rule->name == target.facts->service) {
+      target.rule = *rule;
     } else if (!target.gone && !target.asked_until) {
       let_go(target);
       released.push_back(target.facts);
@@ -72,6 +73,19 @@ std::vector<std::shared_ptr<const TargetFacts>> Watchlist::set_config(const Conf
     }
   }
   return released;
+}
+
+std::optional<Rule> Watchlist::rule_for(const Candidate& candidate) const {
+  const Candidate* each = &candidate;
+  for (int generation = 0; generation < kMostGenerations; ++generation) {
+    if (const auto rule = find_rule(config_.rules, *each)) return config_.rules[*rule];
+    const Watched* parent = find(each->ppid);
+    if (parent == nullptr || parent->released ||
+        parent->candidate.executable != candidate.executable)
+      return std::nullopt;
+    each = &parent->candidate;
+  }
+  return std::nullopt;
 }
 
 // What is told of it from now on comes from its tracer, which ends.
@@ -144,6 +158,11 @@ Watched* Watchlist::add(const Finder::Found& found, SteadyTime now) {
   }
   log_(fmt::format("found {} ({}, service {})", pid.value, target.facts->process, found.rule.name));
   return &target;
+}
+
+const Watched* Watchlist::find(Pid pid) const {
+  const auto it = targets_.find(pid);
+  return it == targets_.end() ? nullptr : &it->second;
 }
 
 Watched* Watchlist::find(Pid pid) {

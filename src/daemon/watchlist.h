@@ -75,9 +75,13 @@ class Watchlist {
 
   // Lets go of those that no rule is about any more, or one of another service: who they are.
   std::vector<std::shared_ptr<const TargetFacts>> set_config(const Config& config);
+  // The first rule about it, else that of the watched process that forked it: workers may call
+  // themselves anything.
+  std::optional<Rule> rule_for(const Candidate& candidate) const;
   // Watches it; nullptr when it has ended meanwhile. The same process twice is the same target.
   Watched* add(const Finder::Found& found, SteadyTime now);
   Watched* find(Pid pid);
+  const Watched* find(Pid pid) const;
   Watched* find(const ProcessIdentity& identity);
   const std::map<Pid, Watched>& all() const { return targets_; }
   std::map<Pid, Watched>& all() { return targets_; }

@@ -203,7 +203,7 @@ class Daemon(DaemonCase):
         self.daemon()
         self.until_traced(stranger.pid)
         refused = harness.run_memspy("attach", "--daemon", "-p", "1", "--socket", self.folder / "socket")
-        self.assertEqual(refused.code, 2, str(refused))
+        self.assertEqual(refused.code, 5, str(refused))
         self.assertIn("no Python process", refused.err)
 
     def test_a_master_and_its_workers_are_one_service(self):
@@ -216,6 +216,18 @@ class Daemon(DaemonCase):
         for pid in (master.pid, worker):
             self.assertIn(f" {pid} ", listed)
         self.assertEqual(len(listed.strip().splitlines()), 3, listed)  # with its head
+
+    def test_workers_may_call_themselves_anything(self):
+        self.config.write_text(self.config.read_text().replace("[[target]]\n", "[[target]]\nprocess = \"master-*\"\n"))
+        memspy = self.daemon()
+        master = self.script(self.python, "renamed.py", self.mark)
+        worker = master.ask("fork", "forked")["pid"]
+        harness.eventually(lambda: {master.pid, worker} <= set(self.targets()), "both are found")
+        self.assertEqual({one["service"] for one in self.targets().values()}, {"family"})
+        self.assertEqual(self.targets()[worker]["master_pid"], master.pid)
+        memspy.signal(signal.SIGHUP)
+        harness.eventually(lambda: "was read anew" in memspy.err, "a reload")
+        self.assertLessEqual({master.pid, worker}, set(self.targets()))
 
     def test_a_reload_takes_a_good_configuration_and_keeps_the_old_one_of_a_bad(self):
         memspy = self.daemon()
