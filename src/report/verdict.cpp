@@ -164,9 +164,10 @@ std::string untraced_verdict(const Profile& profile, const recording::StackShape
         percent(static_cast<double>(f.untraced_growth_bytes), static_cast<double>(total)));
     const auto found = charges(recording::shape_stacks(profile, by_lines(shape))).culprits;
     if (!found.empty())
-      text += fmt::format(
-          "; {} {} {} of the rest", found[0].text, deed(profile),
-          percent(static_cast<double>(found[0].amount), static_cast<double>(f.growth_bytes)));
+      text += fmt::format("; {} {} {} of the rest", found[0].text, deed(profile),
+                          percent(static_cast<double>(found[0].amount),
+                                  static_cast<double>(f.growth_bytes))) +
+              next_culprits(found, f.growth_bytes, kNextGrowers);
   }
   const auto grower = recording::main_grower(profile.points);
   const auto* process = grower ? profile.find_process(*grower) : nullptr;

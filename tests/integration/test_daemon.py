@@ -285,7 +285,7 @@ when = "rss > 80"
                       "there is no user nosuchuser", '"rss > 80" is about 80 B'):
             self.assertIn(doubt, run.err)
         secret = self.folder / "token"
-        secret.write_text("secret\n")
+        secret.write_text("sixteen-characters-and-more\n")
         secret.chmod(0o644)
         self.write_config(more=f'[http]\nlisten = "127.0.0.1:0"\ntoken_file = "{secret}"\n')
         self.assertEqual(harness.run_memspy("daemon", "--check-config", "--config", self.config).code, 2)
@@ -545,6 +545,18 @@ post = "http://127.0.0.1:{port}/alerts"
         self.addCleanup(lambda: harness.eventually(lambda: not group.exists() or not group.rmdir(), "it is empty"))
         (group / limit_file).write_text(str(limit))
         return ["/bin/sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
+
+    def test_workers_fill_a_group_of_which_each_has_a_small_part(self):
+        inside = self.group_of(200 << 20)
+        alert = '[[alert]]\nname = "{}"\nwhen = "{} > 50% of limit"\nevidence = false\n'
+        self.write_config(more=alert.format("one", "rss") + alert.format("all", "cgroup"))
+        self.daemon()
+        target = self.target([*inside, *self.python.command(harness.TARGETS / "family.py", self.mark)])
+        target.hear("ready")
+        for _ in range(7):  # 16 MiB each
+            target.ask("fork")
+        harness.eventually(lambda: self.lines("state/alerts.jsonl"), "the group is said to fill", deadline=30)
+        self.assertEqual({line["alert"] for line in self.lines("state/alerts.jsonl")}, {"all"})
 
     def points_in(self, folder):
         count = 0
