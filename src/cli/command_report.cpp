@@ -34,7 +34,7 @@ struct ReportVerbOptions {
   std::string output = "-";
   bool force = false;
   bool sources = false;
-  std::string alerts, history;
+  std::string alerts, history, lead;
   bool symbolize = false, debuginfod = false;
   symbolize::SymbolizeOptions symbols;
   std::optional<std::chrono::nanoseconds> from, to;
@@ -156,6 +156,7 @@ Result<ExitCode> report_page(const ReportVerbOptions& options, Env& env) {
   page.shape = options.choices.shape;
   if (options.sources) page.sources = options.annotate;
   page.alerts = options.alerts;
+  page.lead = options.lead;
   MEMSPY_CHECK(left_to_commit(write_page(page, file.stream(), env)));
   MEMSPY_TRY(path, file.commit({}));
   if (path != "-") say(env, "wrote " + path);
@@ -170,6 +171,7 @@ Result<ExitCode> run_report(ReportVerbOptions options, bool json, Env& env) {
                        "-f html; memspy diff compares them");
   if (options.sources) return usage_error("--sources is for the page", "", "-f html, or -f source");
   if (!options.alerts.empty()) return usage_error("--alerts is for the page", "", "-f html");
+  if (!options.lead.empty()) return usage_error("--lead is for the page", "", "-f html");
   if (is_snapshot_file(options.recording)) {
     if (options.peak || options.choices.shape.amount == recording::Amount::kTemporary)
       return usage_error("a snapshot is of one moment: --peak and --temporary are of recordings");
@@ -218,6 +220,10 @@ Verb add_report(CLI::App& root) {
   app.add_option("--alerts", options->alerts,
                  "html: mark the alerts of this log (memspy.alert/1, a line each) in the series")
       ->type_name("FILE")
+      ->take_last();
+  app.add_option("--lead", options->lead,
+                 "html: the page begins with this, and then has its own verdict")
+      ->type_name("TEXT")
       ->take_last();
   app.add_option("--history", options->history,
                  "A recording of the same process that begins earlier: since when it grows")

@@ -71,6 +71,14 @@ sinks::PageParts page_parts(const PageRequest& request, std::optional<snapshot::
         {{"before", request.base}, {"now", request.run}}, report::GroupBy::kFunction,
         request.shape.shape, request.shape.amount));
   parts.options = format_options(request.shape);
+  if (!request.lead.empty() && parts.options.words) {
+    parts.options.words = [lead = request.lead, words = std::move(parts.options.words)](
+                              const auto& profile, const auto& shape) {
+      sinks::RunWords with_lead = words(profile, shape);
+      with_lead.verdict = lead + " \u2014 " + with_lead.verdict;
+      return with_lead;
+    };
+  }
   parts.alerts = request.alerts;
   parts.warning = request.warning;
   if (request.heap != nullptr) {
@@ -116,6 +124,7 @@ Result<Unit> write_page(const PageFiles& files, std::ostream& out, Env& env) {
   if (heap) page.heap = &*heap;
   page.shape = files.shape;
   page.sources = files.sources;
+  page.lead = files.lead;
   if (page.run != nullptr) {
     MEMSPY_TRY(alerts, alerts_of(*page.run, files.alerts));
     page.alerts = std::move(alerts);

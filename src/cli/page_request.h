@@ -23,6 +23,7 @@ struct PageRequest {
   ShapeOptions shape;
   std::optional<report::AnnotateOptions> sources;  // absent: no source of the target in the page
   std::vector<sinks::PageAlert> alerts;            // of the run's process
+  std::string lead;                                // before the run's verdict; "" nothing
   std::string warning;                             // of the parts together; "" nothing
 };
 
@@ -39,6 +40,7 @@ struct PageFiles {
   ShapeOptions shape;
   std::optional<report::AnnotateOptions> sources;
   std::string alerts;  // an alert log, of which those of the run's processes are marked; "" none
+  std::string lead;    // what somebody knows better than the run does; "" nothing
 };
 // What the files have to do with one another is said in the page and on stderr: a snapshot may be
 // of another process than the recording. kUsage: files that do not go together.

@@ -350,7 +350,7 @@ void Evidence::write_start(Bundle& bundle) const {
 }
 
 // What is too large for a folder of which 32 are kept goes; the page has its sums.
-void Evidence::write_page(Bundle& bundle) const {
+void Evidence::write_page(Bundle& bundle, const std::string& verdict) const {
   struct stat info {};
   const auto there = [&](const char* name) {
     return ::stat(bundle.path(name).c_str(), &info) == 0;
@@ -366,6 +366,8 @@ void Evidence::write_page(Bundle& bundle) const {
     command.insert(command.end(), {"--alerts", bundle.path("alerts.jsonl")});
   if (there("growth.memspy") && there("history.memspy"))
     command.insert(command.end(), {"--history", bundle.path("history.memspy")});
+  if (const std::string lead = lead_of(verdict); there("growth.memspy") && !lead.empty())
+    command.insert(command.end(), {"--lead", lead});
   command.insert(command.end(), {"-f", "html", "-o", bundle.path("report.html")});
   if (free_bytes(bundle.folder) < kSpareBytes) {
     bundle.missing += "report.html: the disk has no room for it\n";
@@ -407,7 +409,8 @@ std::vector<EarlierVerdict> Evidence::earlier_of(const Bundle& bundle) const {
   return earlier;
 }
 
-void Evidence::write_verdicts(Bundle& bundle) const {
+// What it has written.
+std::string Evidence::write_verdicts(Bundle& bundle) const {
   std::string text;
   const auto add = [&](const char* of, const std::string& verdict) {
     if (!verdict.empty()) text += fmt::format("{}: {}\n", of, verdict);
@@ -427,9 +430,11 @@ void Evidence::write_verdicts(Bundle& bundle) const {
     add("growth.memspy", verdict_of(bundle, std::move(report)));
   }
   text = verdict_text(text, earlier_of(bundle));
-  if (!text.empty() && write_whole_file(bundle.path("verdict.txt"), text).has_value()) return;
-  if (bundle.missing.find("verdict.txt") == std::string::npos)
+  const bool written =
+      !text.empty() && write_whole_file(bundle.path("verdict.txt"), text).has_value();
+  if (!written && bundle.missing.find("verdict.txt") == std::string::npos)
     bundle.missing += "verdict.txt: nothing here has one, or it could not be written\n";
+  return text;
 }
 
 void Evidence::gather(const EvidenceOrder& order) {
@@ -448,8 +453,7 @@ void Evidence::gather(const EvidenceOrder& order) {
   }
   copy_recordings(bundle);
   write_start(bundle);
-  write_page(bundle);
-  write_verdicts(bundle);
+  write_page(bundle, write_verdicts(bundle));
   if (!bundle.missing.empty()) (void)write_whole_file(bundle.path("missing.txt"), bundle.missing);
   if (::rename(bundle.folder.c_str(), order.event.evidence.c_str()) == 0)
     log_("evidence is in " + order.event.evidence);

@@ -99,8 +99,8 @@ class Evidence {
   void write_alerts(Bundle& bundle) const;
   void copy_recordings(Bundle& bundle) const;
   void write_start(Bundle& bundle) const;
-  void write_page(Bundle& bundle) const;
-  void write_verdicts(Bundle& bundle) const;
+  void write_page(Bundle& bundle, const std::string& verdict) const;
+  std::string write_verdicts(Bundle& bundle) const;
   std::vector<EarlierVerdict> earlier_of(const Bundle& bundle) const;
   std::string verdict_of(Bundle& bundle, const std::vector<std::string>& report) const;
   void remove_old();

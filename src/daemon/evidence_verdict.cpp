@@ -52,4 +52,14 @@ std::string verdict_text(const std::string& own, const std::vector<EarlierVerdic
   return text;
 }
 
+std::string lead_of(const std::string& verdict_text) {
+  std::istringstream lines(own_part(verdict_text));
+  std::string lead;
+  for (std::string line; std::getline(lines, line);) {
+    for (const std::string_view name : {"heap.json: ", "live.memspy: "})
+      if (line.starts_with(name)) lead = line.substr(name.size());
+  }
+  return lead;
+}
+
 }  // namespace memspy::daemon

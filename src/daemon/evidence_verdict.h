@@ -21,4 +21,8 @@ struct EarlierVerdict {
 // comes first: who touched its pages may have worked beside the one who kept what is on them.
 std::string verdict_text(const std::string& own, const std::vector<EarlierVerdict>& earlier);
 
+// Of such a text, what it says of who keeps the heap, by mode live or else by the census, without
+// the file's name; "" nothing. A page of growth knows who touched pages first.
+std::string lead_of(const std::string& verdict_text);
+
 }  // namespace memspy::daemon

@@ -1,5 +1,8 @@
-"""Reads what memspy wrote: folded stacks, and the series' CSV."""
+"""Reads what memspy wrote: folded stacks, the series' CSV, and the data of a page."""
+import base64
 import csv
+import gzip
+import json
 import re
 
 FRAME = re.compile(r"(?P<function>.*) \((?P<file>.*?)(?::(?P<line>\d+))?\)$")
@@ -79,3 +82,9 @@ def distance(profile, truth):
     ours, theirs = sum(profile.values()) or 1, sum(truth.values()) or 1
     names = set(profile) | set(truth)
     return 0.5 * sum(abs(profile.get(name, 0) / ours - truth.get(name, 0) / theirs) for name in names)
+
+
+def page_data(path):
+    """What an HTML page of ours holds."""
+    packed = re.search(r'id="data">([A-Za-z0-9+/=]+)<', path.read_text()).group(1)
+    return json.loads(gzip.decompress(base64.b64decode(packed)))

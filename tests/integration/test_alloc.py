@@ -1,6 +1,4 @@
 """`--mode alloc`: who spends time allocating, in the proportions that the program was made with."""
-import base64
-import gzip
 import json
 import re
 import sqlite3
@@ -26,12 +24,6 @@ def below_line(frames):
     """What an innermost Python frame has called."""
     at = max((i for i, frame in enumerate(frames) if "allocate.py" in frame), default=len(frames))
     return frames[at + 1:]
-
-
-def page_data(path):
-    """What an HTML page of ours holds."""
-    packed = re.search(r'id="data">([A-Za-z0-9+/=]+)<', path.read_text()).group(1)
-    return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 @harness.sampled
@@ -171,7 +163,7 @@ class Alloc(harness.PythonCase):
 
     def check_page(self, out, folded):
         page = self.derive(out, "run.html")
-        run = page_data(page)["run"]
+        run = profiles.page_data(page)["run"]
         self.assertEqual(run["head"]["mode"], "alloc")
         # Stacks lose their parts of a microsecond one by one.
         spent = sum(run["allocation"]["nanoseconds"]) / 1000

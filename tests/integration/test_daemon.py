@@ -15,6 +15,7 @@ import time
 import urllib.request
 
 import harness
+import profiles
 
 CONFIG = """
 state_dir = "{folder}/state"
@@ -604,6 +605,9 @@ post = "http://127.0.0.1:{port}/alerts"
                                     if (line["id"], line["state"]) == (alert["id"], "resolved")], "it is resolved")
         self.assertRegex(verdicts, r"live\.memspy: (Sessions\.)?remember\S* \(slow_leak\.py:14\)")
         self.assertRegex(verdicts, r"heap\.json: .*__main__\.SESSIONS")
+        for event in (alert, told):
+            page = profiles.page_data(self.bundle(event) / "report.html")
+            self.assertRegex(page["run"]["head"]["words"]["verdict"], r"^(Sessions\.)?remember\S* \(slow_leak\.py:14\)")
 
     def test_after_an_oom_kill_the_evidence_names_the_function(self):
         inside = self.group_of(220 << 20)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <tuple>
 #include <utility>
 
 #include "base/duration.h"
@@ -24,7 +25,7 @@ struct Taken {
   Life life;          // so far, and its weight
   double chance = 1;  // to stay
   std::chrono::nanoseconds age{};
-  std::uint64_t collections = 0;
+  std::uint64_t collections = 0, round = 0;
 };
 
 // Of one size class.
@@ -34,16 +35,49 @@ struct ClassBlocks {
   double block_bytes = 1;
 };
 
+// Of the weights of blocks, round by round: what was taken within one is mostly of one kind, as
+// programs do things in turns, so that a round tells little more than one block of it.
 struct Sum {
-  double weight = 0, squares = 0;
+  double weight = 0;
+  double squares = 0;  // of what each round has
+  double cross = 0;    // …of it by what the round has of all
+};
+struct Sums {
+  std::map<Group, Sum> groups;
+  Sum all;
+  double rounds = 0;
 };
 
-// The variance of a ratio of weights: what each block adds to the share of its owner, less what it
+Sums sum_up(std::span<const Taken> blocks) {
+  Sums sums;
+  std::map<Group, double> round;
+  double whole = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    round[blocks[i].group] += blocks[i].life.weight;
+    whole += blocks[i].life.weight;
+    if (i + 1 < blocks.size() && blocks[i + 1].round == blocks[i].round) continue;
+    for (const auto& [group, weight] : round) {
+      Sum& sum = sums.groups[group];
+      sum.weight += weight;
+      sum.squares += weight * weight;
+      sum.cross += weight * whole;
+    }
+    sums.all.weight += whole;
+    sums.all.squares += whole * whole;
+    ++sums.rounds;
+    round.clear();
+    whole = 0;
+  }
+  return sums;
+}
+
+// The variance of a ratio of weights: what each round adds to the share of its owner, less what it
 // adds to the whole.
-double variance(const Sum& owner, const Sum& all, double growth) {
-  const double share = owner.weight / all.weight;
-  const double sum = owner.squares * (1 - 2 * share) + share * share * all.squares;
-  return growth * growth * std::max(sum, 0.0) / (all.weight * all.weight);
+double variance(const Sum& owner, const Sums& sums, double growth) {
+  const double share = owner.weight / sums.all.weight;
+  const double sum = owner.squares - 2 * share * owner.cross + share * share * sums.all.squares;
+  const double freedom = sums.rounds > 1 ? sums.rounds / (sums.rounds - 1) : 1;
+  return growth * growth * std::max(sum, 0.0) * freedom / (sums.all.weight * sums.all.weight);
 }
 
 void add_block(LiveShare& share, const Taken& block) {
@@ -54,21 +88,15 @@ void add_block(LiveShare& share, const Taken& block) {
 }
 
 void share_out(std::span<const Taken> blocks, double growth, std::map<LiveOwner, LiveShare>& out) {
-  std::map<Group, Sum> groups;
-  Sum all;
-  for (const Taken& block : blocks) {
-    for (Sum* sum : {&groups[block.group], &all}) {
-      sum->weight += block.life.weight;
-      sum->squares += block.life.weight * block.life.weight;
-    }
+  const Sums sums = sum_up(blocks);
+  for (const Taken& block : blocks)
     if (block.group.owner && block.group.counts) add_block(out[*block.group.owner], block);
-  }
-  if (all.weight <= 0) return;
-  for (const auto& [group, sum] : groups) {
+  if (sums.all.weight <= 0) return;
+  for (const auto& [group, sum] : sums.groups) {
     if (!group.owner || !group.counts) continue;
     LiveShare& share = out[*group.owner];
-    share.bytes += static_cast<std::uint64_t>(std::floor(growth * sum.weight / all.weight));
-    share.variance += variance(sum, all, growth);
+    share.bytes += static_cast<std::uint64_t>(std::floor(growth * sum.weight / sums.all.weight));
+    share.variance += variance(sum, sums, growth);
   }
 }
 
@@ -121,8 +149,9 @@ void find_chances(ClassBlocks& blocks, const LiveLifetimes& lifetimes, std::uint
 // What grew at some time is shared out by the blocks that were taken then.
 void share_out_by_time(ClassBlocks& blocks, std::uint32_t size_class, double growth,
                        const LivePasses& passes, std::map<LiveOwner, LiveShare>& out) {
-  std::sort(blocks.taken.begin(), blocks.taken.end(),
-            [](const Taken& a, const Taken& b) { return a.time < b.time; });
+  std::sort(blocks.taken.begin(), blocks.taken.end(), [](const Taken& a, const Taken& b) {
+    return std::tie(a.time, a.round) < std::tie(b.time, b.round);
+  });
   std::vector<StandIn> stand_ins;
   for (const Taken& block : blocks.taken)
     stand_ins.push_back({block.time, block.life.weight * blocks.block_bytes});
@@ -186,7 +215,8 @@ LiveProfile LiveBook::profile(const LiveChange& change, SteadyTime now) const {
                             life,
                             1,
                             now - block.taken,
-                            survived(block)});
+                            survived(block),
+                            block.round});
   }
   LiveProfile profile;
   std::map<LiveOwner, LiveShare> shares;

@@ -32,7 +32,8 @@ struct LiveBlock {
   std::vector<std::byte> content;  // its first bytes, once it was settled
   // Of the process, when they were counted first after the block had settled.
   std::optional<std::uint64_t> collections = {};
-  bool followed = false;  // looked at often enough to know how long it lives
+  bool followed = false;    // looked at often enough to know how long it lives
+  std::uint64_t round = 0;  // in which it was drawn
 };
 
 struct LiveShare {

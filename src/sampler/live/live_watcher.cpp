@@ -47,6 +47,7 @@ SteadyTime LiveWatcher::advance(SteadyTime now) {
 
 // Blocks first, then watches: the less time between, the fewer are taken meanwhile.
 void LiveWatcher::draw(SteadyTime now) {
+  ++rounds_;
   // As much is taken in the rest as in the round, for its length.
   const double stands_for = to_seconds(round_ + settling_ + rest_) / to_seconds(round_);
   std::size_t draws = 0;
@@ -175,7 +176,8 @@ void LiveWatcher::judge(std::size_t i, SteadyTime now) {
                       content_.same_object(slot.content, content);
     ++(kept ? counts_.kept_unseen : counts_.temporary);
     tell_temporaries(slot, kept);
-    if (kept) book_.add({slot.block, {}, slot.weight, slot.taken, now, content});
+    if (kept)
+      book_.add({slot.block, {}, slot.weight, slot.taken, now, content, {}, false, rounds_});
     slot = {};
     return;
   }
@@ -192,7 +194,8 @@ void LiveWatcher::judge(std::size_t i, SteadyTime now) {
                  now,
                  content_.copy(slot.block.address, slot.block.block_bytes),
                  {},
-                 follows_});
+                 follows_,
+                 rounds_});
     }
   }
   retire(i);

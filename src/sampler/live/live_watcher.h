@@ -114,7 +114,8 @@ class LiveWatcher {
   SteadyTime round_end_{};
   std::array<Slot, kWatches> slots_;
   std::size_t cursor_ = 0;  // of the review
-  bool follows_ = true;     // there is time to look often enough at one block more
+  std::uint64_t rounds_ = 0;
+  bool follows_ = true;  // there is time to look often enough at one block more
   WatchCounts counts_;
   LiveTemporaries temporaries_;
 };

@@ -22,6 +22,8 @@ LiveBlock block(std::uint32_t size_class, std::optional<LiveOwner> by, double we
   made.owner = by;
   made.weight = weight;
   made.taken = kStart;
+  static std::uint64_t rounds = 0;
+  made.round = ++rounds;
   return made;
 }
 
@@ -205,6 +207,22 @@ TEST(LiveBook, TheErrorFallsWithTheNumberOfBlocks) {
   };
   EXPECT_NEAR(error(100), 50000, 500);  // sqrt(p (1 - p) / n) of the growth
   EXPECT_NEAR(error(400), 25000, 500);
+}
+
+// Of one round, blocks tell as much as one that counts for them.
+TEST(LiveBook, BlocksOfOneRoundAreNoMoreThanOne) {
+  const auto variance = [](bool together) {
+    LiveBook book;
+    for (int i = 0; i < 80; ++i) {
+      LiveBlock one = block(3, owner(static_cast<std::uint32_t>(1 + i / 4 % 2)), 1);
+      if (together) one.round = static_cast<std::uint64_t>(i / 4);
+      book.add(one);
+    }
+    cpython::ClassBytes growth{};
+    growth[3] = 8000;
+    return book.profile({growth, {}}, kStart + 1s).shares.at(0).variance;
+  };
+  EXPECT_NEAR(variance(true) / variance(false), 4, 0.5);
 }
 
 TEST(LiveBook, ForgetsByLotWhenItIsFull) {
