@@ -320,11 +320,11 @@ def main():
         raise SystemExit("too short to say anything: at least 4 minutes")
     third = max(1, len(measured) // 3)
     first, last = measured[:third + 1][-third:], measured[-third:]  # the first round is warming up
-    # Of what is counted the least: something may be under way at any moment, and a leak is there at every one.
+    # Of what is counted the median: something may be under way, or closed, at any moment; a leak is there at every one.
     change = {key: how(row[key] for row in last) - how(row[key] for row in first)
-              for key, how in (("memory", statistics.mean), ("descriptors", min), ("threads", min))}
+              for key, how in (("memory", statistics.mean), ("descriptors", statistics.median), ("threads", statistics.median))}
     rows = [("memory at rest (RssAnon), MiB, at the end", last[-1]["memory"] / 2**20, None), ("memory, change, MiB", change["memory"] / 2**20, 2),
-            ("descriptors at rest, at the end", last[-1]["descriptors"], None), ("descriptors, change", change["descriptors"], 0),
+            ("descriptors at rest, at the end", last[-1]["descriptors"], None), ("descriptors, change", change["descriptors"], 1),
             ("threads at rest, at the end", last[-1]["threads"], None), ("threads, change", change["threads"], 0),
             ("targets that came to harm", soak.harmed, 0), ("files that could not be read after a kill", soak.counts.pop("unreadable files", 0), 0),
             ("rounds of one life of the daemon", len(measured), None), ("CPU of the daemon in it, s", last[-1]["cpu"], None),

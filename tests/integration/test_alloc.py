@@ -1,5 +1,4 @@
 """`--mode alloc`: who spends time allocating, in the proportions that the program was made with."""
-import json
 import re
 import sqlite3
 import unittest
