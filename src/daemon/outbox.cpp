@@ -81,7 +81,8 @@ Result<std::unique_ptr<Outbox>> Outbox::open(const std::string& folder, Deliver 
 Outbox::Outbox(std::string folder, Deliver deliver, Log log)
     : folder_(std::move(folder)), deliver_(std::move(deliver)), log_(std::move(log)) {
   load();
-  threads_ = {std::thread([this] { run(Kind::kHook); }), std::thread([this] { run(Kind::kPost); })};
+  for (std::size_t i = 0; i < threads_.size(); ++i)
+    threads_[i] = std::thread([this, kind = i == 0 ? Kind::kPost : Kind::kHook] { run(kind); });
 }
 
 Outbox::~Outbox() {
@@ -155,15 +156,18 @@ void Outbox::settle(Entry entry, Delivered result) {
   ::unlink(path_of(delivery).c_str());
 }
 
+Outbox::Subject Outbox::subject_of(const Entry& entry) {
+  return {entry.about, place_of(entry.delivery)};
+}
+
 // Whose turn is the soonest; of those that are about one alert at one place, only the first has
-// one.
+// one, and none while that is being told.
 Outbox::Entries::iterator Outbox::next_of(Kind kind) {
   auto next = entries_.end();
-  std::set<std::pair<std::string_view, std::string>> before;
+  std::set<Subject> before = busy_;
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     if (!is_of(*it, kind)) continue;
-    const bool first =
-        it->about.empty() || before.emplace(it->about, place_of(it->delivery)).second;
+    const bool first = it->about.empty() || before.insert(subject_of(*it)).second;
     if (first && (next == entries_.end() || it->next < next->next)) next = it;
   }
   return next;
@@ -184,10 +188,14 @@ void Outbox::run(Kind kind) {
     }
     Entry entry = std::move(*next);
     entries_.erase(next);
+    const Subject subject = subject_of(entry);
+    busy_.insert(subject);
     lock.unlock();
     const Delivered result = deliver_(entry.delivery, ending_);
     lock.lock();
+    busy_.erase(subject);
     settle(std::move(entry), result);
+    news_.notify_all();  // of what waited for it
   }
 }
 

@@ -2,8 +2,8 @@
 // loses none. What fails is tried again, ever later, for a day; what is told of the same alert to
 // the same place waits for it, as the end of an alert that nobody has heard of makes no sense.
 //
-// Any thread adds; two of its own deliver, one at a time each: a hook may take a minute, and a POST
-// does not wait for it.
+// Any thread adds; four of its own deliver, one at a time each: a hook may take a minute, and
+// neither a POST nor the next hooks wait for it.
 #pragma once
 
 #include <array>
@@ -14,8 +14,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -64,6 +66,8 @@ class Outbox {
     SteadyTime next{};
   };
   using Entries = std::deque<Entry>;
+  using Subject = std::pair<std::string, std::string>;  // which alert, and to whom it is told
+  static Subject subject_of(const Entry& entry);
   Outbox(std::string folder, Deliver deliver, Log log);
   void load();
   enum class Kind { kHook, kPost };
@@ -88,7 +92,8 @@ class Outbox {
   std::atomic<bool> ending_{false};
   unsigned next_id_ = 0;
   std::uint64_t given_up_ = 0;
-  std::array<std::thread, 2> threads_;
+  std::set<Subject> busy_;  // that are being told
+  std::array<std::thread, 4> threads_;
 };
 
 // Runs the hook, or posts; a hook has a minute, a POST ten seconds.

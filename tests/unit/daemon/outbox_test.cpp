@@ -155,6 +155,27 @@ TEST_F(Letters, what_is_refused_is_dropped) {
   EXPECT_EQ(files(), 0U);
 }
 
+TEST_F(Letters, a_hook_does_not_wait_for_another) {
+  std::promise<void> second;
+  auto outbox = Outbox::open(
+      folder_.file("outbox"),
+      [&](const Delivery& delivery, const std::atomic<bool>&) {
+        if (delivery.body == "two")
+          second.set_value();
+        else
+          EXPECT_EQ(second.get_future().wait_for(20s), std::future_status::ready);
+        return Delivered::kDone;
+      },
+      [](const std::string&) {});
+  ASSERT_THAT(outbox, IsOk());
+  for (const char* body : {"one", "two"}) {
+    Delivery hook = letter(body);
+    hook.post.clear();
+    hook.hook = {body};
+    (*outbox)->add(hook);
+  }
+}
+
 TEST_F(Letters, a_post_does_not_wait_for_a_hook) {
   std::promise<void> posted;
   auto outbox = Outbox::open(
