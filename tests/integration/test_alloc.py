@@ -64,7 +64,7 @@ class Alloc(harness.PythonCase):
         named = sum(count for frames, count in folded.stacks if ON_THE_WAY.search(" ".join(below_line(frames))))
         with harness.figures():
             self.assertGreater(named, 0.1 * folded.total(), lines[:3])  # of a stripped 3.14 a third
-        page = page_data(self.derive(out, "run.html"))["run"]
+        page = profiles.page_data(self.derive(out, "run.html"))["run"]
         self.assertIn(1, page["frames"]["kind"], "native frames are in the page too")
         counters = run.json()["counters"]
         self.assertGreaterEqual(counters["native_stacks"], run.json()["samples"], str(run))
@@ -74,7 +74,7 @@ class Alloc(harness.PythonCase):
     def test_a_page_is_recorded_as_it_is_reported(self):
         out = self.folder / "run.html"
         _, run = self.record(out)
-        data = page_data(out)["run"]
+        data = profiles.page_data(out)["run"]
         self.assertEqual(data["head"]["mode"], "alloc")
         self.assertEqual(sum(data["allocation"]["samples"]), run.json()["samples"], str(run))
 

@@ -63,7 +63,10 @@ BpfEngine::BpfEngine(EngineContext& context, std::unique_ptr<BpfFaults> faults, 
   watch(faults_->fd(), kRecordsKey);
   if (extras.guarded) watch(guard_.emplace(context_.proc).fd(), kChildSignalKey);
   if (extras.live)
-    live_.emplace(context_, roster_, interner_, *faults_, [this] { take_records(); });
+    live_.emplace(context_, roster_, interner_, *faults_, [this] {
+      take_records();
+      if (guard_) guard_->dispatch();  // a thread may stand still
+    });
 }
 
 void BpfEngine::watch(int fd, std::uint64_t key) {
