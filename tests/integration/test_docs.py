@@ -200,7 +200,7 @@ class Configurations(harness.Case):
         """They stand in the section above them, or begin one, which then has all that follows."""
         secret = self.folder / "secret"
         secret.touch(0o600)
-        secret.write_text("a line\n")
+        secret.write_text("a line of sixteen and more\n")
         text = (ROOT / "docs/memspy.toml").read_text()
         text = re.sub(r"^(\w+_file|# \w+_file) = \"[^\"]*\"", rf'\1 = "{secret}"', text, flags=re.MULTILINE)
         lines, head = [], []
