@@ -170,15 +170,14 @@ void Alarm::look_back(SteadyTime now, std::chrono::nanoseconds wall) {
   for (const PastAlert& past : history_.open()) {
     const std::vector<std::string> firing = book_.firing(past.target);
     if (std::find(firing.begin(), firing.end(), past.alert.name) != firing.end()) continue;
-    const auto there = procfs::ProcDir().identity(past.target.pid);
-    const bool lives = there.has_value() && *there == past.target;
     AlertEvent event;
     event.id = past.id;
     event.state = "resolved";
     event.target = status_of({}, facts_of_past(past));
     event.time = wall;
-    event.note = lives ? "no alert or no rule is about it any more"
-                       : "the process ended while no daemon was there to see it";
+    event.note = procfs::ProcDir().exists(past.target)
+                     ? "no alert or no rule is about it any more"
+                     : "the process ended while no daemon was there to see it";
     give_listeners(event.alert, past.service);
     const auto known = std::find_if(config_.alerts.begin(), config_.alerts.end(),
                                     [&](const auto& a) { return a.name == past.alert.name; });

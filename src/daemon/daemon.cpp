@@ -296,9 +296,7 @@ void RunningDaemon::go_on_with_asked() {
   const auto wall = std::chrono::duration_cast<std::chrono::seconds>(wall_clock_now());
   asked_->forget_expired(wall);
   for (const auto& [identity, until] : std::map(asked_->all())) {
-    const auto there = ports_.proc.identity(identity.pid);
-    if (!there.has_value() || *there != identity ||
-        !trace_asked(identity.pid, until - wall).has_value())
+    if (!ports_.proc.exists(identity) || !trace_asked(identity.pid, until - wall).has_value())
       asked_->forget(identity);
   }
 }

@@ -120,13 +120,13 @@ void finish_interrupted(const std::string& folder) {
   }
 }
 
-// What the target's control group has left: file cache that nobody uses makes room by itself.
-// nullopt: it has no limit, or that cannot be read.
+// What the target's control group has left; nullopt: it has no limit, or that cannot be read.
 std::optional<double> room_of(Pid pid) {
   const auto memory = procfs::ProcDir().cgroup_memory(pid);
-  if (!memory.has_value() || !memory->limit_bytes || !memory->usage_bytes) return std::nullopt;
-  return static_cast<double>(*memory->limit_bytes) - static_cast<double>(*memory->usage_bytes) +
-         static_cast<double>(memory->droppable_bytes.value_or(0));
+  if (!memory.has_value() || !memory->limit_bytes) return std::nullopt;
+  const auto used = memory->working_set_bytes();
+  if (!used) return std::nullopt;
+  return static_cast<double>(*memory->limit_bytes) - static_cast<double>(*used);
 }
 
 // A look reads what is swapped out back in, on the account of the target's control group: near its
@@ -154,9 +154,8 @@ std::chrono::seconds time_to_watch(const TargetStatus& target, std::optional<dou
 // One that nobody has reaped yet has no memory any more, either.
 bool has_ended(const ProcessIdentity& target) {
   const procfs::ProcDir proc;
-  const auto there = proc.identity(target.pid);
   const auto statm = proc.statm(target.pid);
-  return !there.has_value() || *there != target || !statm.has_value() || statm->resident_pages == 0;
+  return !proc.exists(target) || !statm.has_value() || statm->resident_pages == 0;
 }
 
 // Who comes first: who lives; whose control group is full the soonest, as it grew when the alert

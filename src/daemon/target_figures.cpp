@@ -44,9 +44,9 @@ bool TargetFigures::read_rss() {
 
 void TargetFigures::read_group(SteadyTime now) {
   const auto memory = proc_.cgroup_memory(pid_);
-  if (!memory.has_value() || !memory->usage_bytes) return;
-  const auto droppable = std::min(memory->droppable_bytes.value_or(0), *memory->usage_bytes);
-  group_bytes_ = static_cast<double>(*memory->usage_bytes - droppable);
+  const auto used = memory.has_value() ? memory->working_set_bytes() : std::nullopt;
+  if (!used) return;
+  group_bytes_ = static_cast<double>(*used);
   group_rate_.add(now, *group_bytes_);
 }
 

@@ -148,8 +148,7 @@ sampler::SessionOptions session_options(const TracerOrder& order) {
 Result<Unit> run_tracer(int in_fd, int out_fd) {
   auto order = read_order(in_fd);
   if (!order.has_value()) return refuse(out_fd, std::move(order).error());
-  const auto identity = procfs::ProcDir{}.identity(order->target.pid);
-  if (!identity.has_value() || *identity != order->target)
+  if (!procfs::ProcDir{}.exists(order->target))
     return refuse(out_fd, make_error(Errc::kNoSuchProcess, "the target has ended"));
   ReportingSink sink({order->folder, order->segment, order->segment_bytes}, out_fd);
   auto session = sampler::Session::start(session_options(*order), sink);

@@ -2,6 +2,7 @@
 // that walks from a process' group up to the root to find the limit that binds it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -41,15 +42,21 @@ std::optional<std::uint64_t> parse_cgroup_key(std::string_view text, std::string
 std::string container_id(std::string_view cgroup_path);
 
 struct CgroupMemory {
-  int version = 0;                           // 1 or 2
-  std::string group;                         // of the process, as /proc/PID/cgroup names it
-  std::optional<std::uint64_t> usage_bytes;  // of the group that has the limit, else of `group`
+  int version = 0;                               // 1 or 2
+  std::string group;                             // of the process, as /proc/PID/cgroup names it
+  std::optional<std::uint64_t> usage_bytes;      // of the group that has the limit, else of `group`
   std::optional<std::uint64_t> droppable_bytes;  // of usage_bytes: file cache that nobody uses now
-  std::optional<std::uint64_t> limit_bytes;  // the smallest of the group and those around it
-  std::string limit_group;                   // the group that sets it
-  std::optional<std::uint64_t> high_bytes;   // v2 memory.high of `group`: throttled from here on
-  std::optional<std::uint64_t> peak_bytes;   // of `group`
-  std::optional<std::uint64_t> oom_kills;    // of `group` (v2: and those within it), ever
+  std::optional<std::uint64_t> limit_bytes;      // the smallest of the group and those around it
+  std::string limit_group;                       // the group that sets it
+  std::optional<std::uint64_t> high_bytes;  // v2 memory.high of `group`: throttled from here on
+  std::optional<std::uint64_t> peak_bytes;  // of `group`
+  std::optional<std::uint64_t> oom_kills;   // of `group` (v2: and those within it), ever
+
+  // Usage without the file cache that makes room by itself; nullopt: not known.
+  std::optional<std::uint64_t> working_set_bytes() const {
+    if (!usage_bytes) return std::nullopt;
+    return *usage_bytes - std::min(droppable_bytes.value_or(0), *usage_bytes);
+  }
 };
 
 // `directory` is the group's folder, `mount_point` the folder to stop at (inclusive); `group` as

@@ -251,6 +251,11 @@ Result<ProcessIdentity> ProcDir::identity(Pid pid) const {
   return ProcessIdentity{pid, now.start_ticks};
 }
 
+bool ProcDir::exists(const ProcessIdentity& process) const {
+  const auto now = identity(process.pid);
+  return now.has_value() && *now == process;
+}
+
 std::optional<std::string> ProcDir::setting(std::string_view entry) const {
   const auto content = read_file(fmt::format("{}/{}", root_, entry), kSmallCap);
   if (!content) return std::nullopt;

@@ -52,8 +52,9 @@ class ProcDir {
   Result<CgroupMemory> cgroup_memory(Pid pid) const;  // v1 or v2, nearest limit
   std::vector<Pid> processes() const;                 // every numeric entry, ascending
   Result<ProcessIdentity> identity(Pid pid) const;
-  Result<std::string> cgroup_path(Pid pid) const;  // the most specific one; "/" at the root
-  bool exists(Pid pid) const;                      // zombies exist
+  Result<std::string> cgroup_path(Pid pid) const;     // the most specific one; "/" at the root
+  bool exists(Pid pid) const;                         // zombies exist
+  bool exists(const ProcessIdentity& process) const;  // …and its PID is not another's by now
   // The target of a symbolic link below root/PID ("ns/pid", "cwd"…).
   Result<std::string> link(Pid pid, std::string_view entry) const;
   // A whole file below root/PID, for what has no parser here.

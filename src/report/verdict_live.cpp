@@ -103,7 +103,7 @@ std::string first_touches(const Profile& profile, const LiveParts& parts,
 // Of a part of the run: which blocks were watched is known of the whole alone.
 std::string of_window(const Profile& profile, const recording::StackShape& shape) {
   const RunFigures f = run_figures(profile);
-  const auto found = culprits_of(profile, profile.growth, shape);
+  const auto found = charges(recording::shape_stacks(profile, by_lines(shape))).culprits;
   const std::string time = format_duration(f.duration);
   if (found.empty())
     return fmt::format("mostly unattributed: {} that the heap grew by in these {} has no stack",

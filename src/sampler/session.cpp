@@ -309,7 +309,7 @@ std::optional<std::string> RunningSession::ended(SteadyTime end) const {
 
 Result<std::unique_ptr<attach::ProcessImage>> RunningSession::take_image(
     Pid pid, const attach::ImageOptions& options) {
-  // Nobody traces it.
+  // Nobody traces it. (Engine bpf does where it is guarded.)
   if (rung_.engine == EngineChoice::kRss || (rung_.engine == EngineChoice::kBpf && !rung_.guarded))
     return attach::take_image(proc_, pid, options);
   return attach::take_image(proc_, pid, options,

@@ -204,6 +204,14 @@ class Finder {
   std::set<std::uint64_t> others_;  // functions that do not count
 };
 
+std::optional<CodeKind> find_in(const std::vector<CodeRange>& ranges, std::uint64_t address) {
+  const auto next =
+      std::upper_bound(ranges.begin(), ranges.end(), address,
+                       [](std::uint64_t at, const CodeRange& range) { return at < range.begin; });
+  if (next == ranges.begin() || address >= std::prev(next)->end) return std::nullopt;
+  return std::prev(next)->kind;
+}
+
 }  // namespace
 
 // Whole functions come before copies inside of them, and swallow those.
@@ -224,18 +232,6 @@ std::vector<CodeRange> in_order(std::vector<CodeRange> ranges) {
   for (const auto& [begin, range] : out) sorted.push_back(range);
   return sorted;
 }
-
-namespace {
-
-std::optional<CodeKind> find_in(const std::vector<CodeRange>& ranges, std::uint64_t address) {
-  const auto next =
-      std::upper_bound(ranges.begin(), ranges.end(), address,
-                       [](std::uint64_t at, const CodeRange& range) { return at < range.begin; });
-  if (next == ranges.begin() || address >= std::prev(next)->end) return std::nullopt;
-  return std::prev(next)->kind;
-}
-
-}  // namespace
 
 AllocatorCode::AllocatorCode(std::vector<CodeRange> ranges, std::vector<CodeRange> frees)
     : ranges_(in_order(std::move(ranges))), frees_(in_order(std::move(frees))) {

@@ -155,45 +155,38 @@ TEST_F(Letters, what_is_refused_is_dropped) {
   EXPECT_EQ(files(), 0U);
 }
 
-TEST_F(Letters, a_hook_does_not_wait_for_another) {
-  std::promise<void> second;
+Delivery hook(const std::string& body) {
+  Delivery delivery = letter(body);
+  delivery.post.clear();
+  delivery.hook = {body};
+  return delivery;
+}
+
+// The first one is done once the second is.
+void expect_that_second_overtakes(const std::string& folder, const Delivery& first,
+                                  const Delivery& second) {
+  std::promise<void> done;
   auto outbox = Outbox::open(
-      folder_.file("outbox"),
+      folder,
       [&](const Delivery& delivery, const std::atomic<bool>&) {
-        if (delivery.body == "two")
-          second.set_value();
+        if (delivery.body == second.body)
+          done.set_value();
         else
-          EXPECT_EQ(second.get_future().wait_for(20s), std::future_status::ready);
+          EXPECT_EQ(done.get_future().wait_for(20s), std::future_status::ready);
         return Delivered::kDone;
       },
       [](const std::string&) {});
   ASSERT_THAT(outbox, IsOk());
-  for (const char* body : {"one", "two"}) {
-    Delivery hook = letter(body);
-    hook.post.clear();
-    hook.hook = {body};
-    (*outbox)->add(hook);
-  }
+  (*outbox)->add(first);
+  (*outbox)->add(second);
+}
+
+TEST_F(Letters, a_hook_does_not_wait_for_another) {
+  expect_that_second_overtakes(folder_.file("outbox"), hook("one"), hook("two"));
 }
 
 TEST_F(Letters, a_post_does_not_wait_for_a_hook) {
-  std::promise<void> posted;
-  auto outbox = Outbox::open(
-      folder_.file("outbox"),
-      [&](const Delivery& delivery, const std::atomic<bool>&) {
-        if (delivery.hook.empty())
-          posted.set_value();
-        else
-          EXPECT_EQ(posted.get_future().wait_for(20s), std::future_status::ready);
-        return Delivered::kDone;
-      },
-      [](const std::string&) {});
-  ASSERT_THAT(outbox, IsOk());
-  Delivery hook = letter("");
-  hook.post.clear();
-  hook.hook = {"slow"};
-  (*outbox)->add(hook);
-  (*outbox)->add(letter("one"));
+  expect_that_second_overtakes(folder_.file("outbox"), hook("one"), letter("two"));
 }
 
 TEST(Pause, is_ever_longer_and_bounded) {
